@@ -1,0 +1,211 @@
+"""How good a prediction is, with the sampling error of every number.
+
+All functions take ``truth`` and ``prediction`` of shape (N,) in the same unit (dex for 12 + log10(O/H)) and answer
+in that unit, except :func:`r2` and :func:`outlier_fraction`, which have none. A galaxy without a truth or without a
+prediction (NaN, infinite) takes no part; :func:`evaluate_arrays` counts those left out. Where nothing is left the
+answer is NaN, never a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+
+__all__ = [
+    "METRICS",
+    "Interval",
+    "bias",
+    "bootstrap",
+    "evaluate_arrays",
+    "nmad",
+    "outlier_fraction",
+    "r2",
+    "rmse",
+]
+
+#: 1 / Φ⁻¹(3/4): scales the median absolute deviation of a normal distribution to its standard deviation.
+NMAD_SCALE = 1.482602218505602
+
+#: An outlier is further than this many normalised median absolute deviations from the median residual.
+OUTLIER_NMAD = 3.0
+
+Metric = Callable[[np.ndarray, np.ndarray], float]
+
+
+class Interval(NamedTuple):
+    """A value and the ends of its bootstrap interval, in the value's unit."""
+
+    value: float
+    low: float
+    high: float
+
+
+def rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Root of the mean squared residual, over all galaxies at once (not a mean of batches)."""
+    residual = _residual(*_pairs(truth, prediction))
+    return float(np.sqrt(np.mean(residual**2))) if residual.size else float("nan")
+
+
+def bias(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Mean of prediction − truth."""
+    residual = _residual(*_pairs(truth, prediction))
+    return float(np.mean(residual)) if residual.size else float("nan")
+
+
+def nmad(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Normalised median absolute deviation of the residuals about their median: 1.4826 × MAD."""
+    residual = _residual(*_pairs(truth, prediction))
+    return NMAD_SCALE * float(np.median(np.abs(residual - np.median(residual)))) if residual.size else float("nan")
+
+
+def r2(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Coefficient of determination, 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; NaN where the truth does not vary."""
+    truth, prediction = _pairs(truth, prediction)
+    if truth.size == 0:
+        return float("nan")
+    total = float(np.sum((truth - truth.mean()) ** 2))
+    if total == 0.0:
+        return float("nan")
+    return 1.0 - float(np.sum((truth - prediction) ** 2)) / total
+
+
+def outlier_fraction(truth: np.ndarray, prediction: np.ndarray, limit: float | None = None) -> float:
+    """Share of galaxies whose residual is further than ``limit`` (default 3 NMAD) from the median residual."""
+    residual = _residual(*_pairs(truth, prediction))
+    if residual.size == 0:
+        return float("nan")
+    distance = np.abs(residual - np.median(residual))
+    if limit is None:
+        limit = OUTLIER_NMAD * NMAD_SCALE * float(np.median(distance))
+    return float(np.mean(distance > limit))
+
+
+#: What :func:`evaluate_arrays` reports, by name.
+METRICS: dict[str, Metric] = {
+    "rmse": rmse,
+    "nmad": nmad,
+    "r2": r2,
+    "bias": bias,
+    "outlier_fraction": outlier_fraction,
+}
+
+
+def bootstrap(
+    fn: Metric,
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    n: int = 1000,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+    level: float = 0.95,
+) -> Interval:
+    """``fn(truth, prediction)`` with its percentile bootstrap interval (Efron 1979, Ann. Statist. 7, 1).
+
+    Parameters
+    ----------
+    fn : callable
+        Takes two (N,) arrays, returns a number.
+    truth, prediction : (N,) arrays
+    n : int
+        Number of resamples.
+    seed : int
+        The same seed gives the same interval.
+    groups : (N,) array, optional
+        One label a row (an object's id, say): whole groups are drawn, so that repeat spectra of one galaxy are not
+        counted as independent.
+    level : float
+        Coverage, 0.95 for a 95 % interval.
+    """
+    truth, prediction, groups = _finite(truth, prediction, groups)
+    if n < 1 or not 0.0 < level < 1.0:
+        raise SFNetError(f"A bootstrap needs n ≥ 1 and 0 < level < 1; it was given n={n}, level={level}.")
+    value = float(fn(truth, prediction))
+    if truth.size == 0:
+        return Interval(value, float("nan"), float("nan"))
+    draw = _drawer(truth.size, groups)
+    rng = np.random.default_rng(seed)
+    values = np.empty(n)
+    for i in range(n):
+        rows = draw(rng)
+        values[i] = fn(truth[rows], prediction[rows])
+    tail = 50.0 * (1.0 - level)
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.percentile(values, [tail, 100.0 - tail])
+    return Interval(value, float(low), float(high))
+
+
+def evaluate_arrays(
+    truth: np.ndarray,
+    prediction: np.ndarray,
+    *,
+    intervals: int = 0,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> dict:
+    """All of :data:`METRICS` for one set of galaxies.
+
+    Returns ``{"n", "n_left_out", "truth_std", "rmse", "nmad", "r2", "bias", "outlier_fraction"}``; with
+    ``intervals=n`` also ``"intervals": {name: [low, high]}`` from ``n`` bootstrap resamples (95 %). Values that
+    cannot be computed are ``None``, so that the dictionary is valid JSON.
+    """
+    whole = np.asarray(truth)
+    truth, prediction, groups = _finite(truth, prediction, groups)
+    answer: dict = {"n": int(truth.size), "n_left_out": int(whole.size - truth.size)}
+    answer["truth_std"] = _json(float(np.std(truth)) if truth.size else float("nan"))
+    for name, fn in METRICS.items():
+        answer[name] = _json(fn(truth, prediction))
+    if intervals:
+        answer["intervals"] = {
+            name: [_json(end) for end in bootstrap(fn, truth, prediction, intervals, seed, groups)[1:]]
+            for name, fn in METRICS.items()
+        }
+    return answer
+
+
+def _drawer(size: int, groups: np.ndarray | None) -> Callable[[np.random.Generator], np.ndarray]:
+    """A function that draws one resample of row numbers, by row or by whole group."""
+    if groups is None:
+        return lambda rng: rng.integers(0, size, size)
+    labels, inverse = np.unique(groups, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(inverse))[:-1])
+    return lambda rng: np.concatenate([members[g] for g in rng.integers(0, labels.size, labels.size)])
+
+
+def _finite(
+    truth: np.ndarray, prediction: np.ndarray, groups: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The rows on which both arrays are finite, as float64, and the groups of those rows."""
+    truth = np.asarray(truth, dtype=np.float64)
+    prediction = np.asarray(prediction, dtype=np.float64)
+    if truth.ndim != 1 or truth.shape != prediction.shape:
+        raise SFNetError(
+            f"Truth has shape {truth.shape} and prediction {prediction.shape}; both must be (N,) with the same N."
+        )
+    keep = np.isfinite(truth) & np.isfinite(prediction)
+    if groups is not None:
+        groups = np.asarray(groups)
+        if groups.shape != truth.shape:
+            raise SFNetError(
+                f"There are {groups.shape} group labels for {truth.size} galaxies; one a galaxy is needed."
+            )
+        groups = groups[keep]
+    return truth[keep], prediction[keep], groups
+
+
+def _pairs(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return _finite(truth, prediction, None)[:2]
+
+
+def _residual(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    return prediction - truth
+
+
+def _json(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,100 @@
+"""Metrics against plain loops, identities and the bootstrap's textbook width."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfnet_core import metrics
+from sfnet_core.errors import SFNetError
+
+values = st.lists(st.floats(-50, 50, allow_subnormal=False), min_size=2, max_size=40)
+
+
+@given(values, st.integers(0, 2**32 - 1))
+def test_against_plain_python(truth, seed):
+    noise = np.random.default_rng(seed).normal(0.3, 1.0, len(truth)).tolist()
+    prediction = [t + e for t, e in zip(truth, noise, strict=True)]
+    residual = [p - t for t, p in zip(truth, prediction, strict=True)]
+    t, p = np.array(truth), np.array(prediction)
+    assert metrics.rmse(t, p) == pytest.approx(math.sqrt(sum(r * r for r in residual) / len(residual)))
+    assert metrics.bias(t, p) == pytest.approx(sum(residual) / len(residual), abs=1e-12)
+    middle = statistics.median(residual)
+    mad = statistics.median([abs(r - middle) for r in residual])
+    assert metrics.nmad(t, p) == pytest.approx(mad / statistics.NormalDist().inv_cdf(0.75), abs=1e-12)
+    far = [abs(r - middle) > 0.7 for r in residual]
+    assert metrics.outlier_fraction(t, p, limit=0.7) == pytest.approx(sum(far) / len(far))
+
+
+@given(values, st.floats(-3, 3))
+def test_rmse_splits_into_bias_and_spread(truth, shift):
+    truth = np.array(truth)
+    prediction = 0.5 * truth + shift
+    spread = np.std(prediction - truth)
+    assert metrics.rmse(truth, prediction) ** 2 == pytest.approx(
+        metrics.bias(truth, prediction) ** 2 + spread**2, abs=1e-9
+    )
+
+
+def test_r2_of_the_mean_is_zero_and_of_the_truth_is_one():
+    truth = np.array([8.1, 8.7, 9.0, 9.2])
+    assert metrics.r2(truth, np.full(4, truth.mean())) == pytest.approx(0.0)
+    assert metrics.r2(truth, truth) == 1.0
+    assert math.isnan(metrics.r2(np.full(3, 9.0), np.array([8.0, 9.0, 9.1])))
+
+
+def test_normal_residuals_have_nmad_equal_to_their_sigma():
+    residual = np.random.default_rng(1).normal(0, 0.1, 50_000)
+    assert metrics.nmad(np.zeros(50_000), residual) == pytest.approx(0.1, rel=0.02)
+    assert metrics.outlier_fraction(np.zeros(50_000), residual) == pytest.approx(0.0027, abs=0.0008)
+
+
+def test_missing_values_take_no_part_and_are_counted():
+    truth = np.array([8.0, np.nan, 9.0, 8.5, np.inf])
+    prediction = np.array([8.1, 8.0, np.nan, 8.3, 9.0])
+    answer = metrics.evaluate_arrays(truth, prediction, intervals=20)
+    assert (answer["n"], answer["n_left_out"]) == (2, 3)
+    assert answer["rmse"] == pytest.approx(math.sqrt((0.1**2 + 0.2**2) / 2))
+    assert set(answer["intervals"]) == set(metrics.METRICS)
+
+
+def test_nothing_left_gives_valid_json_without_a_warning():
+    answer = metrics.evaluate_arrays(np.array([np.nan]), np.array([1.0]), intervals=5)
+    assert answer["n"] == 0 and answer["rmse"] is None
+    json.dumps(answer, allow_nan=False)
+
+
+def test_bootstrap_is_repeatable_and_has_the_known_width():
+    rng = np.random.default_rng(0)
+    truth, prediction = np.zeros(400), rng.normal(0, 0.1, 400)
+    value, low, high = metrics.bootstrap(metrics.rmse, truth, prediction, n=500, seed=3)
+    assert (value, low, high) == metrics.bootstrap(metrics.rmse, truth, prediction, n=500, seed=3)
+    assert value == metrics.rmse(truth, prediction) and low < value < high
+    # The standard error of a normal sample's RMSE is σ/√(2N); a 95 % interval is 3.92 of them wide.
+    assert high - low == pytest.approx(3.92 * 0.1 / math.sqrt(800), rel=0.2)
+
+
+def test_bootstrap_by_group_draws_whole_objects():
+    rng = np.random.default_rng(5)
+    residual = rng.normal(0, 0.1, 100)
+    truth, prediction = np.zeros(400), np.repeat(residual, 4)
+    groups = np.repeat([f"object-{i}" for i in range(100)], 4)
+    _, low, high = metrics.bootstrap(metrics.rmse, truth, prediction, n=400, seed=0)
+    _, glow, ghigh = metrics.bootstrap(metrics.rmse, truth, prediction, n=400, seed=0, groups=groups)
+    # Four copies of each object: rows drawn singly make the interval too narrow by √4.
+    assert (ghigh - glow) / (high - low) == pytest.approx(2.0, rel=0.25)
+
+
+def test_shapes_that_do_not_agree_are_named():
+    with pytest.raises(SFNetError, match=r"\(3,\).*\(2,\)"):
+        metrics.rmse(np.zeros(3), np.zeros(2))
+    with pytest.raises(SFNetError, match="group labels"):
+        metrics.bootstrap(metrics.rmse, np.zeros(3), np.zeros(3), groups=np.zeros(2))
+    with pytest.raises(SFNetError, match="n=0"):
+        metrics.bootstrap(metrics.rmse, np.zeros(3), np.zeros(3), n=0)
