@@ -1,0 +1,157 @@
+"""A training's folder: weights, configuration, split, history.
+
+On disk: ``model.safetensors`` (see :mod:`sfnet_core.checkpoint`), ``run.json`` (configuration, split, seeds, versions,
+metrics), ``history.csv`` (one row per epoch), and ``last.ckpt`` while the training is not finished.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core import checkpoint
+from sfnet_core.errors import SFNetError
+from sfnet_core.files import folder_lock, write_json, write_text
+
+if TYPE_CHECKING:
+    from sfnet_core.network import SFNet
+
+__all__ = ["LAST", "MODEL", "Run"]
+
+MODEL, RECORD, HISTORY, LAST = "model.safetensors", "run.json", "history.csv", "last.ckpt"
+SCHEMA = 1
+
+
+@dataclass
+class Run:
+    """One trained network and how it came to be.
+
+    Attributes:
+        path: its folder, or a lone ``.safetensors`` file (then config, split, history and metrics are empty).
+        metadata: the checkpoint's fields (:data:`sfnet_core.checkpoint.FIELDS`).
+        config: the arguments of the training and the recipe in full.
+        split: ``{"train": ids, "validation": ids}``, each an array of text; galaxies left out are in neither.
+        history: one dict per epoch, numbers in the target's unit.
+        metrics: the last epoch's numbers, counts, active features.
+        status: ``"finished"``, ``"stopped"`` (by a callback) or ``"interrupted"``; ``"weights"`` for a lone file.
+    """
+
+    path: Path
+    metadata: dict[str, Any]
+    config: dict[str, Any] = field(default_factory=dict)
+    split: dict[str, np.ndarray] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    status: str = "weights"
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> Run:
+        """Open a run's folder, or a lone ``.safetensors`` file as a run without history."""
+        path = Path(path)
+        if path.is_file():
+            return cls(path, checkpoint.read_metadata(path))
+        if not path.is_dir():
+            raise SFNetError(f"There is no run {path}: neither a folder nor a .safetensors file.")
+        if not (path / MODEL).is_file():
+            raise SFNetError(f"{path} is not a run: it has no {MODEL}. `sfnet train DATASET --out {path}` makes one.")
+        metadata = checkpoint.read_metadata(path / MODEL)
+        record = _read_record(path / RECORD)
+        split = {name: np.asarray(ids, dtype=str) for name, ids in record["split"].items()}
+        history = _read_history(path / HISTORY)
+        return cls(path, metadata, record["config"], split, history, record["metrics"], record["status"])
+
+    @property
+    def model_path(self) -> Path:
+        """The checkpoint file."""
+        return self.path if self.path.is_file() else self.path / MODEL
+
+    @property
+    def name(self) -> str:
+        """The folder's or file's name, for people."""
+        return self.path.stem if self.path.is_file() else self.path.resolve().name
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the checkpoint's content (weights and metadata)."""
+        return checkpoint.fingerprint(self.model_path)
+
+    @property
+    def targets(self) -> list[str]:
+        """Target names, in the order of the head's rows."""
+        return list(self.metadata["targets"])
+
+    def network(self) -> SFNet:
+        """The network with its weights, on the CPU, in evaluation mode; read anew at each call."""
+        return checkpoint.load(self.model_path)[0]
+
+    def split_of(self, ids: np.ndarray) -> np.ndarray:
+        """``"train"``, ``"validation"`` or ``""`` for each of N ids → (N,) text."""
+        table = {name: part for part, names in self.split.items() for name in names.tolist()}
+        return np.array([table.get(name, "") for name in np.asarray(ids, dtype=str).tolist()], dtype=str)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a copy: a folder, or only the checkpoint where ``path`` ends in ``.safetensors``."""
+        path, network = Path(path), self.network()
+        if path.suffix == ".safetensors":
+            checkpoint.save(path, network, self.metadata)
+            return
+        with folder_lock(path, "saving a run"):
+            self.write(path, network)
+
+    def write(self, folder: Path, network: SFNet) -> None:
+        """Write the three files into ``folder``, each atomically, with these weights (the caller holds the lock)."""
+        checkpoint.save(folder / MODEL, network, self.metadata)
+        columns = list(dict.fromkeys(name for row in self.history for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.history)
+        write_text(folder / HISTORY, text.getvalue())
+        record = {
+            "schema": SCHEMA,
+            "status": self.status,
+            "config": self.config,
+            "metrics": self.metrics,
+            "versions": self.metadata["versions"],
+            "split": {part: ids.tolist() for part, ids in self.split.items()},
+        }
+        write_json(folder / RECORD, record)
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SFNetError(f"{path} is missing. To use the weights alone, give the {MODEL} file itself.") from error
+    except (ValueError, RecursionError) as error:
+        raise SFNetError(
+            f"{path} is not valid JSON; to use the weights alone, give the {MODEL} file itself."
+        ) from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        found = record.get("schema") if isinstance(record, dict) else type(record).__name__
+        raise SFNetError(f"{path}: the field `schema` is {found!r}; this version reads {SCHEMA}.")
+    for name, kind in (("config", dict), ("split", dict), ("metrics", dict), ("status", str)):
+        if not isinstance(record.get(name), kind):
+            raise SFNetError(f"{path}: the field `{name}` is missing or not of the right type.")
+    for part, ids in record["split"].items():
+        if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
+            raise SFNetError(f"{path}: the field `split.{part}` is not a list of identifiers.")
+    return record
+
+
+def _read_history(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    try:
+        with open(path, encoding="utf-8", newline="") as handle:
+            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(handle)]
+    except (ValueError, TypeError, UnicodeDecodeError, csv.Error) as error:
+        raise SFNetError(f"{path} is not a table of numbers ({error}).") from error
+    return [{name: int(value) if name == "epoch" else value for name, value in row.items()} for row in rows]
