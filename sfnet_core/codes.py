@@ -1,0 +1,323 @@
+"""SparseCodes: a table of galaxies, each a handful of active features, and all that a linear head makes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfnet_core import codes_file
+from sfnet_core.codes_check import check_arrays, check_predictions, linear
+from sfnet_core.codes_header import Header
+from sfnet_core.errors import SetAside, SFNetError
+
+__all__ = ["SparseCodes", "check_dataset"]
+
+
+class SparseCodes:
+    """The product of inference: N galaxies with k kept features and r runners-up each, read from one Parquet file.
+
+    Attributes: ``ids`` (N,) text; ``indices`` (N, k+r) int16, -1 for an empty slot; ``values`` (N, k+r) float32 by
+    falling activation; ``k``; ``features`` (F); ``bias`` (T,) float64; ``targets``; ``units`` target → unit;
+    ``split`` (N,) text; ``margin`` (N,) float32, the k-th minus the (k+1)-th activation (NaN without runners-up);
+    ``ra``, ``dec`` (N,) deg or ``None``; ``columns``: the catalogue's own columns, read when asked for;
+    ``simulated``; ``provenance``; ``set_aside``.
+
+    ``provenance`` holds ``dataset``, ``dataset_fingerprint``, ``run``, ``run_fingerprint``, ``weights`` (their origin),
+    ``crop``, ``cutout_size``, ``pixel_scale``, ``normalisation``, ``versions`` and ``notes`` (sentences for the user),
+    as far as known. A galaxy whose inference failed has no row here; it is named in ``set_aside``.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        core: dict[str, np.ndarray],
+        lazy: dict[str, Callable[[], np.ndarray]],
+        maps: Callable[[np.ndarray], np.ndarray] | None,
+        path: Path | None = None,
+    ) -> None:
+        """Use :meth:`open` or :meth:`from_arrays`; ``core`` has been checked, ``lazy`` is read later."""
+        self.header, self.path = header, path
+        self.k, self.features = int(header.k), int(header.features)
+        self.targets, self.units = list(header.targets), dict(header.units)
+        self.bias, self.feature_ids = header.bias, header.feature_ids
+        self.simulated, self.provenance = bool(header.simulated), header.provenance
+        self.set_aside: list[SetAside] = list(header.set_aside)
+        self.columns, self.column_units = list(header.columns), dict(header.column_units)
+        self.indices, self.values = core["indices"], core["values"]
+        self._flat = {name: array for name, array in core.items() if array.ndim == 1}
+        self._lazy, self._maps = lazy, maps
+
+    # ---- doors
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> SparseCodes:
+        """Read a codes file; schema and sizes are checked before anything is unpacked.
+
+        Raises :class:`SFNetError` with the file and the field: no file, not Parquet, not codes, wrong types, sizes that
+        do not fit the file, values that are no sparse code.
+        """
+        file = codes_file.CodesFile(Path(path))
+        core = file.read_core()
+        check_arrays(file.header, core, str(path))
+        check_predictions(file.header, core, str(path))
+        lazy = {name: (lambda name=name: file.column(name)) for name in file.flat_columns if name not in core}
+        return cls(file.header, core, lazy, file.maps if file.header.map_shape else None, Path(path))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        ids: Any,
+        indices: np.ndarray,
+        values: np.ndarray,
+        k: int,
+        features: int,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        targets: Iterable[str],
+        feature_ids: np.ndarray | None = None,
+        units: Mapping[str, str] | Iterable[str] | None = None,
+        split: Any = None,
+        truth: Mapping[str, np.ndarray] | np.ndarray | None = None,
+        prediction_d4: Mapping[str, np.ndarray] | np.ndarray | None = None,
+        margin: np.ndarray | None = None,
+        ra: np.ndarray | None = None,
+        dec: np.ndarray | None = None,
+        columns: Mapping[str, Any] | None = None,
+        column_units: Mapping[str, str] | None = None,
+        maps: np.ndarray | None = None,
+        simulated: bool = False,
+        provenance: dict[str, Any] | None = None,
+        set_aside: Iterable[SetAside] = (),
+    ) -> SparseCodes:
+        """Codes from arrays: ``weight`` (T, F), or (T, len(feature_ids)); ``truth`` and ``prediction_d4`` a dict by
+        target, or (N, T), or (N,) for one target; ``columns`` the catalogue (``ra``/``dec`` are taken from it);
+        ``maps`` (N, k, h, w), any array that can be sliced (a memory map is read in slices).
+
+        A catalogue column whose name the file format needs is kept as ``catalogue_NAME``. Predictions are
+        bias + Σ weight × activation in float64 from the float32 activations.
+        """
+        targets = [str(t) for t in ([targets] if isinstance(targets, str) else targets)]
+        ids = np.asarray(ids)
+        ids = ids if ids.dtype.kind == "U" else ids.astype(str)
+        n = len(ids)
+        columns = {str(name): codes_file.tidy(name, array, n) for name, array in (columns or {}).items()}
+        ra = columns.pop("ra", None) if ra is None else ra
+        dec = columns.pop("dec", None) if dec is None else dec
+        column_units = dict(column_units or {})
+        for name in [c for c in columns if codes_file.is_reserved(c, targets)]:
+            columns[f"catalogue_{name}"] = columns.pop(name)
+            if name in column_units:
+                column_units[f"catalogue_{name}"] = column_units.pop(name)
+        unit_of = dict(units) if isinstance(units, Mapping) else dict(zip(targets, units or [], strict=False))
+        header = Header(
+            k=k,
+            features=features,
+            targets=tuple(targets),
+            units={t: str(unit_of.get(t) or "") for t in targets},
+            weight=np.atleast_2d(np.asarray(weight, dtype=np.float64)),
+            feature_ids=np.arange(features) if feature_ids is None else np.asarray(feature_ids, dtype=np.int64),
+            bias=np.atleast_1d(np.asarray(bias, dtype=np.float64)),
+            simulated=bool(simulated),
+            provenance=dict(provenance or {}),
+            set_aside=tuple(set_aside),
+            columns=tuple(columns),
+            column_units={c: str(u) for c, u in column_units.items() if c in columns and u},
+            map_shape=None if maps is None else tuple(int(s) for s in np.shape(maps)[2:]),
+        )
+        header.check("codes")
+        core = {
+            "id": ids,
+            "split": np.full(n, "") if split is None else np.asarray(split).astype(str),
+            "indices": np.ascontiguousarray(indices, dtype=np.int16),
+            "values": np.ascontiguousarray(values, dtype=np.float32),
+        }
+        if maps is not None and np.shape(maps)[:2] != (n, k):
+            raise SFNetError(f"codes: `maps` has shape {np.shape(maps)}; it needs ({n}, {k}, h, w).")
+        core["margin"] = _margin(core["values"], k) if margin is None else np.asarray(margin, dtype=np.float32)
+        for name, given in (("ra", ra), ("dec", dec)):
+            if given is not None:
+                core[name] = np.asarray(given, dtype=np.float64)
+        for prefix, given, suffix in (("target_", truth, ""), ("prediction_", prediction_d4, "_d4")):
+            for target, array in _by_target(given, targets, n, prefix).items():
+                core[f"{prefix}{target}{suffix}"] = array
+        check_arrays(header, core, "codes")
+        for t, target in enumerate(targets):
+            core[f"prediction_{target}"] = linear(header, core["indices"], core["values"], t)
+        lazy = {name: (lambda array=array: array) for name, array in columns.items()}
+        return cls(header, core, lazy, None if maps is None else (lambda rows: np.asarray(maps[rows], np.float32)))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write one Parquet file; readers see the old file or the whole new one."""
+        codes_file.write(self, Path(path))
+
+    # ---- what it holds
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __repr__(self) -> str:
+        return f"<SparseCodes: {len(self)} galaxies, k={self.k} of {self.features} features, {', '.join(self.targets)}>"
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(N,) text."""
+        return self._flat["id"]
+
+    @property
+    def split(self) -> np.ndarray:
+        """(N,) ``train``, ``validation``, ``test`` or empty."""
+        return self._flat["split"]
+
+    @property
+    def margin(self) -> np.ndarray:
+        """(N,) float32, k-th minus (k+1)-th activation."""
+        return self._flat["margin"]
+
+    @property
+    def ra(self) -> np.ndarray | None:
+        """(N,) deg, or ``None``."""
+        return self._flat.get("ra")
+
+    @property
+    def dec(self) -> np.ndarray | None:
+        """(N,) deg, or ``None``."""
+        return self._flat.get("dec")
+
+    @property
+    def runners_up(self) -> int:
+        """r: how many activations after the kept ones are stored."""
+        return self.indices.shape[1] - self.k
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """(T, F) float64."""
+        return self.header.dense_weight()
+
+    @property
+    def map_shape(self) -> tuple[int, int] | None:
+        """(h, w) of the stored feature maps, or ``None``."""
+        return self.header.map_shape if self._maps else None
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.ids.tolist())}
+
+    def index_of(self, id: str) -> int:
+        """The row of an identifier; :class:`SFNetError` where there is none."""
+        row = self._row_of.get(str(id))
+        if row is None:
+            raise SFNetError(f"No galaxy {str(id)[:80]!r} is in these codes ({len(self):,} galaxies).")
+        return row
+
+    def target_index(self, target: int | str = 0) -> int:
+        """The position of a target given by name or position."""
+        if isinstance(target, str):
+            if target not in self.targets:
+                raise SFNetError(f"These codes have no target {target!r}; they have {', '.join(self.targets)}.")
+            return self.targets.index(target)
+        if not 0 <= target < len(self.targets):
+            raise SFNetError(f"These codes have {len(self.targets)} target(s); there is no target number {target}.")
+        return int(target)
+
+    def truth(self, target: int | str = 0) -> np.ndarray:
+        """(N,) float64 in the target's unit, NaN where unknown."""
+        name = f"target_{self.targets[self.target_index(target)]}"
+        return self._flat[name] if name in self._flat else np.full(len(self), np.nan)
+
+    def prediction(self, target: int | str = 0) -> np.ndarray:
+        """(N,) float64: bias + Σ weight × activation over the kept features."""
+        return self._flat[f"prediction_{self.targets[self.target_index(target)]}"]
+
+    def prediction_d4(self, target: int | str = 0) -> np.ndarray | None:
+        """(N,) float64: the mean prediction over the 8 orientations, ``None`` where it was not asked for."""
+        return self._flat.get(f"prediction_{self.targets[self.target_index(target)]}_d4")
+
+    def column(self, name: str) -> np.ndarray:
+        """(N,) one column of the file by name: numbers as numbers (NaN where missing), text as text."""
+        if name not in self._flat:
+            if name not in self._lazy:
+                known = ", ".join(self.columns[:20]) or "none"
+                raise SFNetError(
+                    f"These codes have no column {str(name)[:80]!r}; the catalogue's columns are: {known}."
+                )
+            self._flat[name] = self._lazy[name]()
+        return self._flat[name]
+
+    def maps(self, rows: Any) -> np.ndarray | None:
+        """(len(rows), k, h, w) float32 feature-map cells of the kept features; a map's mean is its activation.
+
+        Weight × map / (h·w) is the contribution map. ``None`` where the file holds no maps.
+        """
+        if self._maps is None:
+            return None
+        found = self._maps(_rows(rows, len(self)))
+        if not np.isfinite(found).all():
+            raise SFNetError(f"{self.path or 'codes'}: column `maps` holds values that are not finite.")
+        return found
+
+    def take(self, rows: Any) -> SparseCodes:
+        """The codes of some rows (positions, a slice or a mask), in that order; columns stay unread until asked for."""
+        rows = _rows(rows, len(self))
+        core = {name: array[rows] for name, array in self._flat.items()}
+        core |= {"indices": self.indices[rows], "values": self.values[rows]}
+        lazy = {name: (lambda name=name: self.column(name)[rows]) for name in self._lazy if name not in core}
+        maps = None if self._maps is None else (lambda chosen: self.maps(rows[chosen]))
+        return type(self)(self.header, core, lazy, maps, self.path)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """24 hex digits over identifiers, codes, head, targets and splits; the same before saving and after opening."""
+        digest = hashlib.blake2b(digest_size=12)
+        digest.update(f"{self.k} {self.features} {self.targets} {self.simulated}\n".encode())
+        for array in (self.weight, self.bias, self.indices, self.values):
+            digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        digest.update("\n".join([*self.ids.tolist(), *self.split.tolist()]).encode("utf-8", "surrogatepass"))
+        for target in range(len(self.targets)):
+            digest.update(self.truth(target).tobytes())
+        return digest.hexdigest()
+
+
+def check_dataset(codes: SparseCodes, dataset: Any, allow: bool = False) -> str | None:
+    """``None`` when the codes were made from this dataset; else refuse, or return the sentence when ``allow``."""
+    ours, theirs = codes.provenance.get("dataset_fingerprint"), dataset.fingerprint
+    if ours == theirs:
+        return None
+    sentence = f"The codes were made from a dataset with fingerprint {ours or 'unknown'}, this one has {theirs}"
+    if not allow:
+        raise SFNetError(f"{sentence}: name the dataset they were made from, or allow the mismatch explicitly.")
+    return f"{sentence}; shown together because the mismatch was allowed."
+
+
+def _margin(values: np.ndarray, k: int) -> np.ndarray:
+    return values[:, k - 1] - values[:, k] if values.shape[1] > k else np.full(len(values), np.nan, np.float32)
+
+
+def _rows(rows: Any, n: int) -> np.ndarray:
+    if isinstance(rows, slice):
+        return np.arange(n)[rows]
+    rows = np.atleast_1d(np.asarray(rows))
+    rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+    if len(rows) and (rows.min() < -n or rows.max() >= n):
+        raise SFNetError(f"There are {n} galaxies; a row outside them was asked for.")
+    return rows
+
+
+def _by_target(given: Any, targets: list[str], n: int, what: str) -> dict[str, np.ndarray]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        array = np.asarray(given, dtype=np.float64).reshape(n, -1) if n else np.empty((0, len(targets)))
+        if array.shape[1] != len(targets):
+            raise SFNetError(f"codes: `{what}…` has {array.shape[1]} column(s) for {len(targets)} target(s).")
+        given = {target: array[:, t] for t, target in enumerate(targets)}
+    found = {t: np.array(given[t], dtype=np.float64) for t in targets if t in given}
+    for array in found.values():
+        array[~np.isfinite(array)] = np.nan
+    return found

@@ -1,0 +1,65 @@
+"""What a sparse code must be, whoever made it: the same checks before writing and after reading."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfnet_core.codes_header import Header
+from sfnet_core.errors import SFNetError
+
+SPLITS = ("train", "validation", "test", "")
+
+
+def linear(header: Header, indices: np.ndarray, values: np.ndarray, target: int) -> np.ndarray:
+    """(N,) float64: bias + Σ weight × activation over the first k slots, added slot by slot."""
+    weight = np.append(header.dense_weight()[target], 0.0)  # index -1, an empty slot, finds the 0 at the end
+    total = np.full(len(indices), header.bias[target])
+    for slot in range(header.k):
+        total += weight[indices[:, slot]] * values[:, slot]
+    return total
+
+
+def check_arrays(header: Header, core: dict[str, np.ndarray], where: str) -> None:
+    """Refuse what is no sparse code: shapes, finite, ≥ 0, falling, each feature once, index -1 exactly where 0."""
+    indices, values, n = core["indices"], core["values"], len(core["id"])
+    if indices.ndim != 2 or indices.shape != values.shape or len(indices) != n or indices.shape[1] < header.k:
+        raise SFNetError(
+            f"{where}: `indices` {indices.shape} and `values` {values.shape} must both be ({n}, k + r), "
+            f"with k = {header.k}."
+        )
+    for name, array in core.items():
+        if array.ndim == 1 and len(array) != n:
+            raise SFNetError(f"{where}: column `{name}` has {len(array)} rows and `id` has {n}.")
+
+    def refuse(bad: np.ndarray, field: str, why: str) -> None:
+        if bad.any():
+            row = int(np.argmax(bad.any(axis=1) if bad.ndim == 2 else bad))
+            raise SFNetError(f"{where}: `{field}` {why} (row {row + 1}, galaxy {core['id'][row]}).")
+
+    refuse(~np.isfinite(values), "values", "holds values that are not finite")
+    refuse(values < 0, "values", "holds an activation below 0")
+    refuse(values[:, 1:] > values[:, :-1], "values", "is not sorted by falling activation")
+    refuse(
+        (indices < -1) | (indices >= header.features), "indices", f"names a feature outside 0 to {header.features - 1}"
+    )
+    refuse((indices == -1) != (values == 0), "indices", "must be -1 exactly where the activation is 0")
+    ordered = np.sort(indices, axis=1)
+    refuse((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0), "indices", "names a feature twice in one code")
+    if len(set(core["id"].tolist())) != n:
+        _, where_first = np.unique(core["id"], return_index=True)
+        again = np.ones(n, dtype=bool)
+        again[where_first] = False
+        refuse(again, "id", "names a galaxy twice")
+    refuse(~np.isin(core["split"], SPLITS), "split", f"must be one of {', '.join(map(repr, SPLITS))}")
+
+
+def check_predictions(header: Header, core: dict[str, np.ndarray], where: str) -> None:
+    for t, target in enumerate(header.targets):
+        stored, again = core[f"prediction_{target}"], linear(header, core["indices"], core["values"], t)
+        bad = ~(np.abs(stored - again) <= 1e-6 * np.maximum(1.0, np.abs(again)))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise SFNetError(
+                f"{where}: `prediction_{target}` is {stored[row]:.6g} for galaxy {core['id'][row]}, but bias "
+                f"+ the sum of contributions is {again[row]:.6g}; codes and head do not belong together."
+            )
