@@ -1,0 +1,3 @@
+"""FITS, ECSV and VOTable catalogues through astropy."""
+
+from __future__ import annotations

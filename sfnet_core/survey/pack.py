@@ -1,0 +1,252 @@
+"""The first verb: a catalogue and a folder of images become a dataset."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.survey.catalogue import Catalogue, read_catalogue
+from sfnet_core.survey.cutouts import MAX_PIXELS, ImageRefused, Source, image_size, read_source, resize, scan_images
+from sfnet_core.survey.store import DatasetWriter, as_records
+
+if TYPE_CHECKING:
+    from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["pack"]
+
+WORKERS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One galaxy that may be packed: its place in the catalogue (0-based position, data row from 1) and its image."""
+
+    position: int
+    row: int | None
+    id: str
+    source: Source
+
+
+def pack(
+    catalogue: str | os.PathLike | Catalogue | None,
+    images: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    id_column: str | None = None,
+    pixel_scale: float | None = None,
+    bands: str = "gri",
+    source: str | None = None,
+    size: int | None = None,
+    simulated: bool = False,
+    progress: bool = True,
+    overwrite: bool = False,
+    hdu: int | None = None,
+    resample: str = "lanczos",
+    stretch: float = 0.5,
+    q: float = 10.0,
+    minimum: float = 0.0,
+    max_pixels: int = MAX_PIXELS,
+) -> Dataset:
+    """Pack the galaxies of a catalogue that have an image into a dataset, in the catalogue's order.
+
+    Parameters
+    ----------
+    catalogue : any table :func:`read_catalogue` reads, or None: then every image is a galaxy and its file's name the
+        identifier.
+    images : a folder with ``ID.jpg``, ``ID.png``, ``ID.fits`` (a cube) or ``ID_g.fits`` … for every galaxy.
+    out : the dataset's folder; must be new or empty unless ``overwrite``.
+    pixel_scale : arcsec per pixel of the images as given; None where unknown. With ``size`` it is scaled along.
+    bands : what blue, green and red are, short wavelength first.
+    size : resample every image's central square to this many pixels (``resample``: ``lanczos`` or ``bicubic``).
+        Without it all images must have one size: those unlike the majority are set aside.
+    stretch, q, minimum : the composition of FITS bands, see :func:`~sfnet_core.survey.cutouts.lupton_rgb`.
+
+    Rows without an image, images that cannot be read and rows the catalogue's reader refuses are set aside with their
+    reason (``Dataset.set_aside``), the rest goes on. Nothing appears under ``out`` unless the whole run succeeds.
+    Memory stays bounded whatever the number of galaxies.
+    """
+    from sfnet_core.survey.dataset import Dataset
+
+    _check_arguments(pixel_scale, size, resample, bands)
+    found, aside = scan_images(images, bands)
+    if not found:
+        raise SFNetError(_no_images(Path(images), aside))
+    if catalogue is None:
+        table, notes = None, []
+        rows = [_Row(i, None, name, found[name]) for i, name in enumerate(sorted(found))]
+    else:
+        if not isinstance(catalogue, Catalogue):
+            catalogue = read_catalogue(catalogue, id_column=id_column, hdu=hdu, known=found.keys())
+        table, notes = catalogue, list(catalogue.notes)
+        rows, missing = _match(catalogue, found, Path(images))
+        aside = [*catalogue.set_aside, *missing, *aside]
+        if unused := len(found) - len(rows):
+            notes.append(f"{unused:,} images belong to no row of the catalogue and were not packed.")
+    if size is None:
+        rows, odd = _majority(rows, max_pixels, progress)
+        aside += odd
+    read = partial(_read, size=size, resample=resample, max_pixels=max_pixels, stretch=stretch, q=q, minimum=minimum)
+    with DatasetWriter(out, overwrite=overwrite, expected=len(rows)) as writer:
+        kept: list[_Row] = []
+        sizes: Counter[tuple[int, int]] = Counter()
+        for row, result in _bar(_in_order(read, rows), len(rows), "pack", progress):
+            if isinstance(result, str):
+                aside.append(_aside(row, result, Path(images)))
+                continue
+            cutout, before = result
+            writer.append(cutout)
+            sizes[before] += 1
+            kept.append(row)
+        if not kept:
+            raise SFNetError(f"Not one of {len(rows)} images could be read; the first: {aside[0] if aside else ''}")
+        scale = _packed_scale(pixel_scale, sizes, size, notes)
+        ids, columns, units, about = _columns(kept, table)
+        meta: dict[str, Any] = {
+            "pixel_scale": scale,
+            "bands": bands,
+            "source": source or _source(table, Path(images)),
+            "simulated": bool(simulated),
+            "set_aside": as_records(aside),
+            "notes": notes + about.pop("notes"),
+            **about,
+        }
+        if any(isinstance(row.source, tuple) or row.source.suffix.lower() in (".fits", ".fit") for row in kept):
+            meta["lupton"] = {"stretch": stretch, "q": q, "minimum": minimum}
+        writer.finish(ids, columns, units=units, meta=meta)
+    return Dataset.open(out)
+
+
+def _check_arguments(pixel_scale: float | None, size: int | None, resample: str, bands: str) -> None:
+    if pixel_scale is not None and not (np.isfinite(pixel_scale) and pixel_scale > 0):
+        raise SFNetError(f"The pixel scale is {pixel_scale}; it must be a positive number of arcsec per pixel.")
+    if size is not None and not 8 <= size <= 4096:
+        raise SFNetError(f"The size is {size} pixels; choose one from 8 to 4096.")
+    if resample not in ("lanczos", "bicubic"):
+        raise SFNetError(f"Resampling '{resample}' is not known; choose lanczos or bicubic.")
+    if len(bands) != 3 or len(set(bands)) != 3:
+        raise SFNetError(
+            f"The bands are '{bands}'; name three by one letter each, short wavelength first, such as gri."
+        )
+
+
+def _no_images(folder: Path, aside: Sequence[SetAside]) -> str:
+    why = f"; {len(aside)} were set aside, the first: {aside[0]}" if aside else ""
+    return f"There is no image in {folder} (ID.jpg, ID.jpeg, ID.png or ID.fits, subfolders included){why}."
+
+
+def _match(catalogue: Catalogue, found: dict[str, Source], folder: Path) -> tuple[list[_Row], list[SetAside]]:
+    """Rows that have an image, and the others."""
+    rows, missing = [], []
+    for position, (row, name) in enumerate(zip(catalogue.rows, catalogue.ids, strict=True)):
+        if name in found:
+            rows.append(_Row(position, int(row), name, found[name]))
+        else:
+            missing.append(SetAside(f"no image of this name in {folder.name}", row=int(row), id=name))
+    if not rows:
+        tried = f"column '{catalogue.id_column}' of {catalogue.source} (such as '{catalogue.ids[0]}')"
+        raise SFNetError(
+            f"None of the {len(missing):,} identifiers in {tried} has an image in {folder}, whose {len(found):,} images "
+            f"have names such as '{next(iter(found))}'. Name the column whose values are the images' names with --id-column."
+        )
+    return rows, missing
+
+
+def _majority(rows: list[_Row], max_pixels: int, progress: bool) -> tuple[list[_Row], list[SetAside]]:
+    """Rows whose image has the most frequent size, and the others set aside with theirs.
+
+    Headers that cannot be read are left in: reading the image gives the better reason.
+    """
+
+    def size_of(row: _Row) -> tuple[int, int] | None:
+        try:
+            return image_size(row.source, max_pixels=max_pixels)
+        except ImageRefused:
+            return None
+
+    sizes = [size for _, size in _bar(_in_order(size_of, rows), len(rows), "sizes", progress)]
+    counts = Counter(size for size in sizes if size is not None)
+    if len(counts) < 2:
+        return rows, []
+    height, width = max(counts, key=lambda size: (counts[size], size))
+    keep, odd = [], []
+    for row, size in zip(rows, sizes, strict=True):
+        if size in (None, (height, width)):
+            keep.append(row)
+        else:
+            reason = f"{size[1]}×{size[0]} px, but most images have {width}×{height}; --size resamples all to one size"
+            odd.append(SetAside(reason, row=row.row, id=row.id))
+    return keep, odd
+
+
+def _read(row: _Row, *, size: int | None, resample: str, **options: Any) -> tuple[np.ndarray, tuple[int, int]] | str:
+    """One cutout and the size it had, or the reason why not."""
+    try:
+        cutout = read_source(row.source, **options)
+    except ImageRefused as error:
+        return error.reason
+    before = cutout.shape[:2]
+    return (cutout if size is None else resize(cutout, size, resample=resample)), before
+
+
+def _in_order(work: Any, rows: Sequence[_Row], chunk: int = 8) -> Iterator[tuple[_Row, Any]]:
+    """``work`` on every row, in threads (decoding and waiting for the disk leave Python free), results in order.
+
+    No more than a few chunks are in flight, so that memory does not grow with the number of rows.
+    """
+    pool = ThreadPoolExecutor(WORKERS)
+    waiting: deque = deque()
+    try:
+        for start in range(0, len(rows), chunk):
+            part = rows[start : start + chunk]
+            waiting.append((part, pool.submit(lambda part: [work(row) for row in part], part)))
+            if len(waiting) > WORKERS + 1:
+                part, future = waiting.popleft()
+                yield from zip(part, future.result(), strict=True)
+        for part, future in waiting:
+            yield from zip(part, future.result(), strict=True)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _bar(items: Iterator, total: int, what: str, progress: bool) -> Iterator:
+    from tqdm import tqdm
+
+    return iter(tqdm(items, total=total, desc=what, unit="galaxy", file=sys.stderr, disable=not progress, delay=0.5))
+
+
+def _aside(row: _Row, reason: str, folder: Path) -> SetAside:
+    path = row.source[0] if isinstance(row.source, tuple) else row.source
+    return SetAside(reason, row=row.row, id=row.id, file=str(path.relative_to(folder)))
+
+
+def _packed_scale(scale: float | None, sizes: Counter, size: int | None, notes: list[str]) -> float | None:
+    """arcsec per packed pixel; None where images of several sizes were brought to one."""
+    if scale is None or size is None:
+        return None if scale is None else float(scale)
+    sides = {min(shape) for shape in sizes}
+    if len(sides) > 1:
+        notes.append(f"The images had {len(sides)} sizes before resampling, so the packed pixel scale is unknown.")
+        return None
+    return float(scale) * sides.pop() / size
+
+
+def _columns(kept: list[_Row], table: Catalogue | None) -> tuple[list[str], dict, dict, dict]:
+    ids = [row.id for row in kept]
+    if table is None:
+        return ids, {}, {}, {"notes": [], "id_column": None}
+    return ids, *table.dataset_columns(np.array([row.position for row in kept]))
+
+
+def _source(table: Catalogue | None, folder: Path) -> str:
+    name = folder.resolve().name
+    return name if table is None else f"{table.source} and {name}"

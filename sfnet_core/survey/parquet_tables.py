@@ -1,0 +1,3 @@
+"""Parquet catalogues."""
+
+from __future__ import annotations

@@ -1,0 +1,192 @@
+"""Files to raw columns: one reader a format, chosen by the file's suffix."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+
+__all__ = ["RawTable", "read_raw", "typed"]
+
+MAX_BYTES = 4 * 2**30  # of a catalogue, unpacked; far above any that belongs to cutouts, far below a bomb
+SUFFIXES = ".csv .tsv .txt .ecsv (each also .gz) .fits .fit .fz .vot .votable .xml .parquet"
+UNKNOWN = {"", "nan", "na", "n/a", "null", "none", "--", "-", "#n/a", "<na>", "masked"}  # compared in lower case
+
+
+@dataclass
+class RawTable:
+    """Columns of one length as a reader found them: numbers, or text as ``object`` arrays of str.
+
+    ``all_text`` says that nothing has been converted yet, so that the identifier can be taken as it is written.
+    """
+
+    columns: dict[str, np.ndarray]
+    units: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    all_text: bool = False
+
+    @property
+    def n_rows(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+
+def read_raw(path: Path, hdu: int | None = None) -> RawTable:
+    """Read a table by its suffix; an :class:`SFNetError` says what is wrong with the file."""
+    from sfnet_core.survey import astropy_tables, parquet_tables
+
+    if not path.exists():
+        raise SFNetError(f"There is no catalogue at {path}.")
+    if not path.is_file():
+        raise SFNetError(f"{path} is not a file; name the catalogue itself ({SUFFIXES}).")
+    name = path.name.lower()
+    suffix = Path(name.removesuffix(".gz")).suffix
+    if suffix in (".csv", ".tsv", ".txt", ".dat"):
+        return read_delimited(read_bytes(path), path, suffix)
+    if suffix == ".ecsv":
+        return astropy_tables.read_ecsv(read_bytes(path), path)
+    if suffix in (".vot", ".votable", ".xml"):
+        return astropy_tables.read_votable(read_bytes(path), path)
+    if suffix in (".fits", ".fit", ".fz"):
+        return astropy_tables.read_fits(read_bytes(path), path, hdu)
+    if suffix in (".parquet", ".parq", ".pq"):
+        return parquet_tables.read_parquet(path, MAX_BYTES)
+    hint = " Save the sheet as CSV, with the identifiers as text." if suffix in (".xlsx", ".xls", ".ods") else ""
+    raise SFNetError(f"The format of {path} is not known by its suffix; catalogues are {SUFFIXES}.{hint}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes, unpacked where its name ends in ``.gz``, never more than ``MAX_BYTES``."""
+    if path.stat().st_size > MAX_BYTES:
+        raise SFNetError(f"{path} has {path.stat().st_size:,} bytes; catalogues of up to {MAX_BYTES:,} are read.")
+    try:
+        if path.suffix.lower() != ".gz":
+            return path.read_bytes()
+        with gzip.open(path) as handle:
+            parts, total = [], 0
+            while part := handle.read(2**20):
+                total += len(part)
+                if total > MAX_BYTES:
+                    raise SFNetError(f"{path} unpacks to more than {MAX_BYTES:,} bytes and was refused.")
+                parts.append(part)
+            return b"".join(parts)
+    except (OSError, EOFError) as error:
+        raise SFNetError(f"{path} cannot be read ({error}).") from error
+
+
+def read_delimited(data: bytes, path: Path, suffix: str) -> RawTable:
+    """Read delimited text: UTF-8 (a byte-order mark or not), UTF-16 or Latin-1; comma, semicolon, tab, bar or blanks."""
+    import pandas as pd
+
+    text, notes = _decode(data, path)
+    lines = text.split("\n")
+    start, header = _find_header(lines, path)
+    separator = _separator(header, suffix)
+    options = {"sep": separator, "dtype": str, "keep_default_na": False, "na_filter": False, "index_col": False}
+    body = "\n".join([header, *lines[start:]])
+    try:
+        table = pd.read_csv(io.StringIO(body), skipinitialspace=True, **options)
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, ValueError) as error:
+        raise SFNetError(f"{path} is not a regular table: {_say(error, start)}") from error
+    columns = {str(name).strip(): table[name].to_numpy(dtype=object) for name in table.columns}
+    if separator == ";":
+        columns = {name: _decimal_commas(values) for name, values in columns.items()}
+    return RawTable(columns, {}, notes, all_text=True)
+
+
+def typed(values: np.ndarray) -> np.ndarray:
+    """A column of texts as numbers where every known value is one, else as it was.
+
+    Whole numbers stay text where a 64-bit integer or (with gaps) a float could not hold every digit, and so do codes
+    with leading zeros.
+    """
+    texts = [value.strip() for value in values.tolist()]
+    known = [value.lower() not in UNKNOWN for value in texts]
+    given = [value for value, is_known in zip(texts, known, strict=True) if is_known]
+    if any("_" in value or (len(value) > 1 and value[0] == "0" and value.isdecimal()) for value in given):
+        return np.array(texts, dtype=object)
+    try:
+        numbers = np.array(given, dtype=object).astype(np.float64)
+    except (ValueError, OverflowError):
+        words = {"true": True, "false": False}
+        if len(given) == len(texts) and all(value.lower() in words for value in given):
+            return np.array([words[value.lower()] for value in texts])
+        return np.array(texts, dtype=object)
+    whole = all(value.lstrip("+-").isdecimal() for value in given)
+    if whole and given and len(given) == len(texts):
+        integers = [int(value) for value in given]
+        if -(2**63) <= min(integers) and max(integers) < 2**63:
+            return np.array(integers, dtype=np.int64)
+        return np.array(texts, dtype=object)
+    if whole and np.any(np.abs(numbers) >= 2.0**53):
+        return np.array(texts, dtype=object)
+    out = np.full(len(texts), np.nan)
+    out[known] = numbers
+    return out
+
+
+def _decode(data: bytes, path: Path) -> tuple[str, list[str]]:
+    for magic, what in ((b"PK\x03\x04", "an Excel workbook or zip"), (b"PAR1", "Parquet"), (b"SIMPLE  =", "FITS")):
+        if data.startswith(magic):
+            raise SFNetError(f"{path} is {what}, not text; give it the suffix of its format, or save it as CSV.")
+    notes: list[str] = []
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = data.decode("utf-16", "replace")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+            notes.append("The catalogue is not UTF-8; its texts were read as Latin-1.")
+    # a NUL would end a cell early in the parser; as another control character it stays visible to the checks
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\x01"), notes
+
+
+def _find_header(lines: list[str], path: Path) -> tuple[int, str]:
+    """The header, and the number of the line after it. Leading ``#`` lines are comments, or, right above numbers, the
+    header (``# id ra dec``)."""
+    comment = ""
+    for number, line in enumerate(lines):
+        if line.startswith("#"):
+            comment = line.lstrip("#").strip()
+        elif line.strip():
+            fields = re.split(r"[,;\t|\s]+", line.strip())
+            names = re.split(r"[,;\t|\s]+", comment)
+            has_number = any(re.fullmatch(r"[+-]?\d+\.?\d*([eE][+-]?\d+)?", value) for value in fields)
+            if has_number and len(names) == len(fields) > 1:
+                return number, comment
+            return number + 1, line
+    raise SFNetError(f"{path} is empty; a catalogue needs a header and one row for each galaxy.")
+
+
+def _separator(header: str, suffix: str) -> str:
+    if suffix == ".tsv":
+        return "\t"
+    bare = re.sub(r'"[^"]*"', "", header)
+    counts = {mark: bare.count(mark) for mark in ",;\t|"}
+    best = max(counts, key=counts.get)
+    if counts[best]:
+        return best
+    return r"\s+" if len(bare.split()) > 1 else ","
+
+
+def _decimal_commas(values: np.ndarray) -> np.ndarray:
+    """``8,91`` → ``8.91`` in a column that holds nothing but such numbers, as spreadsheets on the continent write."""
+    given = [value.strip() for value in values.tolist() if value.strip().lower() not in UNKNOWN]
+    if any("," in value for value in given) and all(re.fullmatch(r"[+-]?\d*,?\d+([eE][+-]?\d+)?", v) for v in given):
+        return np.array([value.replace(",", ".") for value in values.tolist()], dtype=object)
+    return values
+
+
+def _say(error: Exception, start: int) -> str:
+    """pandas' complaint with the file's own line number."""
+    found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+    if not found:
+        return f"{str(error).strip().splitlines()[0]}."
+    expected, line, saw = map(int, found.groups())
+    return f"line {line + start - 1} has {saw} fields, the header {expected}; put quotes around texts with separators."
