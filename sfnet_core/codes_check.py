@@ -8,6 +8,7 @@ from sfnet_core.codes_header import Header
 from sfnet_core.errors import SFNetError
 
 SPLITS = ("train", "validation", "test", "")
+LONG_TEXT = 256  # characters; no identifier is longer
 
 
 def linear(header: Header, indices: np.ndarray, values: np.ndarray, target: int) -> np.ndarray:
@@ -45,6 +46,8 @@ def check_arrays(header: Header, core: dict[str, np.ndarray], where: str) -> Non
     refuse((indices == -1) != (values == 0), "indices", "must be -1 exactly where the activation is 0")
     ordered = np.sort(indices, axis=1)
     refuse((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0), "indices", "names a feature twice in one code")
+    if core["id"].dtype.kind != "U" or core["id"].dtype.itemsize > 4 * LONG_TEXT:
+        raise SFNetError(f"{where}: column `id` holds identifiers of more than {LONG_TEXT} characters.")
     if len(set(core["id"].tolist())) != n:
         _, where_first = np.unique(core["id"], return_index=True)
         again = np.ones(n, dtype=bool)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sfnet_core.codes_check import LONG_TEXT
 from sfnet_core.codes_header import MAX_SLOTS, Header, votable
 from sfnet_core.errors import SFNetError
 from sfnet_core.files import atomic_path
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 ROW_GROUP = 8192
 COLUMN_LIMIT = 1 << 30  # bytes one text column may take in memory
-LONG_TEXT = 256  # a column with longer texts is an object array: a fixed width would cost N × the longest
 FREE_BYTES = 64 << 20  # below this, a file may unpack to anything
 EXPANSION = 200  # and above it to no more than this many times its own size
 
@@ -129,8 +129,6 @@ class CodesFile:
         for name, array in core.items():
             if array.dtype.kind == "f":
                 core[name] = array.astype(np.float32 if name == "margin" else np.float64, copy=False)
-        if core["id"].dtype.kind != "U":
-            raise SFNetError(f"{self.path}: column `id` holds identifiers of more than {LONG_TEXT} characters.")
         indices, values = (self._lists(table.column(n), n, self.slots) for n in ("indices", "values"))
         if len(indices) and not (indices.min() >= -1 and indices.max() < self.header.features):
             raise SFNetError(f"{self.path}: `indices` names a feature outside 0 to {self.header.features - 1}.")
@@ -198,6 +196,7 @@ class CodesFile:
             total += 8 * len(chunk) if longest > LONG_TEXT else 4 * longest * len(chunk)
         if total > COLUMN_LIMIT:
             raise SFNetError(f"{self.path}: the texts of column `{name}` would take {total:,} bytes; refused.")
+        # a column with longer texts is an object array: a fixed width would cost N × the longest
         kind = object if any(longest > LONG_TEXT for _, longest, _ in parts) else str
         arrays = [np.array(words, dtype=kind) for words, _, _ in parts]
         arrays = [words if codes is None else words[codes] for words, (_, _, codes) in zip(arrays, parts, strict=True)]

@@ -49,7 +49,7 @@ class Header:
                 f"{where}: `k` must be from 1 to the number of features ({self.features}), not {self.k!r}."
             )
         names = self.targets
-        if not names or len(set(names)) != len(names) or not all(isinstance(n, str) and n for n in names):
+        if not names or not all(isinstance(n, str) and n for n in names) or len(set(names)) != len(names):
             raise SFNetError(f"{where}: `targets` must be one or more different names, not {list(names)!r}.")
         if self.weight.shape != (len(names), len(self.feature_ids)):
             raise SFNetError(

@@ -216,12 +216,13 @@ def round_to_sum(terms: Sequence[float], total: float, digits: int) -> list[str]
         raise SFNetError("Terms and total must be finite numbers to be written as a sum.")
     with localcontext(prec=1100):  # every double and its sums, exactly
         exact, sought = [Decimal(float(term)) for term in terms], Decimal(float(total))
-        if abs(sum(exact) - sought) > max(Decimal("0.01").scaleb(-digits), abs(sought) * Decimal("1e-12")):
-            raise SFNetError(f"The terms sum to {float(sum(exact))!r}, not to the total {float(total)!r}.")
         scaled = [term.scaleb(digits) for term in exact]
         units = [int(term.to_integral_value("ROUND_FLOOR")) for term in scaled]
         spare = int(Decimal(f"{float(total):.{digits}f}").scaleb(digits)) - sum(units)
-        for i in sorted(range(len(units)), key=lambda i: units[i] - scaled[i])[: max(spare, 0)]:
+        off = abs(sum(exact) - sought)
+        if off > Decimal("0.5").scaleb(-digits) or not 0 <= spare <= len(units):
+            raise SFNetError(f"The terms sum to {float(sum(exact))!r}, not to the total {float(total)!r}.")
+        for i in sorted(range(len(units)), key=lambda i: units[i] - scaled[i])[:spare]:
             units[i] += 1
         return [f"{Decimal(unit).scaleb(-digits):.{digits}f}" for unit in units]
 
