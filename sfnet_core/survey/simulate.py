@@ -1,0 +1,226 @@
+"""A simulated survey: galaxies of known physics, drawn as SDSS would have seen them, packed as a Dataset.
+
+Every galaxy depends on ``(seed, index)`` alone: number 17 of seed 0 is the same, to the last bit, whatever ``n`` and
+however many processes draw. Needs GalSim (Rowe et al. 2015, Astronomy and Computing 10, 121).
+
+These galaxies show that the method works and what it can see. No result on them says anything about real galaxies.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+import numpy as np
+
+from sfnet_core import astro
+from sfnet_core.errors import SFNetError
+from sfnet_core.survey import light, population, render
+from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["COLUMNS", "Galaxy", "draw_cutout", "draw_galaxy", "simulate"]
+
+#: Name → unit of every column of a simulated catalogue, in order; ids come before them.
+COLUMNS: dict[str, str] = {
+    "ra": "deg",
+    "dec": "deg",
+    "z": "",
+    "oh_p50": "dex",
+    "lgm_tot_p50": "log10(Msun)",
+    "sfr_tot_p50": "log10(Msun/yr)",
+    **{f"{line}_{part}": "1e-17 erg/s/cm2" for line in population.LINES for part in ("flux", "flux_err")},
+    "bptclass": "",
+    "kind": "",
+    "r_mag": "mag",
+    "r50": "arcsec",
+    "bulge_fraction": "",
+    "inclination": "deg",
+    "arms": "",
+    "winding": "",
+    "a_halpha": "mag",
+    "agn_fraction": "",
+}
+
+#: Half-light radii kept, arcsec: resolved, and small enough for the field.
+R50_RANGE = (1.3, 4.8)
+
+#: Mean r surface brightness within the half-light radius that is kept, mag/arcsec²: no blobs, nothing invisible.
+SURFACE_BRIGHTNESS = (18.9, 23.0)
+
+_CATALOGUE, _PICTURE = 0, 1
+
+
+@dataclass(frozen=True)
+class Galaxy:
+    """One galaxy: its physics, form, observed magnitudes, companion (for mergers) and catalogue row."""
+
+    physics: population.Physics
+    form: population.Form
+    magnitudes: dict[str, np.ndarray]
+    row: dict[str, float | int | str]
+
+
+def simulate(
+    n: int,
+    *,
+    seed: int = 0,
+    out: str | os.PathLike,
+    size: int = 128,
+    workers: int | None = None,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> Dataset:
+    """Draw ``n`` galaxies into a new Dataset at ``out``.
+
+    Parameters
+    ----------
+    n : int
+        Number of galaxies; ids are ``sim-SEED-000000`` onwards.
+    seed : int
+        Seed ≥ 0. The first galaxies of a longer run are those of a shorter one.
+    out : path
+        Folder of the new dataset.
+    size : int
+        Side of a cutout in pixels; the field stays 25.3″ wide, so the pixel scale is 25.3/size.
+    workers : int, optional
+        Processes; by default one a core, at most 8. A script that asks for more than one must call this under
+        ``if __name__ == "__main__":``.
+    progress : bool
+        Show a bar on stderr.
+    overwrite : bool
+        Replace an existing dataset.
+
+    Raises
+    ------
+    SFNetError
+        Where GalSim is missing or an argument makes no sense.
+    """
+    if importlib.util.find_spec("galsim") is None:
+        raise SFNetError('Simulating needs GalSim, which is not installed: pip install "sfnet-core[simulate]".')
+    if n < 1 or seed < 0 or not 16 <= size <= 1024:
+        raise SFNetError(f"simulate needs n ≥ 1, seed ≥ 0 and 16 ≤ size ≤ 1024; it was given {n=}, {seed=}, {size=}.")
+    workers = min(os.cpu_count() or 1, 8) if workers is None else workers
+    if workers < 1:
+        raise SFNetError(f"simulate needs at least one worker; it was given {workers}.")
+    rows = [draw_galaxy(seed, index).row for index in range(n)]
+    columns = {name: np.array([row[name] for row in rows]) for name in COLUMNS}
+    return Dataset.create(
+        out,
+        [f"sim-{seed}-{index:06d}" for index in range(n)],
+        _with_bar(_cutouts(n, seed, size, workers), n, progress),
+        columns,
+        pixel_scale=render.FIELD / size,
+        bands="gri",
+        source=f"simulated with GalSim, seed {seed}",
+        simulated=True,
+        units={name: unit for name, unit in COLUMNS.items() if unit},
+        notes=["Simulated galaxies: no result on them says anything about real ones."],
+        extra={"seed": seed},
+        overwrite=overwrite,
+    )
+
+
+def draw_galaxy(seed: int, index: int) -> Galaxy:
+    """The galaxy ``index`` of ``seed``: draws from the population until one passes the survey's limits.
+
+    Limits: r within 14.2–17.77, R50 and surface brightness as above, Hα, Hβ and [NII] at S/N > 3, as a catalogue
+    of metallicities has them. The BPT class is that of the measured fluxes and errors (Brinchmann et al. 2004).
+    """
+    rng = np.random.default_rng([seed, index, _CATALOGUE])
+    for _ in range(10_000):
+        physics = population.draw_physics(rng)
+        form = population.draw_form(rng, physics)
+        if not R50_RANGE[0] < form.r50 < R50_RANGE[1]:
+            continue
+        magnitudes = light.galaxy_magnitudes(physics, form)
+        r_mag = float(magnitudes["total"][1])
+        if not population.R_BRIGHT < r_mag < population.R_FAINT:
+            continue
+        # Half of the light within πR50².
+        surface = r_mag + 2.5 * np.log10(2.0 * np.pi * form.r50**2)
+        if not SURFACE_BRIGHTNESS[0] < surface < SURFACE_BRIGHTNESS[1]:
+            continue
+        lines = population.draw_lines(rng, physics, form.r50)
+        if all(lines[f"{k}_flux"] > 3.0 * lines[f"{k}_flux_err"] for k in ("h_alpha", "h_beta", "nii_6584")):
+            return Galaxy(physics, form, magnitudes, _row(rng, physics, form, r_mag, lines))
+    raise SFNetError(
+        f"No galaxy {index} of seed {seed} passed the survey's limits in 10,000 draws."
+    )  # pragma: no cover
+
+
+def draw_cutout(seed: int, size: int, index: int) -> np.ndarray:
+    """The picture of galaxy ``index`` of ``seed``, (size, size, 3) uint8, north up."""
+    galaxy = draw_galaxy(seed, index)
+    rng = np.random.default_rng([seed, index, _PICTURE])
+    centre = tuple(rng.normal(0.0, 0.15, 2))
+    grid = (render.FINE_PIXELS, render.FINE_SCALE)
+    picture = light.galaxy_map(rng, galaxy.physics, galaxy.form, galaxy.magnitudes, *grid, centre)
+    if galaxy.physics.kind == "merger":
+        picture = picture + light.companion_map(rng, galaxy.physics, galaxy.form, galaxy.magnitudes, *grid)
+    return render.resample(render.asinh_rgb(render.expose(rng, picture)), size)
+
+
+def _row(
+    rng: np.random.Generator,
+    physics: population.Physics,
+    form: population.Form,
+    r_mag: float,
+    lines: dict[str, float],
+) -> dict[str, float | int | str]:
+    ra, dec = population.sky_position(rng)
+    fluxes = [lines[f"{line}_flux"] for line in population.LINES]
+    errors = [lines[f"{line}_flux_err"] for line in population.LINES]
+    return {
+        "ra": ra,
+        "dec": dec,
+        "z": physics.z,
+        "oh_p50": physics.oh,
+        "lgm_tot_p50": physics.log_mass,
+        "sfr_tot_p50": physics.log_sfr,
+        **lines,
+        "bptclass": int(astro.bpt_class_from_fluxes(*fluxes, *errors)),
+        "kind": physics.kind,
+        "r_mag": r_mag,
+        "r50": form.r50,
+        "bulge_fraction": form.bulge,
+        "inclination": float(np.degrees(form.inclination)),
+        "arms": form.arms,
+        "winding": form.winding if form.arms else 0,
+        "a_halpha": physics.a_halpha,
+        "agn_fraction": physics.agn,
+    }
+
+
+def _cutouts(n: int, seed: int, size: int, workers: int) -> Iterator[np.ndarray]:
+    """The pictures in order of index; at most a few hundred are held at a time."""
+    draw = partial(draw_cutout, seed, size)
+    if workers == 1 or n < 16:
+        yield from map(draw, range(n))
+        return
+    indices = iter(range(n))
+    # "spawn" also where threads run already (torch, a notebook's kernel), which "fork" does not forgive.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            while block := list(islice(indices, 64 * workers)):
+                yield from pool.map(draw, block, chunksize=8)
+        except BrokenProcessPool as error:
+            raise SFNetError(
+                "The processes that draw galaxies ended too soon. In a script, call simulate under "
+                'if __name__ == "__main__":, or use workers=1.'
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _with_bar(cutouts: Iterator[np.ndarray], n: int, progress: bool) -> Iterator[np.ndarray]:
+    from tqdm import tqdm
+
+    return iter(tqdm(cutouts, total=n, desc="simulate", unit="galaxy", file=sys.stderr, disable=not progress))
