@@ -219,12 +219,12 @@ def write(codes: SparseCodes, path: Path) -> None:
         nested["maps"] = None
 
     def table(start: int, stop: int) -> pa.Table:
-        arrays: dict[str, pa.Array] = {name: _arrow(array[start:stop], name) for name, array in flat.items()}
+        arrays: dict[str, pa.Array] = {name: to_arrow(array[start:stop], name) for name, array in flat.items()}
         for name, array in nested.items():
             part = codes.maps(slice(start, stop)) if array is None else array[start:stop]
             width = int(np.prod(part.shape[1:]))
             arrays[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(part).reshape(-1)), width)
-        arrays |= {name: _arrow(array[start:stop], name) for name, array in own.items()}
+        arrays |= {name: to_arrow(array[start:stop], name) for name, array in own.items()}
         return pa.table(arrays)
 
     first = table(0, min(len(codes), ROW_GROUP))
@@ -284,7 +284,8 @@ def tidy(name: str, values: Any, n: int) -> np.ndarray:
 _NESTED = ("indices", "values", "maps")
 
 
-def _arrow(array: np.ndarray, name: str) -> pa.Array:
+def to_arrow(array: np.ndarray, name: str) -> pa.Array:
+    """An Arrow array of numbers (NaN becomes missing) or texts; :class:`SFNetError` where a text is no Unicode."""
     try:
         return pa.array(array, pa.string()) if array.dtype.kind in "UO" else pa.array(array, from_pandas=True)
     except (pa.ArrowException, UnicodeEncodeError) as error:
