@@ -1,0 +1,67 @@
+"""From packed pixels to what the network sees: crop, orientation, normalisation. All of it on the device, in batches.
+
+Shape letters: B batch, H W pixels, s side of the crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfnet_core.errors import SFNetError
+
+__all__ = ["centre", "channel_statistics", "orient", "to_input"]
+
+ORIENTATIONS = 8  # the symmetries of the square (D4): four quarter turns, each also mirrored
+
+
+def centre(cutouts, side: int):
+    """The central square: (B, H, W, 3) → (B, side, side, 3), a view; for arrays and tensors alike."""
+    height, width = cutouts.shape[1:3]
+    if not 1 <= side <= min(height, width):
+        raise SFNetError(f"A crop of {side} px does not fit cutouts of {height}×{width} px; choose a smaller crop.")
+    top, left = (height - side) // 2, (width - side) // 2
+    return cutouts[:, top : top + side, left : left + side]
+
+
+def orient(cutouts: Tensor, orientation: Tensor | int) -> Tensor:
+    """Turn and mirror squares: (B, s, s, C) with one of 8 numbers each (or one for all) → (B, s, s, C).
+
+    Bit 0 mirrors rows, bit 1 mirrors columns, bit 2 swaps the axes: together the 8 symmetries of the square, without
+    any interpolation. 0 leaves the image as it is.
+    """
+    if isinstance(orientation, int):
+        orientation = torch.full((len(cutouts),), orientation, device=cutouts.device)
+    bits = orientation[:, None, None, None]
+    cutouts = torch.where((bits & 1).bool(), cutouts.flip(1), cutouts)
+    cutouts = torch.where((bits & 2).bool(), cutouts.flip(2), cutouts)
+    return torch.where((bits & 4).bool(), cutouts.transpose(1, 2), cutouts)
+
+
+def to_input(cutouts: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(B, s, s, 3) uint8 → (B, 3, s, s) float32, (value / 255 − mean) / std per band; channels last in memory."""
+    scale = torch.tensor([1.0 / (255.0 * s) for s in std], device=cutouts.device)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=cutouts.device)
+    return (cutouts.float() * scale + shift).permute(0, 3, 1, 2)
+
+
+def channel_statistics(cutouts: np.ndarray, rows: np.ndarray, side: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation per band of the cropped cutouts of ``rows``, scaled to 0…1.
+
+    Exact (from integer histograms) over all rows up to 20,000, then over 20,000 evenly spaced ones; read in slices.
+    """
+    if len(rows) > 20_000:
+        rows = rows[np.linspace(0, len(rows) - 1, 20_000).astype(int)]
+    counts = np.zeros((3, 256), dtype=np.int64)
+    for start in range(0, len(rows), 512):
+        block = centre(cutouts[np.sort(rows[start : start + 512])], side)
+        for band in range(3):
+            counts[band] += np.bincount(block[..., band].ravel(), minlength=256)
+    levels = np.arange(256) / 255.0
+    share = counts / counts.sum(axis=1, keepdims=True)
+    mean = share @ levels
+    std = np.sqrt((share * (levels - mean[:, None]) ** 2).sum(axis=1))
+    return mean.round(6).tolist(), np.maximum(std, 1 / 255).round(6).tolist()

@@ -1,0 +1,282 @@
+"""Dataset × Run → SparseCodes: resumable, and the same bytes however it was cut into pieces.
+
+A convolution's last bits can depend on the shape of the batch. So the network always sees batches of one fixed size,
+filled up with black images and counted from the first row: a row's neighbours never change its numbers, and neither
+do the size of the pieces, a kill, or a resume.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from sfnet_core import __version__
+from sfnet_core.augment import ORIENTATIONS, orient, to_input
+from sfnet_core.codes import SparseCodes
+from sfnet_core.device import pick_device
+from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.feed import CutoutFeed
+from sfnet_core.files import atomic_path, folder_lock, write_json
+from sfnet_core.network import SFNet
+from sfnet_core.run import Run
+from sfnet_core.survey.dataset import Dataset
+from sfnet_core.target import read_target
+
+__all__ = ["check_fit", "infer"]
+
+_MICRO = {"cpu": 32, "cuda": 256, "mps": 64}  # rows per forward pass; part of the result's last bits, so not an option
+
+
+def infer(
+    run: Run | str | os.PathLike,
+    dataset: Dataset | str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    tta: bool = False,
+    runners_up: int = 8,
+    maps: bool = True,
+    batch: int = 2048,
+    device: str = "auto",
+    resume: bool = True,
+    progress: bool = True,
+    allow_mismatch: bool = False,
+) -> SparseCodes:
+    """Encode every galaxy and write one codes file.
+
+    Args:
+        run: a :class:`Run`, its folder, or a checkpoint file.
+        dataset: a :class:`Dataset` or its folder.
+        out: the codes file (``.parquet``), replaced atomically.
+        tta: also the mean prediction over the 8 orientations (``prediction_NAME_d4``); eight times the work.
+        runners_up: activations stored after the k kept ones.
+        maps: store the feature-map cells of the kept features, from which contribution maps are drawn.
+        batch: galaxies per piece of work; a finished piece survives a kill. Does not change the result.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``. Computed in float32 throughout.
+        resume: take finished pieces of the same run and dataset from an earlier, interrupted call.
+        allow_mismatch: go on where cutout size or pixel scale are not those of the training; said in the notes.
+
+    A galaxy whose activations are not finite is set aside with its row; the others are as without it. Raises
+    :class:`SFNetError` where the weights do not fit the cutouts.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+    out = Path(out)
+    if out.is_dir():
+        raise SFNetError(f"{out} is a folder; give the codes file a name, such as {out / 'codes.parquet'}.")
+    if batch < 1 or runners_up < 0:
+        raise SFNetError(f"batch={batch} must be at least 1 and runners_up={runners_up} at least 0.")
+    notes = check_fit(run, dataset, allow_mismatch=allow_mismatch)
+    where = pick_device(device)
+    network = run.network().to(where, memory_format=torch.channels_last)
+    micro = _MICRO[where.type]
+    step = -(-batch // micro) * micro
+    pieces = [(start, min(start + step, len(dataset))) for start in range(0, len(dataset), step)]
+    key = {
+        "run": run.fingerprint,
+        "dataset": dataset.fingerprint,
+        "options": [tta, runners_up, maps, micro, where.type],
+        "versions": [__version__, torch.__version__],
+    }
+    with _work_folder(out, key, resume) as work:
+        parts = []
+        with tqdm(total=len(dataset), unit=" galaxies", desc="infer", disable=not progress, file=sys.stderr) as bar:
+            for start, stop in pieces:
+                path = work / f"part-{start:09d}-{stop:09d}.npz"
+                part = _read_part(path)
+                if part is None:
+                    rows = np.arange(start, stop)
+                    part = _encode(network, run.metadata, dataset, rows, micro, runners_up, maps, tta, bar.update)
+                    with atomic_path(path) as partial, open(partial, "wb") as handle:
+                        np.savez(handle, **part)
+                else:
+                    bar.update(stop - start)
+                parts.append(part)
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        codes = _assemble(run, network, dataset, whole, notes)
+        codes.save(out)
+    return SparseCodes.open(out)
+
+
+def check_fit(run: Run, dataset: Dataset, *, allow_mismatch: bool = False) -> list[str]:
+    """Do these weights fit these cutouts? → sentences for the codes' notes; a mismatch is refused with both values.
+
+    A network trained on one crop and scale fails silently on another (0.09 dex becomes 0.66 dex when 96 px become 112).
+    """
+    trained, notes = run.metadata, []
+    height, width = dataset.meta["height"], dataset.meta["width"]
+    wrong = []
+    if [height, width] != trained["cutout_size"]:
+        was = "×".join(map(str, trained["cutout_size"]))
+        wrong.append(f"the weights were trained on cutouts of {was} px, these have {height}×{width} px")
+    ours, theirs = trained["pixel_scale"], dataset.pixel_scale
+    if ours is not None and theirs is not None:
+        if abs(ours / theirs - 1) > 0.01:
+            wrong.append(f"the weights were trained at {ours:g} arcsec per pixel, these cutouts have {theirs:g}")
+    elif ours != theirs or dataset.fingerprint != trained["data_fingerprint"]:
+        known = [f"{value:g} arcsec per pixel" if value else "unknown" for value in (ours, theirs)]
+        notes.append(
+            f"Pixel scale: training {known[0]}, these cutouts {known[1]}; whether they agree could not be checked."
+        )
+    if wrong:
+        sentence = "; ".join(wrong)
+        sentence = sentence[0].upper() + sentence[1:]
+        if trained["crop"] > min(height, width):
+            raise SFNetError(
+                f"{sentence}: the crop of {trained['crop']} px does not fit. Pack the cutouts at the "
+                f"training's size (sfnet pack --size {trained['cutout_size'][0]})."
+            )
+        if not allow_mismatch:
+            raise SFNetError(
+                f"{sentence}. Predictions would be wrong without a sign of it. Pack the cutouts at "
+                "the training's size and scale, or go on knowingly with --allow-mismatch."
+            )
+        notes.append(f"Mismatch allowed: {'; '.join(wrong)}.")
+    if dataset.fingerprint != trained["data_fingerprint"]:
+        notes.append(f"The weights were trained on another dataset ({trained['dataset'] or 'unnamed'}).")
+    if trained["simulated"] and not dataset.simulated:
+        notes.append("The weights were trained on simulated galaxies; these are observed.")
+    return notes
+
+
+@torch.inference_mode()
+def _encode(
+    network: SFNet,
+    metadata: dict,
+    dataset: Dataset,
+    rows: np.ndarray,
+    micro: int,
+    runners_up: int,
+    maps: bool,
+    tta: bool,
+    done: Callable[[int], object],
+) -> dict[str, np.ndarray]:
+    """Codes of ``rows``, in batches of ``micro``; ``good`` is False where a row is not finite. ``done`` counts rows."""
+    device = next(network.parameters()).device
+    mean, std = metadata["mean"], metadata["std"]
+    feed = CutoutFeed(dataset.cutouts, rows, metadata["crop"], device, in_memory=False)
+    found: dict[str, list[np.ndarray]] = {"indices": [], "values": [], "maps": [], "views": []}
+    positions = [np.arange(i, min(i + micro, len(rows))) for i in range(0, len(rows), micro)]
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        for cutouts in feed.batches(positions):
+            n = len(cutouts)
+            if n < micro:
+                cutouts = torch.cat([cutouts, cutouts.new_zeros(micro - n, *cutouts.shape[1:])])
+            images = to_input(cutouts, mean, std)
+            indices, values, cells = network.encode(images, runners_up)
+            found["indices"].append(indices[:n].cpu().numpy())
+            found["values"].append(values[:n].cpu().numpy())
+            if maps:
+                found["maps"].append(cells[:n].cpu().numpy())
+            if tta:
+                turned = (
+                    to_input(orient(cutouts, i), metadata["mean"], metadata["std"]) for i in range(1, ORIENTATIONS)
+                )
+                views = torch.stack([network(view)[:n] for view in turned])  # (7, n, T)
+                found["views"].append(views.cpu().double().sum(0).numpy())
+            done(n)
+    part = {name: np.concatenate(arrays) for name, arrays in found.items() if arrays}
+    part["good"] = np.isfinite(part["values"]).all(axis=1)
+    for name in ("maps", "views"):
+        if name in part:
+            part["good"] &= np.isfinite(part[name].reshape(len(rows), -1)).all(axis=1)
+    return part
+
+
+def _assemble(run: Run, network: SFNet, dataset: Dataset, part: dict[str, np.ndarray], notes: list[str]) -> SparseCodes:
+    good, metadata = part["good"], run.metadata
+    bad = [
+        SetAside("the activations are not finite", row=int(i) + 1, id=str(dataset.ids[i]))
+        for i in np.flatnonzero(~good)
+    ]
+    if not good.any():
+        raise SFNetError(
+            f"None of the {len(good):,} galaxies has finite activations; the weights or cutouts are broken."
+        )
+    weight = network.head.weight.double().cpu().numpy()  # (T, F)
+    bias = network.head.bias.double().cpu().numpy()
+    indices, values = part["indices"][good], part["values"][good]
+    d4 = None
+    if "views" in part:
+        padded = np.append(weight, np.zeros((len(weight), 1)), axis=1)  # an empty slot, −1, finds a 0
+        plain = bias + np.einsum("tnk,nk->nt", padded[:, indices[:, : network.k]], values[:, : network.k])
+        d4 = (plain + part["views"][good]) / ORIENTATIONS
+    truth, columns = {}, {name: dataset.column(name)[good] for name in dataset.columns if name != "id"}
+    for name in run.targets:
+        try:
+            truth[name] = read_target(dataset, name)[0][good]
+        except SFNetError:  # new galaxies without the target: that is what predictions are for
+            notes = [*notes, f"The dataset has no usable column for {name}: there is no truth to compare with."]
+    ids = dataset.ids[good]
+    split = run.split_of(ids)
+    if dataset.fingerprint != metadata["data_fingerprint"] and (split != "").any():
+        known = int((split != "").sum())
+        notes = [*notes, f"{known:,} galaxies have an identifier of the training's data, and its split."]
+    provenance = {
+        "dataset": dataset.meta["source"] or dataset.path.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "run": run.name,
+        "run_fingerprint": run.fingerprint,
+        "weights": metadata["weights_origin"],
+        "trained_on": {"dataset": metadata["dataset"], "simulated": metadata["simulated"]},
+        "crop": metadata["crop"],
+        "cutout_size": [dataset.meta["height"], dataset.meta["width"]],
+        "pixel_scale": dataset.pixel_scale,
+        "normalisation": {"mean": metadata["mean"], "std": metadata["std"]},
+        "versions": {"sfnet-core": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        "notes": [*dataset.meta.get("notes", []), *notes],
+    }
+    return SparseCodes.from_arrays(
+        ids=ids,
+        indices=indices,
+        values=values,
+        k=network.k,
+        features=network.n_features,
+        weight=weight,
+        bias=bias,
+        targets=run.targets,
+        units=dict(zip(run.targets, metadata["units"], strict=True)),
+        split=split,
+        truth=truth,
+        prediction_d4=d4,
+        columns=columns,
+        column_units=dataset.units,
+        maps=part["maps"][good] if "maps" in part else None,
+        simulated=dataset.simulated,
+        provenance=provenance,
+        set_aside=[*dataset.set_aside, *bad],
+    )
+
+
+@contextmanager
+def _work_folder(out: Path, key: dict, resume: bool) -> Iterator[Path]:
+    """The folder beside ``out`` where finished pieces wait: kept on an interruption, removed when all is done."""
+    work = out.with_name(f".{out.name}.work")
+    with folder_lock(work, "inference"):
+        job = work / "job.json"
+        same = resume and job.is_file() and job.read_text(encoding="utf-8") == json.dumps(key, indent=2) + "\n"
+        if not same:
+            for old in work.iterdir():
+                if old.name != ".lock":
+                    old.unlink()
+            write_json(job, key)
+        yield work
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _read_part(path: Path) -> dict[str, np.ndarray] | None:
+    """A finished piece, or ``None`` where there is none or it does not unpack (it is then made again)."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,114 @@
+"""What a training will do, decided and checked before anything is computed; and what is in its folder already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+from sfnet_core.progress_file import read_last
+from sfnet_core.recipes import Recipe, choose
+from sfnet_core.run import LAST, MODEL, Run
+from sfnet_core.split import paper_split, validation_mask
+from sfnet_core.target import read_targets, target_names
+
+if TYPE_CHECKING:
+    from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["Plan", "look_at", "make_plan"]
+
+FEWEST = 8  # training galaxies
+
+
+@dataclass
+class Plan:
+    """What will be done, decided before anything is computed."""
+
+    config: dict[str, Any]
+    recipe: Recipe
+    side: int
+    targets: list[str]
+    units: list[str]
+    truth: np.ndarray  # (N, T) float64, NaN where unusable
+    train: np.ndarray  # rows
+    validation: np.ndarray
+
+
+def make_plan(
+    dataset: Dataset,
+    *,
+    target: str | Sequence[str],
+    k: int,
+    epochs: int | None,
+    seed: int,
+    fold: int | None,
+    folds: int | None,
+    validation: float | str,
+    group: str | None,
+    width: int,
+    weights: str | None,
+    recipe: str | Recipe | None,
+) -> Plan:
+    """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.train`)."""
+    names = target_names(target)
+    truth, units = read_targets(dataset, names)
+    usable = np.flatnonzero(np.isfinite(truth).all(axis=1))
+    if len(usable) < FEWEST:
+        raise SFNetError(
+            f"Only {len(usable)} of {len(dataset):,} galaxies have a usable {', '.join(names)}; "
+            f"at least {FEWEST} are needed."
+        )
+    if validation == "paper":
+        mask = paper_split(len(usable))
+    elif isinstance(validation, str):
+        raise SFNetError(f"The validation share is {validation!r}; give a number below 1, or “paper”.")
+    else:
+        position = {name: dataset.column(name)[usable] for name in ("ra", "dec") if name in dataset.columns}
+        same = None if group is None else dataset.column(group)[usable]
+        ids = dataset.ids[usable]
+        mask = validation_mask(
+            ids, seed=seed, validation=validation, fold=fold, folds=folds, group=same,
+            ra=position.get("ra"), dec=position.get("dec"),
+        )  # fmt: skip
+    rows = usable[~mask]
+    if len(rows) < FEWEST:
+        raise SFNetError(f"The split leaves {len(rows)} galaxies for training; at least {FEWEST} are needed.")
+    if (truth[rows].std(axis=0) == 0).any():
+        constant = names[int(np.argmin(truth[rows].std(axis=0)))]
+        raise SFNetError(f"{constant} has one and the same value for all training galaxies; there is nothing to learn.")
+    recipe = choose(len(rows), recipe, epochs)
+    config = {
+        "target": names, "k": k, "width": width, "seed": seed, "fold": fold, "folds": folds, "validation": validation,
+        "group": group, "weights": weights, "recipe": recipe.as_dict(), "dataset_fingerprint": dataset.fingerprint,
+    }  # fmt: skip
+    side = recipe.side(dataset.meta["height"], dataset.meta["width"])
+    return Plan(config, recipe, side, names, units, truth, rows, usable[mask])
+
+
+def look_at(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> dict[str, Any] | Run | None:
+    """What is in the folder: ``None`` to start anew, the state of an unfinished training, or a finished run."""
+    begun, done = (out / LAST).is_file(), (out / MODEL).is_file()
+    if overwrite:
+        (out / LAST).unlink(missing_ok=True)
+        return None
+    if not resume:
+        if begun or done:
+            kind = "an unfinished training; go on with it with --resume" if begun else "a run"
+            raise SFNetError(f"{out} holds {kind}. Choose another folder, or replace it with --overwrite.")
+        return None
+    if not begun and not done:
+        return None  # so that one command line serves the first start and every later one
+    last = read_last(out / LAST) if begun else None
+    run = None if begun else Run.open(out)
+    before = last["config"] if begun else run.config
+    for name, value in config.items():
+        if before.get(name) != value:
+            raise SFNetError(
+                f"{out} was begun with {name} = {before.get(name)!r}, now {name} = {value!r} is asked for: "
+                "that is another training. Give the same arguments, or another folder."
+            )
+    return last if begun else run

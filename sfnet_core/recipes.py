@@ -1,0 +1,79 @@
+"""How to train on how much data: one recipe for a few hundred galaxies, one for thousands, one for the paper's 10⁵."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from sfnet_core.errors import SFNetError
+
+__all__ = ["RECIPES", "Recipe", "choose"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a training that is not data, network or seed.
+
+    ``crop_share``: side of the central crop as a share of the cutout's shorter side, rounded down to a multiple of
+    32 px (the trunk's stride); ``crop`` in px overrides it. ``warm_up``: share of the steps in which the rate rises.
+    """
+
+    name: str
+    epochs: int
+    batch: int
+    rate: float
+    weight_decay: float
+    optimiser: str  # "adamw", or "ranger" (RAdam with Lookahead)
+    loss: str  # "mse", or "rmse" (the root of each batch's MSE)
+    crop_share: float
+    warm_up: float
+    crop: int | None = None
+
+    def side(self, height: int, width: int) -> int:
+        """Side of the crop in px for cutouts of this size."""
+        shorter = min(height, width)
+        if self.crop is not None:
+            if not 1 <= self.crop <= shorter:
+                raise SFNetError(f"A crop of {self.crop} px does not fit cutouts of {height}×{width} px.")
+            return self.crop
+        if self.crop_share == 1:
+            return shorter
+        return min(shorter, max(32, int(shorter * self.crop_share) // 32 * 32))
+
+    def sentence(self) -> str:
+        """The recipe in words, to be printed."""
+        optimiser = {"adamw": "AdamW", "ranger": "RAdam + Lookahead"}[self.optimiser]
+        return (
+            f"recipe “{self.name}”: {self.epochs} epochs of {optimiser}, one cycle to {self.rate:g}, weight decay "
+            f"{self.weight_decay:g}, batches of {self.batch}, {self.loss.upper()} on standardised targets, "
+            "turned and mirrored at random"
+        )
+
+    def as_dict(self) -> dict:
+        """For ``run.json``."""
+        return asdict(self)
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("few hundred", 60, 32, 3e-3, 0.05, "adamw", "mse", 0.75, 0.25),
+        Recipe("thousands", 40, 32, 3e-3, 0.05, "adamw", "mse", 0.75, 0.25),
+        # Wu (2025), section 3, and the defaults of the library used there (fastai: one cycle, ranger)
+        Recipe("paper", 20, 64, 0.1, 0.01, "ranger", "rmse", 1.0, 0.25),
+    )
+}
+
+
+def choose(n: int, recipe: str | Recipe | None = None, epochs: int | None = None) -> Recipe:
+    """The recipe for ``n`` training galaxies, or the one asked for; ``epochs`` replaces its number of epochs."""
+    if recipe is None:
+        recipe = "few hundred" if n < 800 else "thousands" if n < 30_000 else "paper"
+    if isinstance(recipe, str):
+        if recipe not in RECIPES:
+            raise SFNetError(f"There is no recipe {recipe!r}; there are: {', '.join(RECIPES)}.")
+        recipe = RECIPES[recipe]
+    if epochs is not None:
+        if epochs < 1:
+            raise SFNetError(f"A training needs at least one epoch, not {epochs}.")
+        recipe = replace(recipe, epochs=epochs)
+    return recipe

@@ -1,0 +1,327 @@
+"""Dataset → Run: one process, one device, deterministic on the CPU, resumable to the bit.
+
+Every random number is a function of (seed, epoch, step), and so are the learning rate and the momentum. What has to be
+kept to go on is therefore the weights, the optimiser and the position; ``last.ckpt`` holds these and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from sfnet_core import __version__, checkpoint
+from sfnet_core.augment import ORIENTATIONS, channel_statistics, orient, to_input
+from sfnet_core.device import autocast, has_bfloat16, pick_device
+from sfnet_core.errors import SFNetError
+from sfnet_core.feed import CutoutFeed
+from sfnet_core.files import folder_lock
+from sfnet_core.interrupt import Interrupts
+from sfnet_core.network import SFNet, gate
+from sfnet_core.optimiser import make_optimiser, one_cycle, set_cycle
+from sfnet_core.plan import Plan, look_at, make_plan
+from sfnet_core.progress_file import LAST_SCHEMA, write_last
+from sfnet_core.recipes import Recipe
+from sfnet_core.run import LAST, Run
+from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["train"]
+
+SAVE_SECONDS = 60  # an unannounced kill loses at most this much work (and the epoch it fell into)
+_EVALUATION_BATCH = 64
+_SHOWN = {"train_rmse": "training", "validation_rmse": "held out"}
+
+
+def train(
+    dataset: Dataset | str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    target: str | Sequence[str] = "oh_p50",
+    k: int = 4,
+    epochs: int | None = None,
+    seed: int = 0,
+    fold: int | None = None,
+    folds: int | None = None,
+    validation: float | str = 0.2,
+    group: str | None = None,
+    width: int = 64,
+    weights: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    recipe: str | Recipe | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    callback: Callable[[dict[str, float]], Any] | None = None,
+) -> Run:
+    """Train an SFNet and write its run.
+
+    Args:
+        dataset: a :class:`Dataset` or its folder.
+        out: the run's folder. One that holds a run is refused, unless ``resume`` or ``overwrite``.
+        target: column(s) to predict, see :func:`sfnet_core.target.read_target`. Galaxies without one are left out.
+        k: features kept for each galaxy; ``width``: channels of the first stage (F = 8 · width).
+        epochs: instead of the recipe's number.
+        seed: of the split, the initial weights, the order and the orientations.
+        fold, folds: hold out part ``fold`` (from 0) of ``folds``; else a share ``validation`` is held out, or
+            ``"paper"`` for the split of Wu (2025). Whole objects, see :func:`sfnet_core.split.objects`.
+        group: a column whose equal values are one object.
+        weights: ``None`` (from scratch), ``"hub"`` (ImageNet) or a file, see
+            :func:`sfnet_core.checkpoint.load_imagenet`.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        recipe: a name or a :class:`Recipe`; by default the one for the number of training galaxies.
+        callback: called after each epoch with its record (``epoch``, ``rate``, ``train_rmse``, ``validation_rmse``, in
+            the target's unit); returning ``False`` stops the training, which ``resume`` can go on with.
+
+    Ctrl-C and SIGTERM end the current step, write ``last.ckpt`` and a usable run, and raise ``KeyboardInterrupt`` or
+    ``SystemExit(143)``; ``resume`` goes on from there, on the CPU to weights equal bit by bit to an unbroken run.
+    RMSEs are over the whole split (not means over batches), over all targets where there are several. The held-out
+    galaxies choose nothing: the weights are those after the last epoch.
+    """
+    dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+    out = Path(out)
+    plan = make_plan(
+        dataset, target=target, k=k, epochs=epochs, seed=seed, fold=fold, folds=folds, validation=validation,
+        group=group, width=width, weights=weights, recipe=recipe,
+    )  # fmt: skip
+    with folder_lock(out, "training"):
+        last = look_at(out, plan.config, resume, overwrite)
+        if isinstance(last, Run):
+            _say(progress, f"{out} is finished already; nothing was done.")
+            return last
+        return _Training(dataset, out, plan, pick_device(device), last, progress, callback).run()
+
+
+class _Training:
+    """The state of one training, and the loop over it."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        out: Path,
+        plan: Plan,
+        device: torch.device,
+        last: dict[str, Any] | None,
+        progress: bool,
+        callback: Callable[[dict[str, float]], Any] | None,
+    ) -> None:
+        self.dataset, self.out, self.plan, self.device = dataset, out, plan, device
+        self.progress, self.callback, self.recipe = progress, callback, plan.recipe
+        self.mean, self.std = channel_statistics(dataset.cutouts, plan.train, plan.side)
+        known = plan.truth[plan.train]
+        self.centre, self.scale = known.mean(axis=0), known.std(axis=0)  # (T,)
+        self.bf16 = has_bfloat16(device)
+        seed = plan.config["seed"]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = SFNet(plan.config["k"], len(plan.targets), plan.config["width"])
+        self.origin = "from scratch"
+        if plan.config["weights"] is not None and last is None:
+            self.origin = checkpoint.load_imagenet(network, plan.config["weights"])
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.optimiser = make_optimiser(self.network, self.recipe)
+        self.epoch, self.step, self.history = 0, 0, []
+        self.squares = np.zeros(len(plan.targets))  # summed squared errors of the running epoch, standardised
+        if last is not None:
+            self._restore(last)
+        self.steps = max(1, round(len(plan.train) / self.recipe.batch))  # per epoch
+        self.standard = torch.from_numpy((plan.truth - self.centre) / self.scale).float()  # (N, T)
+
+    # ---- the loop
+
+    def run(self) -> Run:
+        plan = self.plan
+        self._announce()
+        feed = CutoutFeed(self.dataset.cutouts, plan.train, plan.side, self.device)
+        held = CutoutFeed(self.dataset.cutouts, plan.validation, plan.side, self.device)
+        total = self.recipe.epochs
+        interrupts = Interrupts()
+        quiet = not self.progress
+        bar = tqdm(total=total, initial=self.epoch, unit=" epochs", desc="train", disable=quiet, file=sys.stderr)
+        with interrupts, bar:
+            while self.epoch < total:
+                if not self._one_epoch(feed, interrupts):
+                    self._save("interrupted")
+                    bar.close()
+                    where = f"epoch {self.epoch + 1} of {total}"
+                    _say(True, f"Stopped in {where}; {self.out} can be used as it is, --resume goes on.")
+                    interrupts.leave()
+                record = self._record(held)
+                self.history.append(record)
+                self.epoch, self.step, self.squares = self.epoch + 1, 0, np.zeros_like(self.squares)
+                bar.update()
+                rmse = [f"{record[name]:.4f} {part}" for name, part in _SHOWN.items() if name in record]
+                bar.set_postfix_str(f"RMSE {', '.join(rmse)}")
+                go_on = self.callback is None or self.callback(dict(record)) is not False
+                if self.epoch < total and not go_on:
+                    return self._save("stopped")
+                if self.epoch < total and interrupts.seconds_since_save() > SAVE_SECONDS:
+                    self._save("interrupted")
+                    interrupts.saved()
+            run = self._save("finished", {"active_features": self._active(feed, held)})
+        (self.out / LAST).unlink(missing_ok=True)
+        return run
+
+    def _one_epoch(self, feed: CutoutFeed, interrupts: Interrupts) -> bool:
+        """The rest of an epoch; False when a signal ended it early."""
+        recipe, plan, seed = self.recipe, self.plan, self.plan.config["seed"]
+        order = np.random.default_rng([seed, 1, self.epoch]).permutation(len(plan.train))
+        batches = np.array_split(order, self.steps)
+        self.network.train()
+        sums = torch.from_numpy(self.squares).to(self.device if self.device.type == "cuda" else "cpu")
+        check = 1 if self.device.type == "cpu" else 50  # reading the loss stalls a GPU
+        for cutouts, chosen in zip(feed.batches(batches[self.step :]), batches[self.step :], strict=True):
+            set_cycle(self.optimiser, *self._cycle(self.epoch * self.steps + self.step))
+            turns = np.random.default_rng([seed, 2, self.epoch, self.step]).integers(ORIENTATIONS, size=len(chosen))
+            images = to_input(orient(cutouts, torch.from_numpy(turns).to(self.device)), self.mean, self.std)
+            wanted = self.standard[torch.from_numpy(plan.train[chosen])].to(self.device)
+            with autocast(self.device, self.bf16):
+                found = self.network(images)
+            squares = (found - wanted).square()  # (B, T)
+            loss = squares.mean()
+            if recipe.loss == "rmse":
+                loss = (loss + 1e-8).sqrt()  # the root's slope at 0 is infinite
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            sums = sums + squares.detach().sum(0).to(sums.device).double()
+            self.step += 1
+            if self.step % check == 0 and not torch.isfinite(sums).all():
+                raise SFNetError(
+                    f"The loss is not finite at step {self.step} of epoch {self.epoch + 1}. The training was stopped; "
+                    f"what was saved in {self.out} before is unchanged. Another --seed may help."
+                )
+            if interrupts.signal:
+                break
+        self.squares = sums.cpu().numpy()
+        return self.step == self.steps
+
+    def _cycle(self, step: int) -> tuple[float, float]:
+        """Learning rate and momentum at a step counted from the training's first."""
+        return one_cycle(step, self.recipe.epochs * self.steps, self.recipe.rate, self.recipe.warm_up)
+
+    def _predict(self, feed: CutoutFeed, rows: np.ndarray, network: SFNet, bf16: bool) -> tuple[Tensor, Tensor]:
+        """Plain (single-view) predictions (n, T) and how many galaxies each feature fires on (F,)."""
+        found, fires = [], torch.zeros(network.n_features, dtype=torch.int64, device=self.device)
+        parts = [np.arange(i, min(i + _EVALUATION_BATCH, len(rows))) for i in range(0, len(rows), _EVALUATION_BATCH)]
+        network.eval()
+        with torch.inference_mode():
+            for cutouts in feed.batches(parts):
+                with autocast(self.device, bf16):
+                    a = network.features(to_input(cutouts, self.mean, self.std))
+                kept = gate(a, network.k)
+                fires += (kept > 0).sum(0)
+                found.append(network.head(kept).cpu())
+        return torch.cat(found), fires.cpu()
+
+    def _record(self, held: CutoutFeed) -> dict[str, float]:
+        """One epoch's numbers, in the targets' units."""
+        plan = self.plan
+        per_target = {"train": np.sqrt(self.squares / len(plan.train)) * self.scale}
+        if len(plan.validation):
+            found = self._predict(held, plan.validation, self.network, self.bf16)[0].double().numpy()
+            error = found * self.scale + self.centre - plan.truth[plan.validation]
+            per_target["validation"] = np.sqrt((error**2).mean(axis=0))
+        rate = self._cycle((self.epoch + 1) * self.steps - 1)[0]
+        record: dict[str, float] = {"epoch": self.epoch + 1, "rate": rate}
+        for part, rmse in per_target.items():
+            record[f"{part}_rmse"] = float(np.sqrt((rmse**2).mean()))
+        for part, rmse in per_target.items():
+            if len(plan.targets) > 1:
+                record |= {f"{part}_rmse_{name}": float(one) for name, one in zip(plan.targets, rmse, strict=True)}
+        return record
+
+    # ---- what is kept
+
+    def _restore(self, last: dict[str, Any]) -> None:
+        try:
+            self.network.load_state_dict(last["network"])
+            self.optimiser.load_state_dict(last["optimiser"])
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise SFNetError(f"{self.out / LAST} does not fit this network ({str(error).splitlines()[0]}).") from error
+        self.epoch, self.step, self.history = last["epoch"], last["step"], last["history"]
+        self.squares, self.origin = np.array(last["squares"]), last["origin"]
+
+    def _save(self, status: str, metrics: dict[str, Any] | None = None) -> Run:
+        """Write the run as it stands, usable by itself, and (unless it is finished) what is needed to go on."""
+        plan = self.plan
+        run = Run(
+            self.out,
+            self._metadata(),
+            plan.config,
+            {"train": self.dataset.ids[plan.train], "validation": self.dataset.ids[plan.validation]},
+            list(self.history),
+            {
+                "n_train": len(plan.train),
+                "n_validation": len(plan.validation),
+                "n_left_out": len(self.dataset) - len(plan.train) - len(plan.validation),
+                **(self.history[-1] if self.history else {}),
+                **(metrics or {}),
+            },
+            status,
+        )
+        run.write(self.out, self._folded())
+        if status != "finished":
+            state = {
+                "schema": LAST_SCHEMA, "config": plan.config, "epoch": self.epoch, "step": self.step,
+                "squares": self.squares.tolist(), "history": self.history, "origin": self.origin,
+                "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
+            }  # fmt: skip
+            write_last(self.out / LAST, state)
+        return run
+
+    def _folded(self) -> SFNet:
+        """A copy on the CPU whose head speaks the targets' units: w ← σ w, b ← σ b + μ."""
+        copy = SFNet(self.network.k, self.network.targets, self.network.width)
+        copy.load_state_dict(self.network.state_dict())
+        weight, bias = copy.head.weight.double(), copy.head.bias.double()
+        scale, centre = torch.from_numpy(self.scale), torch.from_numpy(self.centre)
+        copy.head.weight.data = (weight * scale[:, None]).float()
+        copy.head.bias.data = (bias * scale + centre).float()
+        return copy.eval()
+
+    def _metadata(self) -> dict[str, Any]:
+        dataset, plan = self.dataset, self.plan
+        return {
+            "schema": checkpoint.SCHEMA, "k": self.network.k, "features": self.network.n_features,
+            "width": self.network.width, "targets": plan.targets, "units": plan.units, "crop": plan.side,
+            "cutout_size": [dataset.meta["height"], dataset.meta["width"]], "pixel_scale": dataset.pixel_scale,
+            "mean": self.mean, "std": self.std, "data_fingerprint": dataset.fingerprint,
+            "dataset": dataset.meta["source"] or dataset.path.name, "simulated": dataset.simulated,
+            "weights_origin": self.origin,
+            "versions": {"sfnet-core": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        }  # fmt: skip
+
+    def _active(self, feed: CutoutFeed, held: CutoutFeed) -> dict[str, int]:
+        """How many features fire at all, on ≥ 1 % and on ≥ 10 % of the galaxies used."""
+        plan = self.plan
+        fires = self._predict(feed, plan.train, self.network, self.bf16)[1]
+        n = len(plan.train) + len(plan.validation)
+        if len(plan.validation):
+            fires = fires + self._predict(held, plan.validation, self.network, self.bf16)[1]
+        share = fires.double() / n
+        return {"any": int((fires > 0).sum()), "1%": int((share >= 0.01).sum()), "10%": int((share >= 0.1).sum())}
+
+    def _announce(self) -> None:
+        plan, n = self.plan, len(self.dataset)
+        left = n - len(plan.train) - len(plan.validation)
+        precision = "bfloat16 autocast" if self.bf16 else "float32"
+        start = f"resumed at epoch {self.epoch + 1}" if self.epoch or self.step else self.origin
+        _say(
+            self.progress,
+            f"{', '.join(plan.targets)} from {len(plan.train):,} galaxies, {len(plan.validation):,} held out"
+            + (f", {left:,} without a usable target left out" if left else "")
+            + f"; k={self.network.k} of {self.network.n_features} features, {start}; {self.device} in {precision}; "
+            f"the central {plan.side} px; {self.recipe.sentence()}.",
+        )
+
+
+def _say(aloud: bool, sentence: str) -> None:
+    if aloud:
+        tqdm.write(sentence, file=sys.stderr)
