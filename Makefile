@@ -1,0 +1,42 @@
+# Two commands: `make explore` serves the page, `make test` runs every test. Each does its own set-up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODES ?=
+DATASET ?=
+PORT ?=
+
+.PHONY: explore test setup clean lint
+.DEFAULT_GOAL := explore
+
+explore: $(VENV)/.ready
+	@$(BIN)/sfnet explore $(CODES) $(if $(DATASET),--dataset "$(DATASET)") $(if $(PORT),--port $(PORT))
+
+test: $(VENV)/.ready-test
+	@sh tests/browser/ensure_browser.sh
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
+
+setup: $(VENV)/.ready
+
+lint: $(VENV)/.ready-test
+	$(BIN)/python -m pip install -q ruff==0.17.6 && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making $(VENV) …"
+	@$(PYTHON) -m venv $(VENV) || { echo "This Python can't make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.ready: requirements.txt pyproject.toml | $(VENV)/pyvenv.cfg
+	@echo "Installing the packages (once; a minute or more) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.ready-test: requirements-test.txt $(VENV)/.ready
+	@echo "Installing what the tests need (once) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,107 @@
+"""The gallery: galaxies as pictures, sorted, paged, found by identifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+from sfnet_core.explorer.pictures import Pictures
+from sfnet_core.explorer.state import State, unpack_rows
+from sfnet_core.explorer.view import View, front_end, text, whole
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.scene import Scene
+
+__all__ = ["PAGE", "Gallery"]
+
+PAGE = 28  # galaxies on a page
+
+
+class Gallery(View):
+    """One page of galaxies (``sf-galaxy`` with ``data-id``), of the selection where there is one."""
+
+    _esm = front_end("gallery")
+
+    def __init__(self, scene: Scene, state: State, pictures: Pictures, notify: Callable[[str], None]):
+        self._scene, self._state, self._pictures = scene, state, pictures
+        super().__init__(
+            notify,
+            {
+                "focus": lambda m: state.change(galaxy=self._shown_row(text(m, "id"))),
+                "page": lambda m: self._turn(whole(m, "page")),
+                "sort": lambda m: self._sort(text(m, "sort")),
+                "order": lambda _m: state.change(descending=not state.descending, page=0),
+                "find": lambda m: self._find(text(m, "id")),
+            },
+        )
+
+    def rows(self) -> np.ndarray:
+        """Rows in the gallery's order: the selection if there is one, else the galaxies in view."""
+        scene, state = self._scene, self._state
+        selected = unpack_rows(state.selection)
+        return scene.order(state, selected if len(selected) else scene.rows(state.split))
+
+    def _shown_row(self, identifier: str) -> int:
+        row = self._scene.row_of(identifier)
+        if row is None:
+            raise ValueError("that galaxy is not in the table")
+        return row
+
+    def _turn(self, page: int) -> None:
+        last = max(0, (len(self.rows()) - 1) // PAGE)
+        self._state.change(page=min(max(0, page), last))
+
+    def _sort(self, key: str) -> None:
+        if key not in self._scene.quantities:
+            raise ValueError("there is no such quantity to sort by")
+        self._state.change(sort=key, page=0)
+
+    def _find(self, part: str) -> None:
+        row = self._scene.find(part)
+        if row is None:
+            raise SFNetError(f"No galaxy has the identifier “{part}”, and none holds it. Check the digits, or browse by page.")
+        here = np.flatnonzero(self.rows() == row)
+        choices: dict = {"galaxy": row}
+        if len(here):
+            choices["page"] = int(here[0]) // PAGE
+        elif self._state.split and self._scene.codes.split[row] != self._state.split:
+            self._notify(f"{self._scene.codes.ids[row]} is in the {self._scene.codes.split[row] or 'unnamed'} split, not in the {self._state.split} galaxies shown below.")
+        self._state.change(**choices)
+
+    def draw(self) -> None:
+        """Send the page the state asks for."""
+        scene, state = self._scene, self._state
+        rows = self.rows()
+        start = min(state.page, max(0, (len(rows) - 1) // PAGE)) * PAGE
+        shown = rows[start : start + PAGE]
+        sort = scene.quantities.get(state.sort)
+        values = sort.values(state)[shown] if sort else np.full(len(shown), np.nan)
+        self.data = {
+            "galaxies": [
+                {
+                    "id": str(scene.codes.ids[row]),
+                    "jpeg": self._pictures.jpeg(int(row)),
+                    "value": f"{value:.3f}" if np.isfinite(value) else "–",
+                }
+                for row, value in zip(shown, values, strict=True)
+            ],
+            "focus": str(scene.codes.ids[state.galaxy]) if state.galaxy >= 0 else "",
+            "page": start // PAGE,
+            "pages": max(1, -(-len(rows) // PAGE)),
+            "total": len(rows),
+            "of": "selected galaxies" if state.selection else f"galaxies · {state.split or 'all splits'}",
+            "sort": state.sort,
+            "descending": state.descending,
+            "sorts": [[q.key, self._sort_label(q)] for q in scene.quantities.values()],
+            "unit": sort.unit if sort else "",
+            "label": self._sort_label(sort) if sort else "",
+            "why": self._pictures.why,
+        }
+
+    def _sort_label(self, quantity) -> str:
+        if quantity.key == "activation":
+            return f"activation of f{self._state.feature}"
+        return quantity.label

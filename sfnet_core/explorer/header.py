@@ -1,0 +1,95 @@
+"""The top of the page: what the data are, which split the numbers are of, and the numbers under the toggles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfnet_core.explorer.state import State, unpack_rows
+from sfnet_core.explorer.view import STATIC, View, front_end, text
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.scene import Scene
+
+__all__ = ["Header", "status_text"]
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, true minus sign included."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def status_text(scene: Scene, state: State) -> str:
+    """The numbers of the current state as the page shows them, e.g. 'RMSE 0.0932 dex · R² 0.712 · N 240 · …'."""
+    numbers, unit = scene.numbers(state), scene.unit(state.target)
+    parts = []
+    if numbers.n:
+        parts += [f"RMSE {numbers.rmse:.4f} {unit}", f"R² {signed(numbers.r2, 3) if numbers.r2 < 0 else f'{numbers.r2:.3f}'}"]
+        parts += [f"ΔRMSE {signed(numbers.rmse - numbers.rmse_all_on, 4)} {unit}"]
+    if np.isfinite(numbers.mean_change):
+        parts += [f"mean change {signed(numbers.mean_change, 4)} {unit}"]
+    parts += [f"N {numbers.n or numbers.in_view:,}", state.split or "all splits"]
+    return " · ".join(parts)
+
+
+class Header(View):
+    """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
+
+    _esm = front_end("header")
+    _css = (STATIC / "explorer.css").read_text(encoding="utf-8")
+
+    def __init__(self, scene: Scene, state: State, *, title: str, facts: list[str], open_link: Callable[[str], None]):
+        self._scene, self._state, self._title, self._facts = scene, state, title, facts
+        self._notices: list[str] = []
+        self._serial = 0
+        self._query = ""
+        super().__init__(
+            self.notify,
+            {
+                "split": lambda m: state.change(split=text(m, "split"), page=0, selection=b""),
+                "undo": lambda _m: state.undo(),
+                "redo": lambda _m: state.redo(),
+                "clear-selection": lambda _m: state.change(selection=b"", page=0),
+                "open-link": lambda m: open_link(text(m, "query", 1 << 20)),
+                "dismiss": lambda _m: self.dismiss(),
+            },
+        )
+
+    def notify(self, message: str) -> None:
+        """Show a message to the user."""
+        self._notices = [*self._notices[-3:], message]
+        self.draw()
+
+    def dismiss(self) -> None:
+        """Take the messages away."""
+        self._notices = []
+        self.draw()
+
+    def opened(self) -> None:
+        """Tell the browser that its permalink has been read: the page is ready."""
+        self._serial += 1
+        self.draw()
+
+    def draw(self, query: str | None = None) -> None:
+        """Send what the header shows; ``query`` is the state's permalink."""
+        scene, state = self._scene, self._state
+        self._query = self._query if query is None else query
+        numbers = scene.numbers(state)
+        selected = len(unpack_rows(state.selection))
+        self.data = {
+            "title": self._title,
+            "simulated": scene.codes.simulated,
+            "facts": self._facts,
+            "splits": [["", f"all ({scene.n:,})"], *([s, f"{s} ({n:,})"] for s, n in scene.splits.items())],
+            "split": state.split,
+            "status": status_text(scene, state),
+            "warn": bool(numbers.n and not state.split and scene.splits),
+            "selected": f"{selected:,} selected of {len(scene.rows(state.split)):,}" if selected else "",
+            "notices": self._notices,
+            "query": self._query,
+            "opened": self._serial,
+        }

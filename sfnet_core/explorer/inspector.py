@@ -1,0 +1,155 @@
+"""The right pane: one galaxy, its picture equation and where in the image each feature looked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfnet_core.explorer.header import MINUS, signed
+from sfnet_core.explorer.pictures import Pictures
+from sfnet_core.explorer.scene import format_value
+from sfnet_core.explorer.state import State
+from sfnet_core.explorer.view import View, front_end, text, whole
+from sfnet_core.interpret import round_to_sum
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.scene import Scene
+
+__all__ = ["DIGITS", "Inspector", "equation"]
+
+DIGITS = 4  # decimals of the picture equation; its terms add up to the last one shown
+
+
+def equation(scene: Scene, state: State, row: int) -> dict:
+    """The picture equation of a galaxy under the present toggles, as the page shows it.
+
+    ``terms`` are the counted ones and the switched-off ones; the displayed bias and counted terms, added as
+    decimals, give the displayed prediction exactly (:func:`sfnet_core.interpret.round_to_sum`).
+    """
+    terms = scene.terms(state, row)
+    counted = [term for term in terms if term["state"] != "off"]
+    bias = float(scene.codes.bias[state.target])
+    total = bias + sum(term["contribution"] for term in counted)
+    shown = round_to_sum([bias, *(term["contribution"] for term in counted)], total, DIGITS)
+    for term, display in zip(counted, shown[1:], strict=True):
+        term["text"] = display.replace("-", MINUS) if display.startswith("-") else f"+{display.lstrip('+')}"
+    for term in terms:
+        if term["state"] == "off":
+            term["text"] = signed(term["contribution"], DIGITS)
+    prediction = f"{total:.{DIGITS}f}".replace("-", MINUS)
+    pieces = [shown[0].replace("-", MINUS)]
+    pieces += [f"{term['text'][0]} {term['text'][1:]}" for term in counted]
+    unit = scene.unit(state.target)
+    return {
+        "bias": shown[0].replace("-", MINUS),
+        "terms": terms,
+        "prediction": prediction,
+        "sum": f"{' '.join(pieces)} = {prediction} {unit}".strip(),
+    }
+
+
+class Inspector(View):
+    """The galaxy in focus (``sf-inspector``), large, with its picture equation (``sf-sum``)."""
+
+    _esm = front_end("inspector")
+
+    def __init__(
+        self,
+        scene: Scene,
+        state: State,
+        pictures: Pictures,
+        notify: Callable[[str], None],
+        label: Callable[[int], str],
+    ):
+        self._scene, self._state, self._pictures, self._label = scene, state, pictures, label
+        super().__init__(
+            notify,
+            {
+                "map": lambda m: state.change(map=self._map_choice(text(m, "map"))),
+                "feature": lambda m: state.change(feature=whole(m, "feature")),
+            },
+        )
+
+    @staticmethod
+    def _map_choice(choice: str) -> str:
+        if choice not in ("sum", "none") and not choice.isdigit():
+            raise ValueError("a map is of a feature, the sum, or none")
+        return choice
+
+    def draw(self) -> None:
+        """Send the galaxy in focus, or what to do to get one."""
+        scene, state = self._scene, self._state
+        row = state.galaxy
+        if row < 0:
+            self.data = {"id": ""}
+            return
+        codes, unit = scene.codes, scene.unit(state.target)
+        picture = equation(scene, state, row)
+        for term in picture["terms"]:
+            term["label"] = self._label(term["feature"])
+        truth, now = float(scene.truth(state.target)[row]), float(scene.prediction(state)[row])
+        before = float(scene.prediction(state, all_on=True)[row])
+        facts = [["prediction", f"{now:.4f} {unit}"]]
+        if state.off:
+            facts.append(["change by toggles", f"{signed(now - before, 4)} {unit}"])
+        if np.isfinite(truth):
+            facts += [["true value", f"{truth:.4f} {unit}"], ["predicted − true", f"{signed(now - truth, 4)} {unit}"]]
+        facts += [["split", str(codes.split[row]) or "–"], ["margin of the gate", f"{float(codes.margin[row]):.4f}"]]
+        self.data = {
+            "id": str(codes.ids[row]),
+            "jpeg": self._pictures.jpeg(row),
+            "why": self._pictures.why,
+            "size": list(self._pictures.size or ()),
+            "crop": codes.provenance.get("crop"),
+            "scale": codes.provenance.get("pixel_scale"),
+            "facts": facts,
+            "unit": unit,
+            "target": scene.target_label(state.target),
+            **picture,
+            "runners": [[self._label(f), f"{a:.4f}"] for f, a in scene.runners_up(row)],
+            "focus": state.feature,
+            "catalogue": self._catalogue(row),
+            "links": self._links(row),
+            **self._map(row, picture["terms"]),
+        }
+
+    def _map(self, row: int, terms: list[dict]) -> dict:
+        """The contribution map asked for: ``cells`` (h × w, target's unit per cell), or none and why."""
+        state = self._state
+        if state.map == "none":
+            return {"map": "none", "cells": [], "mapnote": ""}
+        maps = self._scene.codes.maps(np.array([row]))
+        if maps is None:
+            return {"map": state.map, "cells": [], "mapnote": "These codes hold no maps (sfnet infer --maps adds them)."}
+        maps = maps[0]  # (k, h, w)
+        kept = {term["slot"]: term for term in terms if term["slot"] < self._scene.codes.k and term["state"] == "on"}
+        wanted = [t for t in kept.values() if state.map == "sum" or str(t["feature"]) == state.map]
+        cells = sum((t["weight"] * maps[t["slot"]] / maps[t["slot"]].size for t in wanted), np.zeros(maps.shape[1:]))
+        name = "all contributions" if state.map == "sum" else self._label(int(state.map))
+        note = f"{name}: {signed(float(cells.sum()), 4)} {self._scene.unit(state.target)} in {maps.shape[1]}×{maps.shape[2]} cells"
+        if not wanted and state.map != "sum":
+            note = f"{name} does not fire on this galaxy or is off"
+        return {"map": state.map, "cells": np.asarray(cells, dtype=float).tolist(), "mapnote": note}
+
+    def _catalogue(self, row: int) -> list[list[str]]:
+        scene, out = self._scene, []
+        for name in scene.codes.columns:
+            if scene.is_numeric(name):
+                out.append([name, format_value(float(scene.column(name)[row]), scene.codes.column_units.get(name, ""))])
+            else:
+                out.append([name, str(scene.codes.column(name)[row])])
+        return out
+
+    def _links(self, row: int) -> list[list[str]]:
+        """Plain links to survey viewers, where the position is known and the galaxy is a real one."""
+        codes = self._scene.codes
+        if codes.simulated or codes.ra is None or not np.isfinite(codes.ra[row] + codes.dec[row]):
+            return []
+        ra, dec = float(codes.ra[row]), float(codes.dec[row])
+        return [
+            ["Legacy Survey", f"https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr10&zoom=16"],
+            ["SDSS", f"https://skyserver.sdss.org/dr18/VisualTools/quickobj?ra={ra:.6f}&dec={dec:.6f}"],
+            ["SIMBAD", f"https://simbad.cds.unistra.fr/simbad/sim-coo?Coord={ra:.6f}+{dec:.6f}&Radius=10&Radius.unit=arcsec"],
+        ]

@@ -1,0 +1,180 @@
+"""The explorer's page: one state, the views that observe it, and what opens first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+from traitlets import TraitError
+
+from sfnet_core.codes import SparseCodes, check_dataset
+from sfnet_core.explorer.chooser import Chooser
+from sfnet_core.explorer.gallery import Gallery
+from sfnet_core.explorer.header import Header
+from sfnet_core.explorer.inspector import Inspector
+from sfnet_core.explorer.pictures import Pictures
+from sfnet_core.explorer.plots import Plots
+from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.state import State
+from sfnet_core.explorer.toggles import Toggles
+
+if TYPE_CHECKING:
+    from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["Explorer", "explore"]
+
+
+class Explorer:
+    """The page over one codes file; every control is also here in Python (``page.state.change(off={61})``).
+
+    Parameters
+    ----------
+    codes
+        What inference gave.
+    dataset
+        The cutouts behind the codes; without it the page works, without pictures.
+    title
+        What stands at the top of the page.
+    """
+
+    def __init__(self, codes: SparseCodes, dataset: Dataset | None = None, *, title: str = "", notes: list[str] | None = None):
+        self.codes = codes
+        self.scene = Scene(codes)
+        self.state = State(codes.features, len(codes), self.scene.splits)
+        self._first_choices()
+        self._defaults = self.state.values()
+        pictures = Pictures(codes, dataset)
+        self.header = Header(
+            self.scene, self.state, title=title or "SFNet explorer", facts=facts(codes), open_link=self.open_link
+        )
+        say = self.header.notify
+        self.toggles = Toggles(self.scene, self.state, say, self.label)
+        self.plots = Plots(self.scene, self.state, self.label)
+        self.chooser = Chooser(self.scene, self.state, say)
+        self.inspector = Inspector(self.scene, self.state, pictures, say, self.label)
+        self.gallery = Gallery(self.scene, self.state, pictures, say)
+        self.state.on_change(self._draw)
+        self._draw(None)
+        for note in notes or []:
+            say(note)
+        self.widget = self._layout()
+
+    def label(self, feature: int) -> str:
+        """A feature's name on the page."""
+        return f"f{feature}"
+
+    def _first_choices(self) -> None:
+        """What a newcomer sees: validation galaxies, the strongest feature, the first galaxy, all features on."""
+        scene, state = self.scene, self.state
+        split = "validation" if "validation" in scene.splits else ""
+        plots = [key for key in scene.plots]
+        first = {"split": split, "feature": scene.default_feature(split, 0)}
+        first["third"] = next((p for p in ("mass", "residual_truth") if p in plots), plots[0])
+        first["fourth"] = next((p for p in ("bpt", "residual_margin") if p in plots), plots[-1])
+        first["sort"] = "truth" if "truth" in scene.quantities else "prediction"
+        state.change(**first)
+        rows = scene.order(state, scene.rows(split))
+        state.change(galaxy=int(rows[0]) if len(rows) else -1)
+        state.forget()
+
+    def open_link(self, query: str) -> None:
+        """Read a permalink's query; what does not hold is said in a notice, and the page opens without it."""
+        choices, troubles = self.state.read_query(query, self.scene.row_of)
+        for key, known in (("third", self.scene.plots), ("fourth", self.scene.plots), ("sort", self.scene.quantities)):
+            if choices.get(key, next(iter(known))) not in known:
+                troubles.append(f"The link's “{key}” was left out: this table has no {choices.pop(key)!r}.")
+        try:
+            self.state.change(**choices)
+            self.state.forget()
+        except TraitError as error:
+            troubles.append(f"The link could not be followed: {error}.")
+        for trouble in troubles:
+            self.header.notify(trouble)
+        self.header.opened()
+
+    @property
+    def query(self) -> str:
+        """The permalink's query of the present state."""
+        return self.state.query(self.codes.ids, self._defaults)
+
+    def _draw(self, changed: frozenset[str] | None) -> None:
+        """Bring every view up to the state; only what the change touches is sent."""
+
+        def touched(*names: str) -> bool:
+            return changed is None or bool(changed & set(names))
+
+        self.header.draw(self.query)
+        numbers = touched("off", "mode", "split", "target")
+        if numbers or touched("feature"):
+            self.toggles.draw()
+        if changed is not None and (numbers or touched("feature", "selection", "galaxy", "third", "fourth")):
+            self.plots.draw(changed)
+        if numbers or touched("galaxy", "map", "feature"):
+            self.inspector.draw()
+        if numbers or touched("galaxy", "selection", "sort", "descending", "page", "feature"):
+            self.gallery.draw()
+        if touched("third", "fourth"):
+            self.chooser.draw()
+
+    def _layout(self) -> ipywidgets.Widget:
+        centre = ipywidgets.VBox([self.chooser, self.plots.widget])
+        panes = ipywidgets.HBox([self.toggles, centre, self.inspector])
+        page = ipywidgets.VBox([self.header, panes, self.gallery])
+        for widget, name in ((centre, "sf-centre"), (panes, "sf-panes"), (page, "sf-root"), (self.plots.widget, "sf-plots")):
+            widget.add_class(name)
+        return page
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if not os.environ.get("SFNET_BOKEH_ON_PAGE"):  # our own Voilà template brings BokehJS; JupyterLab needs it inline
+            from bokeh.io import output_notebook
+            from bokeh.resources import Resources
+
+            output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
+        self.plots.widget.refresh_bundle()
+        display(self.widget)
+
+
+def facts(codes: SparseCodes) -> list[str]:
+    """What stands beside the title: whose data and whose weights these are."""
+    provenance = codes.provenance
+    targets = ", ".join(f"{name} [{unit}]" if unit else name for name, unit in codes.units.items())
+    out = [
+        f"{len(codes):,} galaxies",
+        f"k = {codes.k} of {codes.features} features",
+        f"target {targets}",
+        f"weights: {provenance.get('weights') or 'origin not recorded'}",
+    ]
+    if provenance.get("dataset"):
+        out.append(f"data: {provenance['dataset']}")
+    return [*out, *provenance.get("notes", [])]
+
+
+def explore(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = False) -> Explorer:
+    """The page for a codes file and, for the pictures, its dataset; without arguments what ``sfnet explore`` was given.
+
+    ``codes`` and ``dataset`` are paths or open objects. Where neither is given and the environment names none
+    (``SFNET_CODES``, ``SFNET_DATASET``), the page opens on the embedded simulated sample.
+
+    Raises :class:`~sfnet_core.errors.SFNetError` where the dataset is not the one that the codes were made from.
+    """
+    from sfnet_core.explorer.sample import sample_codes, sample_dataset
+    from sfnet_core.survey.dataset import Dataset
+
+    codes = codes or os.environ.get("SFNET_CODES") or None
+    dataset = dataset or os.environ.get("SFNET_DATASET") or None
+    allow_mismatch = allow_mismatch or bool(os.environ.get("SFNET_ALLOW_MISMATCH"))
+    title = ""
+    if codes is None:
+        codes, dataset, title = sample_codes(), sample_dataset(), "embedded sample"
+    if isinstance(codes, str | os.PathLike):
+        title = title or Path(codes).stem
+        codes = SparseCodes.open(codes)
+    if isinstance(dataset, str | os.PathLike):
+        dataset = Dataset.open(dataset)
+    if dataset is not None:
+        check_dataset(codes, dataset, allow=allow_mismatch)
+    return Explorer(codes, dataset, title=title)

@@ -1,0 +1,53 @@
+"""Cutouts as JPEG bytes for the page, as stored: north-up, never mirrored, never resampled on the server."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
+    from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["Pictures"]
+
+KEPT = 512  # JPEGs kept in memory, about 4 kB each
+
+
+class Pictures:
+    """The dataset's cutouts by the *codes'* row; ``why`` says why there are none."""
+
+    def __init__(self, codes: SparseCodes, dataset: Dataset | None):
+        self._dataset = dataset
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self.why = "" if dataset is not None else "No images: start the explorer with --dataset DATASET to see them."
+        self._index = np.full(len(codes), -1, dtype=np.int64)
+        if dataset is not None:
+            if len(dataset.ids) == len(codes) and np.array_equal(dataset.ids, codes.ids):
+                self._index = np.arange(len(codes))
+            else:
+                where = {str(name): i for i, name in enumerate(dataset.ids)}
+                self._index = np.array([where.get(str(name), -1) for name in codes.ids])
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width in pixels, or ``None`` without images."""
+        return None if self._dataset is None else tuple(self._dataset.cutouts.shape[1:3])
+
+    def jpeg(self, row: int) -> bytes:
+        """The cutout of a row as JPEG; empty where there is none."""
+        if row in self._kept:
+            self._kept.move_to_end(row)
+            return self._kept[row]
+        index = int(self._index[row])
+        if index < 0:
+            return b""
+        from sfnet_core.survey.cutouts import encode_jpeg
+
+        image = encode_jpeg(np.ascontiguousarray(self._dataset.cutouts[index]), quality=92)
+        self._kept[row] = image
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return image

@@ -1,0 +1,33 @@
+"""The embedded sample: simulated galaxies, a narrow network trained on them and its codes, from the top-level ``data/``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sfnet_core.codes import SparseCodes
+from sfnet_core.errors import SFNetError
+from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["sample_codes", "sample_dataset", "sample_folder"]
+
+
+def sample_folder() -> Path:
+    """Where the sample is: in the installed package, or at the top of a checkout."""
+    for folder in (Path(__file__).parents[1] / "sample", Path(__file__).parents[2] / "data"):
+        if (folder / "sample-codes.parquet").is_file():
+            return folder
+    raise SFNetError("The embedded sample is missing from this installation; name your own codes: sfnet explore CODES.parquet")
+
+
+def sample_codes() -> SparseCodes:
+    """The sample's codes."""
+    return SparseCodes.open(sample_folder() / "sample-codes.parquet")
+
+
+def sample_dataset() -> Dataset:
+    """The sample's galaxies as a Dataset; unpacked once into the user's cache folder."""
+    from sfnet_core.survey.sample import open_sample
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sfnet"
+    return open_sample(sample_folder() / "sample-galaxies.parquet", cache)

@@ -1,0 +1,296 @@
+"""Everything the page shows, as arithmetic on the codes: numpy only, no widget, no torch.
+
+The views ask; this answers from the codes and the state's values, and remembers the last answers. What a test wants
+to know of the page it can ask here, and compare with plain numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core import astro, metrics
+from sfnet_core.errors import SFNetError
+from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
+
+if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
+    from sfnet_core.explorer.state import State
+
+__all__ = ["PLOTS", "Numbers", "Plot", "Quantity", "Scene"]
+
+TARGET_LABELS = {"oh_p50": "12+log(O/H)"}
+COLUMN_LABELS = {
+    "lgm_tot_p50": ("log stellar mass", "M☉"),
+    "sfr_tot_p50": ("log SFR", "M☉/yr"),
+    "z": ("redshift z", ""),
+    "ra": ("RA", "deg"),
+    "dec": ("Dec", "deg"),
+}
+LINES = ("nii_6584_flux", "h_alpha_flux", "oiii_5007_flux", "h_beta_flux")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number per galaxy that a plot, a sort or the inspector can use."""
+
+    key: str
+    label: str
+    unit: str
+    values: Callable[[State], np.ndarray]  # state → (N,) float64, NaN where unknown
+
+    @property
+    def axis(self) -> str:
+        """The label with its unit, as it stands on an axis."""
+        return f"{self.label} [{self.unit}]" if self.unit else self.label
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A pair of quantities that the user can put in the third and fourth place."""
+
+    key: str
+    label: str
+    x: str
+    y: str
+
+
+PLOTS = (
+    Plot("mass", "mass–metallicity", "lgm_tot_p50", "truth"),
+    Plot("bpt", "BPT diagram", "n2_ha", "o3_hb"),
+    Plot("residual_z", "residual against redshift", "z", "residual"),
+    Plot("residual_mass", "residual against stellar mass", "lgm_tot_p50", "residual"),
+    Plot("residual_truth", "residual against true value", "truth", "residual"),
+    Plot("residual_margin", "residual against margin", "margin", "residual"),
+    Plot("activation_prediction", "activation against prediction", "activation", "prediction"),
+    Plot("sky", "sky position", "ra", "dec"),
+)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of the galaxies in view under the present toggles, in the target's unit."""
+
+    n: int  # galaxies with a true value
+    rmse: float
+    r2: float
+    rmse_all_on: float
+    mean_change: float  # mean of (prediction now − prediction with all on), over all galaxies in view
+    in_view: int
+
+
+class Scene:
+    """The arithmetic behind the page for one :class:`~sfnet_core.codes.SparseCodes`."""
+
+    def __init__(self, codes: SparseCodes):
+        self.codes = codes
+        self.n = len(codes)
+        names, counts = np.unique(codes.split, return_counts=True)
+        self.splits = {str(name): int(count) for name, count in zip(names, counts, strict=True) if name}
+        self._memory: dict[tuple, Any] = {}
+        self._counterfactuals: dict[int, Counterfactual] = {}
+        self.quantities = self._quantities()
+        self.plots = {p.key: p for p in PLOTS if {p.x, p.y} <= set(self.quantities)}
+
+    # -- looking up --------------------------------------------------------------------------------------------
+
+    def row_of(self, identifier: str) -> int | None:
+        """The row of an identifier, or ``None``."""
+        try:
+            return self.codes.index_of(identifier)
+        except SFNetError:
+            return None
+
+    def find(self, part: str) -> int | None:
+        """The row of an identifier, else of the first identifier that starts with or holds ``part``."""
+        part = part.strip()
+        row = self.row_of(part)
+        if row is None and part:
+            text = self.codes.ids.astype(str)
+            for hits in (np.char.startswith(text, part), np.char.find(text, part) >= 0):
+                if hits.any():
+                    return int(np.argmax(hits))
+        return row
+
+    def unit(self, target: int) -> str:
+        """The unit of a target, as text ('dex')."""
+        return self.codes.units[self.codes.targets[target]]
+
+    def target_label(self, target: int) -> str:
+        """The target as astronomers write it."""
+        name = self.codes.targets[target]
+        return TARGET_LABELS.get(name, name)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Rows of the galaxies in view, ascending; all of them for ''."""
+        return self._remember(("rows", split), lambda: self._rows(split))
+
+    def _rows(self, split: str) -> np.ndarray:
+        if not split:
+            return np.arange(self.n, dtype=np.int32)
+        return np.flatnonzero(self.codes.split == split).astype(np.int32)
+
+    def truth(self, target: int) -> np.ndarray:
+        return self._remember(("truth", target), lambda: np.asarray(self.codes.truth(target), dtype=np.float64))
+
+    def activation(self, feature: int) -> np.ndarray:
+        """``(N,)`` gated activation of one feature: 0 where it does not fire (all 0 for -1, no feature)."""
+        if feature < 0:
+            return np.zeros(self.n)
+        return self._remember(
+            ("activation", feature), lambda: activations(self.codes, feature).astype(np.float64), keep=8
+        )
+
+    # -- predictions under toggles -----------------------------------------------------------------------------
+
+    def counterfactual(self, target: int) -> Counterfactual:
+        if target not in self._counterfactuals:
+            self._counterfactuals[target] = Counterfactual(self.codes, target)
+        return self._counterfactuals[target]
+
+    def prediction(self, state: State, *, all_on: bool = False) -> np.ndarray:
+        """``(N,)`` predictions with the state's features off (or with all on), in the target's unit."""
+        off = frozenset() if all_on else state.off
+        key = ("prediction", state.target, off, state.mode if off else "")
+        return self._remember(
+            key, lambda: self.counterfactual(state.target).prediction(off=off, mode=state.mode), keep=4
+        )
+
+    def residual(self, state: State) -> np.ndarray:
+        """Prediction minus true value."""
+        return self.prediction(state) - self.truth(state.target)
+
+    def numbers(self, state: State, rows: np.ndarray | None = None) -> Numbers:
+        """RMSE, R² and the change, over ``rows`` (the galaxies in view by default)."""
+        rows = self.rows(state.split) if rows is None else rows
+        truth, now = self.truth(state.target)[rows], self.prediction(state)[rows]
+        before = self.prediction(state, all_on=True)[rows]
+        known = np.isfinite(truth)
+        n = int(known.sum())
+        return Numbers(
+            n=n,
+            rmse=float(metrics.rmse(truth[known], now[known])) if n else np.nan,
+            r2=float(metrics.r2(truth[known], now[known])) if n > 1 else np.nan,
+            rmse_all_on=float(metrics.rmse(truth[known], before[known])) if n else np.nan,
+            mean_change=float(np.mean(now - before)) if len(rows) else np.nan,
+            in_view=len(rows),
+        )
+
+    # -- features ----------------------------------------------------------------------------------------------
+
+    def features(self, split: str, target: int) -> dict[str, np.ndarray]:
+        """The feature table of the galaxies in view, ranked by mean |contribution|."""
+        return self._remember(
+            ("features", split, target), lambda: feature_table(self.codes, rows=self.rows(split), target=target), keep=8
+        )
+
+    def default_feature(self, split: str, target: int) -> int:
+        """The active feature with the largest mean |contribution|; of the table's features, the first."""
+        table = self.features(split, target)
+        return int(table["feature"][0]) if len(table["feature"]) else -1
+
+    # -- quantities --------------------------------------------------------------------------------------------
+
+    def _quantities(self) -> dict[str, Quantity]:
+        out: dict[str, Quantity] = {}
+
+        def add(key: str, label: str, unit: str, values: Callable[[State], np.ndarray]) -> None:
+            out[key] = Quantity(key, label, unit, values)
+
+        label, unit = self.target_label(0), self.unit(0)
+        if np.isfinite(self.truth(0)).any():
+            add("truth", f"true {label}", unit, lambda s: self.truth(s.target))
+        add("prediction", f"predicted {label}", unit, self.prediction)
+        if "truth" in out:
+            add("residual", "predicted − true", unit, self.residual)
+        add("activation", "activation", "", lambda s: self.activation(s.feature))
+        add("margin", "margin of the gate", "", lambda s: np.asarray(self.codes.margin, dtype=np.float64))
+        for name in self.numeric_columns():
+            if name not in out:
+                nice, its_unit = COLUMN_LABELS.get(name, (name, self.codes.column_units.get(name, "")))
+                add(name, nice, its_unit, lambda s, name=name: self.column(name))
+        if set(LINES) <= set(out):
+            add("n2_ha", "log([NII]λ6584 / Hα)", "", lambda s: self.line_ratio("nii_6584_flux", "h_alpha_flux"))
+            add("o3_hb", "log([OIII]λ5007 / Hβ)", "", lambda s: self.line_ratio("oiii_5007_flux", "h_beta_flux"))
+        return out
+
+    def numeric_columns(self) -> list[str]:
+        """Catalogue columns that hold numbers (RA and Dec too, where known)."""
+        names = [name for name in self.codes.columns if self.is_numeric(name)]
+        return names + [name for name in ("ra", "dec") if getattr(self.codes, name) is not None and name not in names]
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether a catalogue column holds numbers."""
+        return self.codes.column(name).dtype.kind in "iuf"
+
+    def column(self, name: str) -> np.ndarray:
+        """``(N,)`` float64 of a numeric column."""
+        return self._remember(("column", name), lambda: np.asarray(self.codes.column(name), dtype=np.float64))
+
+    def line_ratio(self, top: str, bottom: str) -> np.ndarray:
+        """``(N,)`` log10 of a flux ratio; NaN where either flux is not positive."""
+        return self._remember(("ratio", top), lambda: astro.log_ratio(self.column(top), self.column(bottom)))
+
+    def values(self, key: str, state: State) -> np.ndarray:
+        """``(N,)`` of a quantity."""
+        return self.quantities[key].values(state)
+
+    # -- one galaxy --------------------------------------------------------------------------------------------
+
+    def terms(self, state: State, row: int) -> list[dict[str, Any]]:
+        """The galaxy's contributions, largest |contribution| first.
+
+        Each term has ``feature``, ``activation``, ``weight``, ``contribution`` (weight × activation), ``slot`` in
+        the code, and ``state``: 'on', 'off' (switched off, not counted) or 'refill' (a runner-up in a free place).
+        """
+        codes, weight = self.codes, self.codes.weight[state.target]
+        counted = set(surviving_slots(codes, row, state.off, state.mode).tolist())
+        out = []
+        for slot, (feature, activation) in enumerate(zip(codes.indices[row], codes.values[row], strict=True)):
+            feature, activation = int(feature), float(activation)
+            kept = slot < codes.k
+            if feature < 0 or not (kept or slot in counted):
+                continue
+            kind = ("on" if kept else "refill") if slot in counted else "off"
+            term = {"feature": feature, "slot": slot, "activation": activation, "weight": float(weight[feature])}
+            out.append({**term, "contribution": term["weight"] * activation, "state": kind})
+        return sorted(out, key=lambda term: -abs(term["contribution"]))
+
+    def runners_up(self, row: int) -> list[tuple[int, float]]:
+        """The features that did not pass the gate, strongest first: (feature, activation)."""
+        k = self.codes.k
+        pairs = zip(self.codes.indices[row, k:], self.codes.values[row, k:], strict=True)
+        return [(int(f), float(a)) for f, a in pairs if f >= 0 and a > 0]
+
+    # -- the gallery -------------------------------------------------------------------------------------------
+
+    def order(self, state: State, rows: np.ndarray) -> np.ndarray:
+        """``rows`` sorted by the state's quantity, unknown values last; ties keep the table's order."""
+        if state.sort not in self.quantities:
+            return rows
+        values = self.values(state.sort, state)[rows]
+        ranked = np.argsort(-values if state.descending else values, kind="stable")  # NaN sorts last
+        return rows[ranked]
+
+    # -- memory ------------------------------------------------------------------------------------------------
+
+    def _remember(self, key: tuple, compute: Callable[[], Any], keep: int = 1024) -> Any:
+        """The last ``keep`` answers of a kind are kept; views ask for the same ones within one redraw."""
+        if key not in self._memory:
+            same = [old for old in self._memory if old[0] == key[0]]
+            for old in same[: max(0, len(same) - keep + 1)]:
+                del self._memory[old]
+            self._memory[key] = compute()
+        return self._memory[key]
+
+
+@lru_cache(maxsize=256)
+def format_value(value: float, unit: str = "") -> str:
+    """A catalogue value for people: up to 5 significant digits and its unit; '–' where unknown."""
+    if not np.isfinite(value):
+        return "–"
+    return f"{value:.5g}{' ' + unit if unit else ''}"

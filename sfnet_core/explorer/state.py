@@ -1,0 +1,223 @@
+"""What the user has chosen: the one object that every view of the page observes.
+
+Views never call each other: a view turns a click into :meth:`State.change`, and every view (the clicked one too)
+redraws from the state. The state is written to and read from the page's URL, so every view of the page is a
+permalink, and undo is a list of its values.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import numpy as np
+from traitlets import Bool, Bytes, CaselessStrEnum, HasTraits, Instance, Int, TraitError, Unicode, validate
+
+__all__ = ["MAX_QUERY", "State", "pack_rows", "unpack_rows"]
+
+MAX_QUERY = 8192  # characters of a permalink's query that are read; more is refused with a notice
+MAX_SELECTION = 4096  # characters a selection may take in a permalink
+UNDO_STEPS = 200
+
+
+def pack_rows(rows: Iterable[int] | np.ndarray) -> bytes:
+    """Row numbers as sorted unique int32 bytes: immutable, and quick to compare and to keep in the undo list."""
+    return np.unique(np.asarray(rows, dtype=np.int32)).tobytes()
+
+
+def unpack_rows(packed: bytes) -> np.ndarray:
+    """The inverse of :func:`pack_rows`: ``(n,)`` int32, ascending."""
+    return np.frombuffer(packed, dtype=np.int32)
+
+
+class State(HasTraits):
+    """The user's choices. ``galaxy`` and ``feature`` are in focus; ``off`` are the features switched off."""
+
+    split = Unicode("", help="galaxies in view: 'train', 'validation', 'test', or '' for all")
+    target = Int(0, min=0, help="which of the T targets the page explains")
+    off = Instance(frozenset, (), help="features that are switched off")
+    mode = CaselessStrEnum(["ablate", "refill"], "ablate", help="what happens to the place of a feature switched off")
+    feature = Int(-1, min=-1, help="feature in focus, -1 for none")
+    galaxy = Int(-1, min=-1, help="row of the galaxy in focus, -1 for none")
+    selection = Bytes(b"", help="rows selected by lasso or box, packed by pack_rows")
+    third = Unicode("", help="key of the third plot")
+    fourth = Unicode("", help="key of the fourth plot")
+    sort = Unicode("", help="quantity the gallery is sorted by")
+    descending = Bool(True)
+    page = Int(0, min=0, help="page of the gallery, from 0")
+    map = Unicode("sum", help="contribution map drawn over the galaxy: a feature's number, 'sum' or 'none'")
+
+    def __init__(self, features: int, galaxies: int, splits: Iterable[str] = (), **values: Any):
+        self._features, self._galaxies, self._splits = features, galaxies, ("", *splits)
+        self._observers: list[Callable[[frozenset[str]], None]] = []
+        self._past: list[dict] = []
+        self._future: list[dict] = []
+        super().__init__(**values)
+
+    # -- what is allowed ---------------------------------------------------------------------------------------
+
+    @validate("off")
+    def _check_off(self, proposal: dict) -> frozenset[int]:
+        if not all(isinstance(f, int) and 0 <= f < self._features for f in proposal["value"]):
+            raise TraitError(f"features go from 0 to {self._features - 1}")
+        return proposal["value"]
+
+    @validate("feature")
+    def _check_feature(self, proposal: dict) -> int:
+        return self._below(proposal["value"], self._features, "feature")
+
+    @validate("galaxy")
+    def _check_galaxy(self, proposal: dict) -> int:
+        return self._below(proposal["value"], self._galaxies, "galaxy row")
+
+    @validate("split")
+    def _check_split(self, proposal: dict) -> str:
+        if proposal["value"] not in self._splits:
+            raise TraitError(f"there is no split {proposal['value']!r} here")
+        return proposal["value"]
+
+    @validate("selection")
+    def _check_selection(self, proposal: dict) -> bytes:
+        packed = proposal["value"]
+        if len(packed) % 4:
+            raise TraitError("a selection is whole int32 numbers")
+        rows = unpack_rows(packed)
+        if len(rows) and (rows[0] < 0 or rows[-1] >= self._galaxies):
+            raise TraitError("a selected row is not in this table")
+        return packed
+
+    @staticmethod
+    def _below(value: int, end: int, name: str) -> int:
+        if value >= end:
+            raise TraitError(f"{name} {value} is not below {end}")
+        return value
+
+    # -- changing and observing --------------------------------------------------------------------------------
+
+    def on_change(self, observer: Callable[[frozenset[str]], None]) -> None:
+        """Call ``observer(names of what changed)`` once after each :meth:`change`."""
+        self._observers.append(observer)
+
+    def change(self, **values: Any) -> frozenset[str]:
+        """Set several choices at once; all are valid or none is set (``TraitError``). Observers hear of it once."""
+        before = self.values()
+        changed = self._assign(values, before)
+        if changed:
+            self._past = [*self._past[-(UNDO_STEPS - 1) :], before]
+            self._future.clear()
+            self._tell(changed)
+        return changed
+
+    def undo(self) -> bool:
+        """Go back one change; ``False`` where there is none."""
+        return self._travel(self._past, self._future)
+
+    def redo(self) -> bool:
+        """Take back an undo; ``False`` where there is none."""
+        return self._travel(self._future, self._past)
+
+    def forget(self) -> None:
+        """Empty the undo list: what the page opened with is where it begins."""
+        self._past.clear()
+        self._future.clear()
+
+    def values(self) -> dict[str, Any]:
+        """All choices by name, for the undo list and the permalink."""
+        return {name: getattr(self, name) for name in self.trait_names()}
+
+    def _travel(self, source: list[dict], other: list[dict]) -> bool:
+        if not source:
+            return False
+        before = self.values()
+        other.append(before)
+        self._tell(self._assign(source.pop(), before))
+        return True
+
+    def _assign(self, values: dict[str, Any], before: dict[str, Any]) -> frozenset[str]:
+        unknown = set(values) - set(before)
+        if unknown:
+            raise TraitError(f"the page has no choice named {', '.join(sorted(unknown))}")
+        try:
+            for name, value in values.items():
+                setattr(self, name, value)
+        except TraitError:
+            for name in values:
+                setattr(self, name, before[name])
+            raise
+        return frozenset(name for name in values if getattr(self, name) != before[name])
+
+    def _tell(self, changed: frozenset[str]) -> None:
+        for observer in self._observers:
+            observer(changed)
+
+    # -- permalinks --------------------------------------------------------------------------------------------
+
+    def query(self, ids: np.ndarray, defaults: dict[str, Any]) -> str:
+        """The state as a URL query: only what differs from ``defaults``, the galaxy in focus by its identifier."""
+        now = self.values()
+        out: dict[str, str] = {}
+        for name, value in now.items():
+            if value == defaults[name]:
+                continue
+            if name == "off":
+                out["off"] = ",".join(map(str, sorted(value)))
+            elif name == "galaxy":
+                out["galaxy"] = str(ids[value]) if value >= 0 else ""
+            elif name == "selection":
+                text = base64.urlsafe_b64encode(zlib.compress(np.diff(unpack_rows(value), prepend=0).tobytes(), 9))
+                if len(text) <= MAX_SELECTION:
+                    out["selection"] = text.decode("ascii").rstrip("=")
+            elif name == "descending":
+                out["descending"] = "1" if value else "0"
+            else:
+                out[name] = str(value)
+        return urlencode(out)
+
+    def read_query(self, query: str, row_of: Callable[[str], int | None]) -> tuple[dict[str, Any], list[str]]:
+        """Check a permalink's query; returns the choices that hold and a sentence for each that does not.
+
+        Nothing is set here: ``state.change(**choices)`` does that, after the page has looked at the choices.
+        ``row_of`` finds an identifier's row, or ``None``.
+        """
+        if len(query) > MAX_QUERY:
+            return {}, [f"The link's {len(query):,} characters are more than this page reads ({MAX_QUERY:,})."]
+        choices: dict[str, Any] = {}
+        troubles: list[str] = []
+        known = self.trait_names()
+        for name, text in parse_qsl(query.lstrip("?"), keep_blank_values=True):
+            if name not in known:
+                continue  # other people's parameters (token, utm_…) are none of our business
+            try:
+                choices[name] = self._read(name, text, row_of)
+                self._validate_alone(name, choices[name])
+            except (ValueError, TraitError, zlib.error) as error:
+                choices.pop(name, None)
+                troubles.append(f"The link's “{name}” was left out: {error}.")
+        return choices, troubles
+
+    def _read(self, name: str, text: str, row_of: Callable[[str], int | None]) -> Any:
+        if name == "off":
+            return frozenset(int(part) for part in text.split(",") if part)
+        if name == "galaxy":
+            row = row_of(text)
+            if row is None:
+                raise ValueError("there is no galaxy with that identifier here")
+            return row
+        if name == "selection":
+            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            steps = zlib.decompressobj().decompress(raw, 4 * self._galaxies + 4)
+            return pack_rows(np.cumsum(np.frombuffer(steps, dtype=np.int32), dtype=np.int64))
+        if name == "descending":
+            return text == "1"
+        return int(text) if name in ("target", "feature", "page") else text
+
+    def _validate_alone(self, name: str, value: Any) -> None:
+        """Raise ``TraitError`` where ``value`` would be refused, and leave the state as it is."""
+        before = getattr(self, name)
+        try:
+            setattr(self, name, value)
+        finally:
+            setattr(self, name, before)

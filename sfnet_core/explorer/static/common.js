@@ -1,0 +1,52 @@
+// Shared by every view: elements from text (never from HTML, so a catalogue can't write into the page), images from bytes.
+
+/** An element: h("button", {class: "a", onclick: f, "aria-label": "…"}, "text", child, …). */
+function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Set a text only where it differs, so that nothing is laid out anew for nothing. */
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Fill a <select> with [value, label] pairs and choose one. */
+function options(select, pairs, chosen) {
+  const key = JSON.stringify(pairs);
+  if (select.dataset.key !== key) {
+    select.replaceChildren(...pairs.map(([value, label]) => h("option", { value }, label)));
+    select.dataset.key = key;
+  }
+  select.value = chosen;
+}
+
+/** Object URLs of JPEG bytes; the last page's are given back. */
+function pictures() {
+  let old = [];
+  return {
+    url(bytes) {
+      if (!bytes || bytes.byteLength === 0) return null;
+      const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+      old.push(url);
+      return url;
+    },
+    turn() {
+      const gone = old;
+      old = [];
+      setTimeout(() => gone.forEach((url) => URL.revokeObjectURL(url)), 2000);
+    },
+  };
+}
+
+/** −0.1234 with a true minus sign. */
+function signed(value, digits) {
+  const text = Math.abs(value).toFixed(digits);
+  return (value < 0 ? "\u2212" : "+") + text;
+}

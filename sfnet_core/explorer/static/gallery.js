@@ -1,0 +1,53 @@
+// The gallery: a page of galaxies.
+
+function render({ model, el }) {
+  const send = (message) => model.send(message);
+  const images = pictures();
+  const sort = h("select", { "aria-label": "Sort the galaxies by", onchange: () => send({ do: "sort", sort: sort.value }) });
+  const order = h("button", { type: "button", onclick: () => send({ do: "order" }) });
+  const find = h("input", { type: "search", placeholder: "find an identifier", "aria-label": "Find a galaxy by identifier", maxlength: 300 });
+  const previous = h("button", { type: "button", "aria-label": "Previous page", title: "Previous page", onclick: () => send({ do: "page", page: model.get("data").page - 1 }) }, "‹");
+  const next = h("button", { type: "button", "aria-label": "Next page", title: "Next page", onclick: () => send({ do: "page", page: model.get("data").page + 1 }) }, "›");
+  const count = h("span", { class: "sf-count" });
+  const total = h("span", { class: "sf-total" });
+  const grid = h("div", { class: "sf-grid" });
+  const form = h("form", { onsubmit: (event) => { event.preventDefault(); if (find.value.trim()) send({ do: "find", id: find.value.trim() }); } }, find);
+  let shown = "";
+
+  el.classList.add("sf-gallery");
+  el.replaceChildren(h("div", { class: "sf-bar" }, h("h2", {}, "Gallery"), h("label", {}, "sort by ", sort), order, form, total, h("span", { class: "sf-push" }), previous, count, next), grid);
+
+  function tile(galaxy, data) {
+    const url = images.url(galaxy.jpeg);
+    const picture = url ? h("img", { src: url, alt: "", width: 96, height: 96, draggable: "false" }) : h("span", { class: "sf-blank" }, "no image");
+    return h(
+      "button",
+      { type: "button", class: "sf-galaxy", "data-id": galaxy.id, title: `${galaxy.id}\n${data.label}: ${galaxy.value} ${data.unit}`, "aria-label": `galaxy ${galaxy.id}`, onclick: () => send({ do: "focus", id: galaxy.id }) },
+      picture,
+      h("span", { class: "sf-value" }, galaxy.value),
+    );
+  }
+
+  function update() {
+    const data = model.get("data");
+    const key = JSON.stringify([data.galaxies.map((g) => [g.id, g.value]), data.label]);
+    if (key !== shown) {
+      images.turn();
+      grid.replaceChildren(...data.galaxies.map((galaxy) => tile(galaxy, data)));
+      if (!data.galaxies.length) grid.replaceChildren(h("p", { class: "sf-empty" }, "No galaxies here. Choose another split, or clear the selection."));
+      shown = key;
+    }
+    for (const button of grid.querySelectorAll(".sf-galaxy")) button.setAttribute("aria-pressed", button.dataset.id === data.focus);
+    options(sort, data.sorts, data.sort);
+    say(order, data.descending ? "high to low" : "low to high");
+    say(total, `${data.total.toLocaleString("en")} ${data.of}${data.why ? " · " + data.why : ""}`);
+    say(count, `${data.page + 1} / ${data.pages}`);
+    previous.disabled = data.page === 0;
+    next.disabled = data.page + 1 >= data.pages;
+  }
+  model.on("change:data", update);
+  update();
+  return () => { images.turn(); model.off("change:data", update); };
+}
+
+export default { render };

@@ -1,0 +1,94 @@
+// The top of the page. Marks the page ready (class sf-page), reads the permalink once and keeps the address current.
+
+function painted(node) {
+  if (node.querySelector?.("canvas")) return true;
+  const all = node.querySelectorAll ? [node, ...node.querySelectorAll("*")] : [];
+  return all.some((child) => child.shadowRoot && painted(child.shadowRoot));
+}
+
+function render({ model, el }) {
+  const inVoila = document.body.dataset.voila !== undefined;
+  const send = (message) => model.send(message);
+  const badge = h("span", { class: "sf-badge" });
+  const title = h("h1");
+  const facts = h("p", { class: "sf-facts" });
+  const split = h("select", { "aria-label": "Galaxies in view, by split", title: "Which galaxies the page shows and its numbers are of", onchange: () => send({ do: "split", split: split.value }) });
+  const status = h("output", { class: "sf-status", "aria-live": "polite" });
+  const warn = h("span", { class: "sf-warn", title: "Numbers over all splits include the galaxies that the network was trained on" }, "includes training galaxies");
+  const selected = h("span", { class: "sf-selected" });
+  const clear = h("button", { type: "button", onclick: () => send({ do: "clear-selection" }) }, "clear selection");
+  const undo = h("button", { type: "button", title: "Undo the last change", "aria-label": "Undo", onclick: () => send({ do: "undo" }) }, "↶");
+  const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
+  const link = h("button", { type: "button", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
+  const notice = h("div", { class: "sf-notice", role: "status" });
+
+  async function copy() {
+    const url = new URL(location.href);
+    url.search = model.get("data").query;
+    try {
+      await navigator.clipboard.writeText(url.href);
+      say(link, "copied");
+    } catch {
+      say(link, "copy it from the address bar");
+    }
+    setTimeout(() => say(link, "copy link"), 1500);
+  }
+
+  el.classList.add("sf-header");
+  el.replaceChildren(
+    h("div", { class: "sf-title" }, title, badge, facts),
+    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), status, warn, h("span", { class: "sf-push" }), selected, clear, undo, redo, link),
+    notice,
+  );
+
+  function update() {
+    const data = model.get("data");
+    say(title, data.title);
+    say(badge, data.simulated ? "simulated" : "observed");
+    badge.className = `sf-badge ${data.simulated ? "sf-simulated" : "sf-observed"}`;
+    badge.title = data.simulated ? "These galaxies are simulated: no number here says anything about real galaxies" : "These galaxies were observed";
+    say(facts, data.facts.join(" · "));
+    facts.title = data.facts.join("\n");
+    options(split, data.splits, data.split);
+    say(status, data.status);
+    warn.hidden = !data.warn;
+    say(selected, data.selected);
+    clear.hidden = !data.selected;
+    notice.replaceChildren(...data.notices.map((text) => h("p", {}, text)));
+    notice.hidden = data.notices.length === 0;
+    if (data.notices.length) notice.append(h("button", { type: "button", "aria-label": "Dismiss messages", onclick: () => send({ do: "dismiss" }) }, "×"));
+    if (inVoila && ready) {
+      const url = new URL(location.href);
+      const token = url.searchParams.get("token");
+      url.search = data.query;
+      if (token && !document.cookie) url.searchParams.set("token", token);
+      if (url.href !== location.href) history.replaceState(null, "", url.href);
+    }
+    if (data.opened) waitForPlots();
+  }
+
+  let ready = false;
+  let waiting = false;
+  function waitForPlots() {
+    if (waiting) return;
+    waiting = true;
+    const started = performance.now();
+    (function look() {
+      const root = el.closest(".sf-root");
+      const plots = root?.querySelector(".sf-plots");
+      if (root && plots && painted(plots)) {
+        ready = true;
+        root.classList.add("sf-page");
+        update();
+      } else if (performance.now() - started < 60000) requestAnimationFrame(look);
+    })();
+  }
+
+  model.on("change:data", update);
+  update();
+  if (inVoila && location.search.length > 1) send({ do: "open-link", query: location.search });
+  else waitForPlots();
+  return () => model.off("change:data", update);
+}
+
+export default { render };

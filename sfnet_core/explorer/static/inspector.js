@@ -1,0 +1,96 @@
+// The right pane: the galaxy in focus and its picture equation.
+
+const POSITIVE = [178, 24, 43];
+const NEGATIVE = [33, 102, 172];
+
+function render({ model, el }) {
+  const send = (message) => model.send(message);
+  const images = pictures();
+  let pictured = "";
+  const image = h("img", { alt: "" });
+  const canvas = h("canvas", { class: "sf-map" });
+  const frame = h("div", { class: "sf-frame" }, image, canvas);
+  const heading = h("h2");
+  const facts = h("dl");
+  const legend = h("p", { class: "sf-caption" });
+  const buttons = h("div", { class: "sf-maps", role: "group", "aria-label": "Contribution map drawn over the image" });
+  const bars = h("div", { class: "sf-bars" });
+  const sum = h("output", { class: "sf-sum" });
+  const more = h("div", { class: "sf-more" });
+  const empty = h("p", { class: "sf-empty" }, "Click a galaxy in the gallery or a point in a plot to see what its prediction is made of.");
+  const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, h("div", {}, frame, buttons), facts), legend, h("h3", {}, "Picture equation"), bars, sum, more);
+  el.classList.add("sf-inspector");
+  el.replaceChildren(heading, empty, body);
+
+  function drawMap(data) {
+    const cells = data.cells;
+    canvas.hidden = !cells.length;
+    if (!cells.length) return;
+    const [rows, columns] = [cells.length, cells[0].length];
+    canvas.width = columns;
+    canvas.height = rows;
+    const [height, width] = data.size.length ? data.size : [1, 1];
+    const share = data.crop ? [data.crop / width, data.crop / height] : [1, 1];
+    canvas.style.width = `${100 * share[0]}%`;
+    canvas.style.height = `${100 * share[1]}%`;
+    canvas.style.left = `${50 * (1 - share[0])}%`;
+    canvas.style.top = `${50 * (1 - share[1])}%`;
+    const largest = Math.max(1e-12, ...cells.flat().map(Math.abs));
+    const context = canvas.getContext("2d");
+    const pixels = context.createImageData(columns, rows);
+    cells.flat().forEach((value, i) => {
+      const colour = value < 0 ? NEGATIVE : POSITIVE;
+      pixels.data.set([...colour, Math.round((200 * Math.abs(value)) / largest)], 4 * i);
+    });
+    context.putImageData(pixels, 0, 0);
+  }
+
+  function bar(name, text, value, largest, extra = {}) {
+    const fill = h("span", { class: `sf-fill ${value < 0 ? "sf-minus" : "sf-plus"}` });
+    fill.style.width = `${(50 * Math.abs(value)) / largest}%`;
+    return h("div", { class: `sf-bar-row ${extra.class || ""}`, title: extra.title }, extra.button || h("span", { class: "sf-name" }, name), h("span", { class: "sf-axis" }, fill), h("span", { class: "sf-number" }, text));
+  }
+
+  function update() {
+    const data = model.get("data");
+    body.hidden = !data.id;
+    empty.hidden = Boolean(data.id);
+    say(heading, data.id ? data.id : "Inspector");
+    if (!data.id) return;
+    if (pictured !== data.id) {
+      images.turn();
+      const url = images.url(data.jpeg);
+      if (url) image.src = url;
+      image.hidden = !url;
+      image.alt = `cutout of galaxy ${data.id}`;
+      pictured = data.id;
+    }
+    frame.title = data.scale ? `${data.size[1]}×${data.size[0]} px, ${data.scale}″ per px, as stored` : "as stored; the pixel scale is not known";
+    facts.replaceChildren(...data.facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+    drawMap(data);
+    const choices = [["none", "no map"], ["sum", "sum"], ...data.terms.filter((t) => t.state === "on").map((t) => [String(t.feature), t.label])];
+    buttons.replaceChildren(...choices.map(([value, label]) => h("button", { type: "button", "aria-pressed": value === data.map, onclick: () => send({ do: "map", map: value }) }, label)));
+    const peak = data.cells.length ? Math.max(...data.cells.flat().map(Math.abs)) : 0;
+    say(legend, data.why || (data.cells.length ? `Contribution map, ${data.mapnote}; red adds, blue takes away, full colour ${peak.toFixed(4)} ${data.unit} per cell` : data.mapnote));
+    const largest = Math.max(1e-12, ...data.terms.map((t) => Math.abs(t.contribution)));
+    bars.replaceChildren(
+      h("div", { class: "sf-bar-row sf-bias" }, h("span", { class: "sf-name" }, "bias"), h("span", { class: "sf-axis" }), h("span", { class: "sf-number" }, data.bias)),
+      ...data.terms.map((t) => bar(t.label, t.text, t.contribution, largest, {
+        class: `sf-term-${t.state}`,
+        title: `${t.label}: weight ${signed(t.weight, 4)} × activation ${t.activation.toFixed(4)} = ${signed(t.contribution, 4)} ${data.unit}${t.state === "off" ? " (off, not counted)" : t.state === "refill" ? " (runner-up in a free place)" : ""}`,
+        button: h("button", { type: "button", class: "sf-name", "aria-pressed": t.feature === data.focus, onclick: () => send({ do: "feature", feature: t.feature }) }, t.label + (t.state === "off" ? " off" : t.state === "refill" ? " refill" : "")),
+      })),
+      h("div", { class: "sf-bar-row sf-total-row" }, h("span", { class: "sf-name" }, "= prediction"), h("span", { class: "sf-axis" }), h("span", { class: "sf-number" }, `${data.prediction} ${data.unit}`)),
+    );
+    say(sum, data.sum);
+    const parts = [h("p", { class: "sf-caption" }, data.runners.length ? `Runners-up behind the gate (activation): ${data.runners.map(([name, a]) => `${name} ${a}`).join(", ")}` : "No runner-up: nothing else was active.")];
+    if (data.links.length) parts.push(h("p", { class: "sf-links" }, ...data.links.flatMap(([name, url]) => [h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, name), " "])));
+    if (data.catalogue.length) parts.push(h("h3", {}, "Catalogue"), h("dl", {}, ...data.catalogue.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
+    more.replaceChildren(...parts);
+  }
+  model.on("change:data", update);
+  update();
+  return () => { images.turn(); model.off("change:data", update); };
+}
+
+export default { render };

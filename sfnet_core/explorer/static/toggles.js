@@ -1,0 +1,63 @@
+// The left pane: a switch per active feature.
+
+function render({ model, el }) {
+  const send = (message) => model.send(message);
+  const button = (action, text, title) => h("button", { type: "button", title, onclick: () => send({ do: action }) }, text);
+  const modes = ["ablate", "refill"].map((mode) =>
+    h("button", { type: "button", role: "radio", "data-mode": mode, title: mode === "ablate" ? "A feature switched off leaves its place empty" : "The strongest runner-up takes the free place", onclick: () => send({ do: "mode", mode }) }, mode),
+  );
+  const caption = h("p", { class: "sf-caption" });
+  const list = h("div", { class: "sf-list" });
+  const rows = new Map();
+
+  el.classList.add("sf-toggles");
+  el.replaceChildren(
+    h("h2", {}, "Sparse features"),
+    h("div", { class: "sf-bar" }, button("all", "all on", "Switch all features on"), button("none", "none", "Switch all features off"), button("invert", "invert", "Swap on and off"), h("span", { class: "sf-push" }), h("span", { class: "sf-modes", role: "radiogroup", "aria-label": "What a switched-off feature's place becomes" }, ...modes)),
+    h("div", { class: "sf-columns", "aria-hidden": "true" }, h("span", {}, "on"), h("span", {}, "feature"), h("span", { title: "Weight in the linear sum, target's unit per activation" }, "weight"), h("span", { title: "Share of the galaxies in view on which it fires" }, "fires"), h("span", { title: "Mean contribution over the galaxies in view" }, "mean contribution")),
+    list,
+    caption,
+  );
+
+  function row(data) {
+    const toggle = h("button", { type: "button", class: "sf-toggle", role: "switch", "data-feature": data.feature, onclick: () => send({ do: "toggle", feature: data.feature }) });
+    const name = h("button", { type: "button", class: "sf-name", onclick: () => send({ do: "focus", feature: data.feature }) });
+    const cells = { toggle, name, weight: h("span", { class: "sf-number" }), rate: h("span", { class: "sf-number" }), bar: h("span", { class: "sf-fill" }), mean: h("span", { class: "sf-number" }) };
+    cells.root = h("div", { class: "sf-row" }, toggle, name, cells.weight, cells.rate, h("span", { class: "sf-share" }, cells.bar, cells.mean));
+    return cells;
+  }
+
+  function update() {
+    const data = model.get("data");
+    const off = new Set(data.off);
+    const wanted = data.rows.map((r) => {
+      if (!rows.has(r.feature)) rows.set(r.feature, row(r));
+      const cells = rows.get(r.feature);
+      const on = !off.has(r.feature);
+      cells.toggle.setAttribute("aria-checked", on);
+      cells.toggle.setAttribute("aria-label", `feature ${r.label}: ${on ? "on" : "off"}`);
+      cells.toggle.title = on ? `Switch ${r.label} off` : `Switch ${r.label} on`;
+      say(cells.name, r.label);
+      cells.name.title = `Show ${r.label} in the plots; fires on ${r.fires.toLocaleString("en")} of ${data.n.toLocaleString("en")} galaxies`;
+      cells.name.setAttribute("aria-pressed", r.feature === data.focus);
+      say(cells.weight, signed(r.weight, 3));
+      say(cells.rate, r.rate >= 0.0995 ? `${(100 * r.rate).toFixed(0)} %` : `${(100 * r.rate).toFixed(1)} %`);
+      say(cells.mean, signed(r.mean, 3));
+      cells.bar.className = `sf-fill ${r.mean < 0 ? "sf-minus" : "sf-plus"}`;
+      cells.bar.style.width = `${Math.max(1, 100 * Math.abs(r.share))}%`;
+      cells.root.classList.toggle("sf-focus", r.feature === data.focus);
+      cells.root.classList.toggle("sf-off", !on);
+      return cells.root;
+    });
+    const same = list.children.length === wanted.length && wanted.every((node, i) => list.children[i] === node);
+    if (!same) list.replaceChildren(...wanted);
+    for (const mode of modes) mode.setAttribute("aria-checked", mode.dataset.mode === data.mode);
+    const silent = data.features - data.rows.length;
+    say(caption, data.rows.length ? `Ranked by mean |contribution| [${data.unit || "target unit"}] over ${data.n.toLocaleString("en")} galaxies, ${data.split}. ${silent} of ${data.features} features never fire here.` : "No feature fires on the galaxies in view.");
+  }
+  model.on("change:data", update);
+  update();
+  return () => model.off("change:data", update);
+}
+
+export default { render };

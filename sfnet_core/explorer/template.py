@@ -1,0 +1,31 @@
+"""Our Voilà template, laid out where Voilà looks for it, with the BokehJS of the installed Bokeh beside it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import bokeh
+
+from sfnet_core.explorer.view import STATIC
+
+__all__ = ["lay_out"]
+
+SOURCE = Path(__file__).parent / "voila" / "templates" / "sfnet"
+BOKEH_JS = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+
+
+def lay_out(jupyter_path: Path) -> Path:
+    """Write the template under ``jupyter_path/voila/templates/sfnet`` and return that folder.
+
+    The page then asks its own server alone for BokehJS and for its style, and a browser keeps both. ``jupyter_path``
+    is a folder on the JUPYTER_PATH (``sfnet explore`` uses a temporary one), or ``sys.prefix/share/jupyter`` to have
+    the template in a JupyterHub's Voilà.
+    """
+    target = jupyter_path / "voila" / "templates" / "sfnet"
+    shutil.copytree(SOURCE, target, dirs_exist_ok=True)
+    static = target / "static"
+    static.mkdir(exist_ok=True)
+    for file in (BOKEH_JS, STATIC / "explorer.css", STATIC / "page.css"):
+        shutil.copyfile(file, static / file.name)
+    return target

@@ -1,0 +1,74 @@
+"""The left pane: one switch per active feature, ordered by contribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sfnet_core.explorer.state import State
+from sfnet_core.explorer.view import View, front_end, text, whole
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.scene import Scene
+
+__all__ = ["Toggles"]
+
+
+class Toggles(View):
+    """Switches (``sf-toggle``) for the features that fire on the galaxies in view; all, none, invert; ablate or refill."""
+
+    _esm = front_end("toggles")
+
+    def __init__(self, scene: Scene, state: State, notify: Callable[[str], None], label: Callable[[int], str]):
+        self._scene, self._state, self._label = scene, state, label
+        super().__init__(
+            notify,
+            {
+                "toggle": lambda m: state.change(off=state.off ^ {self._listed(m)}),
+                "all": lambda _m: state.change(off=frozenset()),
+                "none": lambda _m: state.change(off=self._features()),
+                "invert": lambda _m: state.change(off=self._features() - state.off),
+                "mode": lambda m: state.change(mode=text(m, "mode")),
+                "focus": lambda m: state.change(feature=self._listed(m)),
+            },
+        )
+
+    def _features(self) -> frozenset[int]:
+        table = self._scene.features(self._state.split, self._state.target)
+        return frozenset(map(int, table["feature"]))
+
+    def _listed(self, message: dict) -> int:
+        feature = whole(message, "feature")
+        if feature not in self._features() | self._state.off:
+            raise ValueError(f"feature {feature} has no switch")
+        return feature
+
+    def draw(self) -> None:
+        """Send the switches as the state has them."""
+        scene, state = self._scene, self._state
+        table = scene.features(state.split, state.target)
+        n = max(1, len(scene.rows(state.split)))
+        largest = max((abs(float(c)) for c in table["mean"]), default=0.0) or 1.0
+        rows = [
+            {
+                "feature": int(table["feature"][i]),
+                "label": self._label(int(table["feature"][i])),
+                "weight": float(table["weight"][i]),
+                "rate": float(table["rate"][i]),
+                "fires": int(table["fires"][i]),
+                "mean": float(table["mean"][i]),
+                "share": float(table["mean"][i]) / largest,
+            }
+            for i in range(len(table["feature"]))
+        ]
+        self.data = {
+            "rows": rows,
+            "off": sorted(state.off),
+            "focus": state.feature,
+            "mode": state.mode,
+            "unit": scene.unit(state.target),
+            "split": state.split or "all splits",
+            "n": n,
+            "features": scene.codes.features,
+            "k": scene.codes.k,
+        }

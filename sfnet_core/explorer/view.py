@@ -1,0 +1,68 @@
+"""The piece of the page that all views share: data down as one trait, clicks up as checked messages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from sfnet_core.errors import SFNetError
+
+__all__ = ["STATIC", "View"]
+
+STATIC = Path(__file__).parent / "static"
+log = logging.getLogger(__name__)
+
+
+def front_end(name: str) -> str:
+    """The JavaScript module of one view: the shared helpers, then ``static/NAME.js``."""
+    return "\n".join((STATIC / part).read_text(encoding="utf-8") for part in ("common.js", f"{name}.js"))
+
+
+class View(anywidget.AnyWidget):
+    """A view draws ``data`` and reports clicks.
+
+    ``data`` goes to the browser only: whatever a visitor writes into it over the comm is never read back. What
+    comes up are custom messages ``{"do": ACTION, …}``; an action is a method in :attr:`actions`, which checks its
+    arguments. A message that is not understood is dropped and logged; the kernel lives.
+    """
+
+    data = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, notify: Callable[[str], None], actions: dict[str, Callable[[dict], None]], **kwargs: Any):
+        super().__init__(**kwargs)
+        self._notify = notify
+        self._actions = actions
+        self.on_msg(self._receive)
+
+    def _receive(self, _widget: Any, content: Any, _buffers: list) -> None:
+        action = self._actions.get(content.get("do")) if isinstance(content, dict) else None
+        if action is None:
+            log.warning("a message was not understood and dropped")
+            return
+        try:
+            action(content)
+        except (SFNetError, traitlets.TraitError) as error:
+            self._notify(str(error))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            log.warning("a %r message was refused: %s", content.get("do"), error)
+
+
+def whole(content: dict, name: str) -> int:
+    """A whole number from a message; ``TypeError`` for anything else (booleans and floats too)."""
+    value = content[name]
+    if type(value) is not int:
+        raise TypeError(f"{name} must be a whole number")
+    return value
+
+
+def text(content: dict, name: str, longest: int = 300) -> str:
+    """A text of at most ``longest`` characters from a message."""
+    value = content[name]
+    if not isinstance(value, str) or len(value) > longest:
+        raise TypeError(f"{name} must be a text of at most {longest} characters")
+    return value

@@ -1,0 +1,56 @@
+"""What the tests share: the observed galaxies, a tiny dataset, and no network but this machine's own."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of observed SDSS galaxies beside the checkout; a test that needs it fails without it."""
+    if not (SHARED / "sdss-metallicity-400" / "galaxies.csv").is_file():
+        pytest.fail(f"The observed galaxies are missing: {SHARED} (they are handed out with the project, not in it).")
+    return SHARED
+
+
+def blob(rng: np.random.Generator, size: int = 64) -> tuple[np.ndarray, float]:
+    """A round Gaussian 'galaxy' (size, size, 3) uint8 and a metallicity that follows its colour and its width."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    width, red = rng.uniform(4, 10), rng.uniform(0.5, 1.0)
+    light = np.exp(-(x**2 + y**2) / (2 * width**2))[..., None] * np.array([200 * red, 150, 200 * (1.5 - red)])
+    image = np.clip(light + rng.normal(6, 2, (size, size, 3)), 0, 255).astype(np.uint8)
+    return image, 8.4 + 0.8 * (red - 0.5) + 0.02 * width
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalogue (`galaxies.csv`) and a folder of 24 PNG cutouts (`images/`), as a user would bring them."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(7)
+    with open(folder / "galaxies.csv", "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["objID", "ra", "dec", "z", "oh_p50"])
+        for i in range(24):
+            image, metallicity = blob(rng)
+            name = str(1237648704043942146 + i)
+            Image.fromarray(image).save(folder / "images" / f"{name}.png")
+            writer.writerow([name, f"{150 + i}", f"{i - 12}", f"{0.02 + i / 200:.4f}", f"{metallicity:.5f}"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The 24 galaxies of :func:`tiny_folder`, packed."""
+    from sfnet_core.survey.pack import pack
+
+    out = tmp_path_factory.mktemp("packed") / "tiny"
+    return pack(tiny_folder / "galaxies.csv", tiny_folder / "images", out, progress=False)
