@@ -140,9 +140,9 @@ def _choose_id(raw: RawTable, path: Path, wanted: str | None, known: Collection[
     if known:
         others = [c for c, values in raw.columns.items() if c not in candidates and values.dtype.kind in "iuOUT"]
         matches = {c: len(set(_plain(raw.columns[c])) & set(known)) for c in candidates + others}
-        if best := max(matches, key=matches.get, default=None):
-            if matches[best]:
-                return best
+        best = max(matches, key=matches.get, default=None)
+        if best and matches[best]:
+            return best
     if not candidates:
         raise SFNetError(
             f"No column of {path} looks like the identifier; name it with --id-column. The columns are {listed}."
@@ -185,8 +185,8 @@ def _as_ids(values: np.ndarray, name: str, path: Path, notes: list[str]) -> list
 
 def _lost(path: Path, name: str, value: str, row: int) -> SFNetError:
     return SFNetError(
-        f"Column '{name}' of {path} holds identifiers as floating-point numbers ({value} in row {row}): their last digits "
-        "are lost. Write the column as text or as 64-bit integers again, from where it came, or name another --id-column."
+        f"Column '{name}' of {path} holds identifiers as floating-point numbers ({value} in row {row}): their last "
+        "digits are lost. Export the column again as text or 64-bit integers, or name another --id-column."
     )
 
 

@@ -130,7 +130,9 @@ def _decode_pillow(data: bytes, kind: str) -> np.ndarray:
             if image.mode != "RGB":
                 raise _Reason(f"the {kind} is of mode {image.mode}, not 8-bit RGB; save it as RGB")
             return np.array(image)
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+    except _Reason:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly anything for broken bytes
         raise _Reason(f"the {kind} is corrupt or truncated ({error})") from error
 
 

@@ -155,8 +155,8 @@ def _match(catalogue: Catalogue, found: dict[str, Source], folder: Path) -> tupl
     if not rows:
         tried = f"column '{catalogue.id_column}' of {catalogue.source} (such as '{catalogue.ids[0]}')"
         raise SFNetError(
-            f"None of the {len(missing):,} identifiers in {tried} has an image in {folder}, whose {len(found):,} images "
-            f"have names such as '{next(iter(found))}'. Name the column whose values are the images' names with --id-column."
+            f"None of the {len(missing):,} identifiers in {tried} has an image in {folder}, whose {len(found):,} "
+            f"images have names such as '{next(iter(found))}'. Say with --id-column which column has the images' names."
         )
     return rows, missing
 

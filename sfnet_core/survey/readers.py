@@ -80,7 +80,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_delimited(data: bytes, path: Path, suffix: str) -> RawTable:
-    """Read delimited text: UTF-8 (a byte-order mark or not), UTF-16 or Latin-1; comma, semicolon, tab, bar or blanks."""
+    """Read delimited text: UTF-8, UTF-16 or Latin-1; separated by commas, semicolons, tabs, bars or blanks."""
     import pandas as pd
 
     text, notes = _decode(data, path)
@@ -120,7 +120,7 @@ def typed(values: np.ndarray) -> np.ndarray:
     whole = all(value.lstrip("+-").isdecimal() for value in given)
     if whole and given and len(given) == len(texts):
         integers = [int(value) for value in given]
-        if -(2**63) <= min(integers) and max(integers) < 2**63:
+        if min(integers) >= -(2**63) and max(integers) < 2**63:
             return np.array(integers, dtype=np.int64)
         return np.array(texts, dtype=object)
     if whole and np.any(np.abs(numbers) >= 2.0**53):
