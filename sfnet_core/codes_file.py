@@ -287,7 +287,9 @@ _NESTED = ("indices", "values", "maps")
 def to_arrow(array: np.ndarray, name: str) -> pa.Array:
     """An Arrow array of numbers (NaN becomes missing) or texts; :class:`SFNetError` where a text is no Unicode."""
     try:
-        return pa.array(array, pa.string()) if array.dtype.kind in "UO" else pa.array(array, from_pandas=True)
+        if array.dtype.kind in "UO":  # a list: from a numpy array of texts Arrow would cut each at its first NUL
+            return pa.array(array.tolist(), pa.string())
+        return pa.array(array, from_pandas=True)
     except (pa.ArrowException, UnicodeEncodeError) as error:
         raise SFNetError(f"Column `{name}` cannot be written ({first_line(error)}).") from error
 

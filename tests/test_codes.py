@@ -91,7 +91,7 @@ def test_everything_survives_the_file(tmp_path):
         "z": rng.random(n).astype(np.float32),
         "plate": rng.integers(0, 2**62, n),
         "ok": rng.random(n) < 0.5,
-        "note": np.array(["", "spiral ✓", '<img src=x onerror="x">', "=1+1"] * (n // 4), dtype=object),
+        "note": np.array(["", "spiral ✓", '<img src=x onerror="x">', "=1+1\x00\n"] * (n // 4), dtype=object),
         "gap": np.where(np.arange(n) % 3 == 0, np.nan, 1.5),
         "margin": np.arange(n),  # a name that the format needs
     }

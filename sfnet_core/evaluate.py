@@ -1,0 +1,100 @@
+"""How good the predictions are, by split, with intervals, and how many features it took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+from sfnet_core.metrics import evaluate_arrays
+
+if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
+
+__all__ = ["active_features", "evaluate", "report"]
+
+NAMES = {"": "no split", "train": "train", "validation": "validation", "test": "test"}
+COMMON = {"any": 0.0, "1_percent": 0.01, "10_percent": 0.1}
+
+
+def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """Metrics of every target on every split, as a dictionary that is valid JSON.
+
+    ``{"galaxies", "k", "features", "simulated", "set_aside", "notes", "targets": {NAME: {"unit", "splits": {…}}}}`` with
+    metrics per split, where metrics are those of :func:`sfnet_core.metrics.evaluate_arrays` (galaxies without a known target are left out
+    and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain prediction and,
+    where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``. A split without
+    a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's sentences.
+    """
+    if not len(codes):
+        raise SFNetError("These codes hold no galaxies; there is nothing to evaluate.")
+    targets: dict[str, Any] = {}
+    splits = {name: codes.split == split for split, name in reversed(NAMES.items()) if (codes.split == split).any()}
+    active = {name: active_features(codes, rows) for name, rows in splits.items()}
+    for target in codes.targets:
+        truth, plain, mean = codes.truth(target), codes.prediction(target), codes.prediction_d4(target)
+        found = {}
+        for name, rows in splits.items():
+            found[name] = evaluate_arrays(truth[rows], plain[rows], intervals=intervals, seed=seed)
+            if mean is not None:
+                found[name]["d4"] = evaluate_arrays(truth[rows], mean[rows], intervals=intervals, seed=seed)
+            found[name]["active_features"] = active[name]
+        targets[target] = {"unit": codes.units.get(target, ""), "splits": found}
+    return {
+        "galaxies": len(codes),
+        "k": codes.k,
+        "features": codes.features,
+        "simulated": codes.simulated,
+        "set_aside": len(codes.set_aside),
+        "targets": targets,
+        "notes": [str(note) for note in codes.provenance.get("notes") or []],
+    }
+
+
+def active_features(codes: SparseCodes, rows: np.ndarray | slice = slice(None)) -> dict[str, int]:
+    """How many features are kept on any galaxy of ``rows``, on at least 1 % and on at least 10 % of them."""
+    kept = codes.indices[rows, : codes.k]
+    fires = np.bincount(kept[kept >= 0], minlength=codes.features)
+    return {name: int((fires >= max(share * len(kept), 1)).sum()) for name, share in COMMON.items()}
+
+
+def report(result: dict[str, Any]) -> str:
+    """The dictionary of :func:`evaluate` as a table for people."""
+    kind = "simulated galaxies" if result["simulated"] else "observed galaxies"
+    lines = [f"{result['galaxies']:,} {kind}, k = {result['k']} of {result['features']} features"]
+    for target, about in result["targets"].items():
+        unit = f" [{about['unit']}]" if about["unit"] else ""
+        lines += ["", f"{target}{unit}", _row("split", "n", "rmse", "95 % interval", "nmad", "r2", "bias", "outliers")]
+        for split, found in about["splits"].items():
+            for label, m in ((split, found), ("  mean of 8 views", found.get("d4"))):
+                if m is None:
+                    continue
+                if m["rmse"] is None:
+                    lines.append(_row(label, f"{m['n']:,}", *["–"] * 6))
+                    continue
+                ends = (m.get("intervals") or {}).get("rmse", [None, None])
+                span = "–" if None in ends else f"{ends[0]:.4f}–{ends[1]:.4f}"
+                numbers = [f"{m['nmad']:.4f}", _or_dash(m["r2"], ".3f"), f"{m['bias']:+.4f}"]
+                lines.append(
+                    _row(
+                        label, f"{m['n']:,}", f"{m['rmse']:.4f}", span, *numbers, _or_dash(m["outlier_fraction"], ".1%")
+                    )
+                )
+            unknown = f"; {found['n_left_out']:,} without a known {target}" if found["n_left_out"] else ""
+            a = found["active_features"]
+            lines.append(
+                f"    {a['any']} features fire, {a['1_percent']} on ≥ 1 % and {a['10_percent']} on ≥ 10 % of galaxies"
+                f"{unknown}"
+            )
+    lines += [f"Note: {note}" for note in result["notes"]]
+    return "\n".join(lines)
+
+
+def _row(split: str, *cells: str) -> str:
+    widths = (9, 8, 15, 8, 7, 9, 9)
+    return f"{split:<18}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+
+
+def _or_dash(value: float | None, spec: str) -> str:
+    return "–" if value is None else format(value, spec)
