@@ -50,3 +50,11 @@ function signed(value, digits) {
   const text = Math.abs(value).toFixed(digits);
   return (value < 0 ? "\u2212" : "+") + text;
 }
+
+const PAGES = [["explore", "Explore"], ["atlas", "Atlas"], ["your_galaxy", "Your galaxy"], ["train", "Train"]];
+
+/** Links to the four pages, where they are pages (under Voilà); `query` goes along as a permalink. */
+function pageLinks(current) {
+  const links = PAGES.map(([name, label]) => h("a", { href: `${name}.ipynb`, "aria-current": name === current ? "page" : null }, label));
+  return h("nav", { class: "sf-nav", "aria-label": "Pages", hidden: document.body.dataset.voila === undefined }, ...links);
+}

@@ -36,7 +36,7 @@ function render({ model, el }) {
 
   el.classList.add("sf-header");
   el.replaceChildren(
-    h("div", { class: "sf-title" }, title, badge, facts),
+    h("div", { class: "sf-title" }, title, badge, facts, pageLinks("explore")),
     h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), status, warn, h("span", { class: "sf-push" }), selected, clear, undo, redo, link),
     notice,
   );
