@@ -21,9 +21,9 @@ COMMON = {"any": 0.0, "1_percent": 0.01, "10_percent": 0.1}
 def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dict[str, Any]:
     """Metrics of every target on every split, as a dictionary that is valid JSON.
 
-    ``{"galaxies", "k", "features", "simulated", "set_aside", "notes", "targets": {NAME: {"unit", "splits": {…}}}}`` with
-    metrics per split, where metrics are those of :func:`sfnet_core.metrics.evaluate_arrays` (galaxies without a known target are left out
-    and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain prediction and,
+    ``{"galaxies", "k", "features", "simulated", "set_aside", "notes", "targets": {NAME: {"unit", "splits": {…}}}}``.
+    A split's metrics are those of :func:`sfnet_core.metrics.evaluate_arrays` (galaxies without a known target are left
+    out and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain prediction and,
     where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``. A split without
     a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's sentences.
     """
