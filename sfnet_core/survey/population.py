@@ -19,8 +19,10 @@ __all__ = ["LINES", "Form", "Physics", "draw_form", "draw_lines", "draw_physics"
 #: The four lines, in the order their errors are drawn.
 LINES = ("nii_6584", "h_alpha", "oiii_5007", "h_beta")
 
-#: Scatter of O/H about the fundamental relation, dex (a choice; Mannucci et al. find 0.05 for medians in bins).
-OH_SCATTER = 0.08
+#: Scatter of O/H about the fundamental relation that nothing in a picture shows, dex, and the part of it that goes
+#: with size: dex per standard deviation of ln R at fixed mass. Larger galaxies of a mass are metal-poorer (Ellison et
+#: al. 2008, ApJ 672, L107, find up to 0.2 dex from small to large); the two together make 0.08 dex.
+OH_SCATTER, OH_WITH_SIZE = 0.06, -0.055
 
 #: Flux limit of the SDSS main galaxy sample (Strauss et al. 2002, AJ 124, 1810) and a bright end, r mag.
 R_FAINT, R_BRIGHT = 17.77, 14.2
@@ -40,6 +42,7 @@ class Physics:
     a_halpha: float
     kind: str
     agn: float  #: share of Hα that comes from an active nucleus, 0 without one
+    size: float  #: ln R about the median for its mass, in standard deviations
 
     @property
     def offset(self) -> float:
@@ -89,23 +92,24 @@ def draw_physics(rng: np.random.Generator) -> Physics:
     if kind == "merger":
         offset += abs(rng.normal(0.25, 0.12))
     log_sfr = float(relations.main_sequence(log_mass)) + offset
+    size = float(np.clip(rng.normal(), -1.7, 1.7))
     # Eq. 2 was fitted down to log SFR = −1.45; below that the parabola turns over, which is no more than its form.
-    oh = float(astro.fmr_oh(log_mass, np.clip(log_sfr, -1.45, 1.5))) + rng.normal(0.0, OH_SCATTER)
+    oh = float(astro.fmr_oh(log_mass, np.clip(log_sfr, -1.45, 1.5)))
+    oh += OH_WITH_SIZE * size + rng.normal(0.0, OH_SCATTER)
     if kind == "merger":
         # Close pairs lie about 0.05–0.1 dex low (Ellison et al. 2008, AJ 135, 1877; Kewley et al. 2006, AJ 131, 2004).
         oh -= abs(rng.normal(0.07, 0.02))
     a_halpha = float(np.clip(relations.dust_halpha(log_mass) + rng.normal(0.0, 0.28), 0.0, 2.6))
     hosts = 0.20 / (1.0 + np.exp(-(log_mass - 10.6) / 0.18))
     agn = float(rng.uniform(0.25, 0.95)) if rng.random() < hosts else 0.0
-    return Physics(z, log_mass, log_sfr, float(np.clip(oh, 7.8, 9.35)), a_halpha, kind, agn)
+    return Physics(z, log_mass, log_sfr, float(np.clip(oh, 7.8, 9.35)), a_halpha, kind, agn, size)
 
 
 def draw_form(rng: np.random.Generator, physics: Physics) -> Form:
     """Structure that follows mass, specific SFR and kind (tendencies of the Hubble sequence; the numbers are ours)."""
     mass, kind = physics.log_mass, physics.kind
     early = kind == "elliptical"
-    scatter = np.clip(rng.normal(), -1.7, 1.7) * float(relations.size_scatter(mass))
-    kpc = float(relations.size_kpc(mass, early)) * np.exp(scatter)
+    kpc = float(relations.size_kpc(mass, early)) * np.exp(physics.size * float(relations.size_scatter(mass)))
     arcsec_per_kpc = 206_264.8 * (1.0 + physics.z) / (1e3 * float(relations.comoving_distance(physics.z)))
     r50 = kpc * arcsec_per_kpc
 
@@ -124,9 +128,9 @@ def draw_form(rng: np.random.Generator, physics: Physics) -> Form:
     if armed and rng.random() < 0.35:
         bar = float(rng.uniform(0.06, 0.16))
     # More metals and more dust make a disk of the same specific SFR redder.
-    age_disk = 1.35 + 0.95 * ssfr - 0.8 * (physics.oh - 8.9) + rng.normal(0.0, 0.12)
+    age_disk = 1.35 + 0.9 * ssfr - 0.5 * (physics.oh - 8.9) + rng.normal(0.0, 0.42)
     tilt = np.log10(1.0 / np.hypot(np.cos(inclination), 0.2))
-    reddening = 0.44 * physics.a_halpha / relations.dust_law(relations.HALPHA) * (0.35 + 0.9 * tilt)
+    reddening = 0.44 * physics.a_halpha / relations.dust_law(relations.HALPHA) * (0.3 + 1.3 * tilt)
     lane = 0.0
     if kind == "edge_on":
         lane = float(np.clip(0.5 + 0.9 * physics.a_halpha + rng.normal(0.0, 0.25), 0.2, 2.6))
@@ -150,7 +154,7 @@ def draw_form(rng: np.random.Generator, physics: Physics) -> Form:
         young=0.03 if early else young,
         knots=0 if early else int(rng.poisson(np.clip(10.0 + 14.0 * ssfr + 12.0 * (10.0 - mass), 2.0, 45.0))),
         age_disk=float(np.clip(age_disk, 0.0, 3.0)),
-        age_bulge=float(np.clip(0.05 + 0.55 * (10.6 - mass) + 0.35 * (ssfr + 0.3) + rng.normal(0, 0.12), 0.0, 2.2)),
+        age_bulge=float(np.clip(0.05 + 0.55 * (10.6 - mass) + 0.35 * (ssfr + 0.3) + rng.normal(0, 0.2), 0.0, 2.2)),
         lane=lane,
         reddening=float(max(reddening, 0.0)),
     )
@@ -229,7 +233,7 @@ def _parent() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     volume = relations.comoving_distance(farthest) ** 3 - relations.comoving_distance(Z_MIN) ** 3
     forming = 0.04 + 0.96 / (1.0 + np.exp((mass - 10.85) / 0.25))
     # A flux-limited survey holds few dwarfs; they are drawn more often here, or O/H would hardly vary.
-    dwarfs = 10.0 ** (0.6 * np.clip(10.3 - mass, 0.0, 1.3))
+    dwarfs = 10.0 ** (0.4 * np.clip(10.3 - mass, 0.0, 1.3))
     number = np.cumsum(relations.mass_function(mass) * volume * forming * dwarfs)
     return mass, number / number[-1], farthest
 

@@ -69,10 +69,11 @@ def _stars(rng: np.random.Generator) -> list[tuple[float, float, np.ndarray]]:
     for _ in range(rng.poisson(0.7)):
         x, y = rng.uniform(-0.52, 0.52, 2) * FIELD
         magnitude = max(22.3 - rng.exponential(1.35), 15.8)
-        colour = rng.uniform(0.3, 1.5)
+        colour, dwarf = rng.uniform(0.3, 1.5), rng.uniform(0.2, 1.2)
         if np.hypot(x, y) < 5.0:
             continue
-        g, i = magnitude + colour, magnitude - 0.08 - 0.9 * max(colour - 0.9, 0.0)
+        # Past g − r of about 1.2 the stellar locus turns: M dwarfs differ in r − i alone.
+        g, i = magnitude + colour, magnitude - 0.36 * colour - (dwarf if colour > 1.15 else 0.0)
         flux = 10.0 ** (-0.4 * (np.array([g, magnitude, i]) - 22.5))
         stars.append((float(x), float(y), flux))
     return stars
