@@ -43,7 +43,9 @@ def _colour_table() -> tuple[np.ndarray, np.ndarray]:
     for t, name in enumerate(_TEMPLATES):
         spectrum = galsim.SED(str(share / "SEDs" / f"{name}.sed"), "Ang", "flambda")
         for j, z in enumerate(_REDSHIFTS):
-            # atRedshift keeps the photon flux per rest wavelength; the 1 + z of the stretched band is put back here.
+            # atRedshift keeps photons per second and nanometre at λ/(1 + z), which with the luminosity distance is the
+            # K correction whole: of its (1 + z) factors none is left over for photon-counting detectors (Hogg et al.
+            # 2002, astro-ph/0210394, eq. 13).
             shifted = spectrum.atRedshift(float(z))
             table[t, j] = [shifted.calculateMagnitude(b) for b in bands]
         rest[t] = table[t, 0, 0] - table[t, 0, 1]

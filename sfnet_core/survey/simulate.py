@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -207,7 +208,7 @@ def _cutouts(n: int, seed: int, size: int, workers: int) -> Iterator[np.ndarray]
         return
     indices = iter(range(n))
     # "spawn" also where threads run already (torch, a notebook's kernel), which "fork" does not forgive.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
         try:
             while block := list(islice(indices, 64 * workers)):
                 yield from pool.map(draw, block, chunksize=8)
@@ -218,6 +219,11 @@ def _cutouts(n: int, seed: int, size: int, workers: int) -> Iterator[np.ndarray]
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches every process of the terminal; the parent alone answers it, the others end with the pool."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _with_bar(cutouts: Iterator[np.ndarray], n: int, progress: bool) -> Iterator[np.ndarray]:
