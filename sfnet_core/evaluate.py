@@ -23,9 +23,9 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
 
     ``{"galaxies", "k", "features", "simulated", "set_aside", "notes", "targets": {NAME: {"unit", "splits": {…}}}}``.
     A split's metrics are those of :func:`sfnet_core.metrics.evaluate_arrays` (galaxies without a known target are left
-    out and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain prediction and,
-    where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``. A split without
-    a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's sentences.
+    out and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain prediction
+    and, where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``. A split
+    without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's.
     """
     if not len(codes):
         raise SFNetError("These codes hold no galaxies; there is nothing to evaluate.")

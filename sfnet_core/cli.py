@@ -1,0 +1,342 @@
+"""The verbs for the shell. Exit status: 0 done, 2 the user's mistake, 3 done with galaxies set aside, 130 Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from sfnet_core import __version__
+from sfnet_core.errors import SetAside, SFNetError
+
+# What a verb needs is imported inside it: `sfnet explore` must not wait for torch, nor `sfnet --help` for anything.
+
+DONE, MISTAKE, SET_ASIDE, INTERRUPTED = 0, 2, 3, 130
+_PARTS = ("train", "validation")
+LISTED = 10  # records shown on the terminal; --json has all of them
+
+app = typer.Typer(
+    name="sfnet",
+    help="Sparse Feature Networks for galaxy images: pack, train, infer, then explore every prediction.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Codes = Annotated[Path, typer.Argument(help="A codes file, as `sfnet infer` writes it.")]
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+):
+    if version:
+        print(__version__)
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def simulate(
+    n: Annotated[int, typer.Option("--n", help="Number of galaxies.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    seed: Seed = 0,
+    size: Annotated[int, typer.Option(help="Side of a cutout in pixels.")] = 128,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one a core, at most 8.")] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Draw a simulated survey with GalSim: cutouts, metallicities, line fluxes, BPT classes."""
+    from sfnet_core.survey.simulate import simulate as run
+
+    with _working(as_json):
+        dataset = run(n, seed=seed, out=out, size=size, workers=workers, progress=not quiet, overwrite=overwrite)
+    _finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} simulated galaxies in {out}")
+
+
+@app.command()
+def pack(
+    catalogue: Annotated[Path, typer.Argument(help="Any table: CSV, ECSV, FITS, VOTable, Parquet. Or only IMAGES.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    images: Annotated[
+        Path | None, typer.Argument(help="A folder of JPEG, PNG or FITS images named by identifier.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the identifiers; guessed by default.")] = None,
+    hdu: Annotated[int | None, typer.Option(help="HDU of the table in a FITS file.")] = None,
+    pixel_scale: Annotated[float | None, typer.Option(help="Arcsec per pixel of the images.")] = None,
+    size: Annotated[int | None, typer.Option(help="Resample every image to this many pixels a side.")] = None,
+    resample: Annotated[str, typer.Option(help="lanczos or bicubic.")] = "lanczos",
+    bands: Annotated[str, typer.Option(help="The three bands, short wavelength first.")] = "gri",
+    stretch: Annotated[float, typer.Option(help="Lupton stretch, for FITS images.")] = 0.5,
+    q: Annotated[float, typer.Option("--q", help="Lupton Q, for FITS images.")] = 8.0,
+    minimum: Annotated[float, typer.Option(help="Lupton black point, for FITS images.")] = 0.0,
+    source: Annotated[str | None, typer.Option(help="Where the data come from, in words.")] = None,
+    simulated: Annotated[bool, typer.Option("--simulated", help="These galaxies are simulated.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Put a catalogue and its images into one dataset; what cannot be read is set aside with the reason."""
+    from sfnet_core.survey.pack import pack as run
+
+    table, pictures = (catalogue, images) if images is not None else (None, catalogue)
+    if images is None and not pictures.is_dir():
+        raise SFNetError(f"{pictures} is not a folder of images; give a catalogue and a folder, or a folder alone.")
+    with _working(as_json):
+        dataset = run(
+            table, pictures, out, id_column=id_column, hdu=hdu, pixel_scale=pixel_scale, size=size, resample=resample,
+            bands=bands, stretch=stretch, q=q, minimum=minimum, source=source, simulated=simulated,
+            overwrite=overwrite, progress=not quiet,
+        )  # fmt: skip
+    _finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} galaxies packed in {out}")
+
+
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(help="A dataset, as `sfnet pack` writes it.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    target: Annotated[str, typer.Option(help="Column to predict; several with commas.")] = "oh_p50",
+    k: Annotated[int, typer.Option("--k", help="Features kept for each galaxy.")] = 4,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's number.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe by name; by default the one for this many galaxies.")
+    ] = None,
+    validation: Annotated[str, typer.Option(help="Share of objects held out, or `paper`.")] = "0.2",
+    fold: Annotated[int | None, typer.Option(help="Hold out this fold (from 0) of --folds.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column whose equal values are one object.")] = None,
+    width: Annotated[int, typer.Option(help="Channels of the first stage; the paper's is 64.")] = 64,
+    weights: Annotated[str | None, typer.Option(help="Start from ImageNet weights: `hub` or a file.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a sparse feature network on a dataset. Ctrl-C leaves a usable run; --resume goes on."""
+    try:
+        held_out = validation if validation == "paper" else float(validation)
+    except ValueError as error:
+        raise SFNetError(f"--validation is a share such as 0.2, or `paper`, not {validation!r}.") from error
+    _need_torch("train")
+    from sfnet_core.training import train as run
+
+    with _working(as_json):
+        made = run(
+            dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, validation=held_out, fold=fold,
+            folds=folds, group=group, width=width, weights=weights, seed=seed, device=device, resume=resume,
+            overwrite=overwrite, progress=not quiet,
+        )  # fmt: skip
+    about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}
+    last = made.history[-1] if made.history else {}
+    rmse = [
+        f"{name.removesuffix('_rmse')} RMSE {last[name]}" for name in ("train_rmse", "validation_rmse") if name in last
+    ]
+    words = f"Run {made.status} in {out}" + (f" ({', '.join(rmse)})" if rmse else "")
+    _finish(about | {"config": made.config, "last_epoch": last}, [], as_json, words)
+
+
+@app.command()
+def infer(
+    run: Annotated[Path, typer.Argument(help="A run's folder, or a .safetensors file.")],
+    dataset: Annotated[Path, typer.Argument(help="A dataset, as `sfnet pack` writes it.")],
+    out: Annotated[Path, typer.Option(help="The codes file to write (.parquet).")],
+    tta: Annotated[bool, typer.Option("--tta", help="Also the mean prediction over 8 orientations.")] = False,
+    runners_up: Annotated[int, typer.Option(help="Activations stored after the kept ones.")] = 8,
+    maps: Annotated[bool, typer.Option(help="Store the feature maps that contribution maps are drawn from.")] = True,
+    batch: Annotated[int, typer.Option(help="Galaxies per piece of work.")] = 2048,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option(help="Use finished pieces of an interrupted run.")] = True,
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Go on where size or pixel scale differ from the training's.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Turn images into sparse codes: k features and their activations for every galaxy."""
+    _need_torch("infer")
+    from sfnet_core.inference import infer as work
+    from sfnet_core.survey.dataset import Dataset
+
+    with _working(as_json):
+        opened = Dataset.open(dataset)
+        codes = work(
+            run, opened, out, tta=tta, runners_up=runners_up, maps=maps, batch=batch, device=device, resume=resume,
+            allow_mismatch=allow_mismatch, progress=not quiet,
+        )  # fmt: skip
+    known = set(opened.set_aside)  # said by `pack` already
+    about = {"codes": str(out), "galaxies": len(codes), "fingerprint": codes.fingerprint}
+    notes = [str(note) for note in codes.provenance.get("notes") or []]
+    fresh = [record for record in codes.set_aside if record not in known]
+    _finish(about | {"notes": notes}, fresh, as_json, f"Codes of {len(codes):,} galaxies in {out}")
+
+
+@app.command()
+def evaluate(
+    codes: Codes,
+    intervals: Annotated[int, typer.Option(help="Bootstrap resamples for the 95 % intervals; 0 for none.")] = 1000,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Say how good the predictions are: RMSE, NMAD, R², bias and outliers by split, with intervals."""
+    from sfnet_core.codes import SparseCodes
+    from sfnet_core.evaluate import evaluate as work
+    from sfnet_core.evaluate import report
+
+    found = work(SparseCodes.open(codes), intervals=max(intervals, 0), seed=seed)
+    print(json.dumps(found, ensure_ascii=False, allow_nan=False) if as_json else report(found))
+
+
+@app.command()
+def export(
+    codes: Codes,
+    out: Annotated[Path, typer.Argument(help="OUT.csv, .ecsv, .vot, .fits or .parquet.")],
+    as_json: Json = False,
+) -> None:
+    """Write codes as a flat table for other programs; the format follows the name."""
+    from sfnet_core.codes import SparseCodes
+    from sfnet_core.export import export as work
+
+    with _working(as_json):
+        opened = SparseCodes.open(codes)
+        work(opened, out)
+    _finish({"table": str(out), "galaxies": len(opened)}, [], as_json, f"{len(opened):,} galaxies written to {out}")
+
+
+@app.command()
+def explore(
+    codes: Annotated[Path | None, typer.Argument(help="A codes file; without one, the embedded sample.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="The dataset the codes were made from, for the images.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on this machine; by default a free one.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    no_token: Annotated[bool, typer.Option("--no-token", help="Serve without a token.")] = False,
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Show codes beside a dataset they were not made from.")
+    ] = False,
+) -> None:
+    """Open the page: browse galaxies, switch features on and off, read every prediction. Ctrl-C ends it."""
+    from sfnet_core.explorer.serve import serve
+
+    def say(words: str) -> None:
+        print(words, flush=True)
+
+    serve(
+        codes, dataset, port=port, browser=not no_browser, token=not no_token, allow_mismatch=allow_mismatch, say=say
+    )  # fmt: skip
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; returns the exit status and never raises for a user's mistake."""
+    try:
+        answer = app(args=None if arguments is None else list(arguments), prog_name="sfnet", standalone_mode=False)
+        sys.stdout.flush()
+        if answer == INTERRUPTED:  # newer typers turn Ctrl-C into this status, older ones into Abort
+            raise KeyboardInterrupt
+        return answer if isinstance(answer, int) else DONE
+    except SFNetError as error:
+        return _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        _say("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DONE
+    except (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        if error.filename is None:
+            raise
+        return _refuse(f"{error.filename}: {error.strerror}.")
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        where = f" See `{context.command_path} --help`." if context is not None else ""
+        return _refuse(error.format_message().rstrip(".") + "." + where)
+
+
+def main() -> NoReturn:
+    """The console script ``sfnet``."""
+    sys.exit(run())
+
+
+def _need_torch(verb: str) -> None:
+    for module in ("torch", "safetensors"):
+        if importlib.util.find_spec(module) is None:
+            raise SFNetError(f'`sfnet {verb}` needs {module}, which is not installed: pip install "sfnet-core[torch]".')
+
+
+@contextlib.contextmanager
+def _working(as_json: bool):
+    """With --json nothing but the one object may reach standard output."""
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        yield
+
+
+def _about_dataset(dataset: Any, out: Path) -> dict[str, Any]:
+    height, width = (int(s) for s in dataset.cutouts.shape[1:3])
+    about = {"dataset": str(out), "galaxies": len(dataset), "height": height, "width": width}
+    about |= {"pixel_scale": dataset.pixel_scale, "simulated": dataset.simulated, "fingerprint": dataset.fingerprint}
+    return about | {"notes": [str(note) for note in dataset.meta.get("notes") or []]}
+
+
+def _finish(about: dict[str, Any], set_aside: Iterable[SetAside], as_json: bool, words: str) -> None:
+    """The last words of a verb, and exit status 3 where something was set aside."""
+    records = list(set_aside)
+    if as_json:
+        about = about | {"set_aside": [record.as_dict() for record in records]}
+        print(json.dumps(_plain(about), ensure_ascii=False, allow_nan=False))
+    else:
+        print(_line(words))
+        for note in about.get("notes", []):
+            _say(f"Note: {note}")
+    if records:
+        _say(f"{len(records):,} set aside:")
+        for record in records[:LISTED]:
+            _say(f"  {record}")
+        if len(records) > LISTED:
+            _say(f"  … and {len(records) - LISTED:,} more; --json lists all of them.")
+        raise typer.Exit(SET_ASIDE)
+
+
+def _plain(value: Any) -> Any:
+    """Fit for JSON: numpy scalars as numbers, what is not finite as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _line(text: str) -> str:
+    """One line for a terminal: names of files and galaxies may hold control characters."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+
+
+def _say(text: str) -> None:
+    print(_line(text), file=sys.stderr, flush=True)
+
+
+def _refuse(sentence: str) -> int:
+    _say(f"sfnet: {sentence}")
+    return MISTAKE
+
+
+if __name__ == "__main__":
+    main()
