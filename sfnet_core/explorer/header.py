@@ -29,10 +29,12 @@ def status_text(scene: Scene, state: State) -> str:
     parts = []
     if numbers.n:
         parts += [f"RMSE {numbers.rmse:.4f} {unit}", f"R² {signed(numbers.r2, 3) if numbers.r2 < 0 else f'{numbers.r2:.3f}'}"]
+    if state.off and numbers.n:
         parts += [f"ΔRMSE {signed(numbers.rmse - numbers.rmse_all_on, 4)} {unit}"]
-    if np.isfinite(numbers.mean_change):
+    if state.off and np.isfinite(numbers.mean_change):
         parts += [f"mean change {signed(numbers.mean_change, 4)} {unit}"]
     parts += [f"N {numbers.n or numbers.in_view:,}", state.split or "all splits"]
+    parts += [f"{len(state.off)} off, {state.mode}" if state.off else "all features on"]
     return " · ".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import ipywidgets
 from traitlets import TraitError
 
 from sfnet_core.codes import SparseCodes, check_dataset
+from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.gallery import Gallery
 from sfnet_core.explorer.header import Header
@@ -129,13 +131,30 @@ class Explorer:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        if not os.environ.get("SFNET_BOKEH_ON_PAGE"):  # our own Voilà template brings BokehJS; JupyterLab needs it inline
+        if not served():  # our own Voilà template brings BokehJS; JupyterLab needs it inline
             from bokeh.io import output_notebook
             from bokeh.resources import Resources
 
             output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
         self.plots.widget.refresh_bundle()
         display(self.widget)
+
+
+class Sentence:
+    """What a visitor of the served page sees instead of a traceback: one readable sentence (``sf-notice``)."""
+
+    def __init__(self, text: str):
+        self.widget = ipywidgets.HTML(f'<div class="sf-page sf-notice" role="alert">{html.escape(text)}</div>')
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.widget)
+
+
+def served() -> bool:
+    """Whether this kernel's page is one of ours, served by ``sfnet explore``."""
+    return bool(os.environ.get("SFNET_BOKEH_ON_PAGE"))
 
 
 def facts(codes: SparseCodes) -> list[str]:
@@ -153,7 +172,7 @@ def facts(codes: SparseCodes) -> list[str]:
     return [*out, *provenance.get("notes", [])]
 
 
-def explore(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = False) -> Explorer:
+def explore(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = False) -> Explorer | Sentence:
     """The page for a codes file and, for the pictures, its dataset; without arguments what ``sfnet explore`` was given.
 
     ``codes`` and ``dataset`` are paths or open objects. Where neither is given and the environment names none
@@ -161,6 +180,15 @@ def explore(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = Fa
 
     Raises :class:`~sfnet_core.errors.SFNetError` where the dataset is not the one that the codes were made from.
     """
+    if not served():
+        return _explore(codes, dataset, allow_mismatch)
+    try:
+        return _explore(codes, dataset, allow_mismatch)
+    except SFNetError as error:
+        return Sentence(str(error))
+
+
+def _explore(codes: Any, dataset: Any, allow_mismatch: bool) -> Explorer:
     from sfnet_core.explorer.sample import sample_codes, sample_dataset
     from sfnet_core.survey.dataset import Dataset
 

@@ -130,8 +130,8 @@ class Panel:
         fig.add_layout(self.identity)
         fig.add_layout(self.zero)
         self.lines = self._bpt_lines()
-        hover = HoverTool(renderers=[self.points], tooltips=[("galaxy", "@id"), ("x", f"@{self.x_name}"), ("y", f"@{self.y_name}")])
-        fig.add_tools(hover)
+        self.hover = HoverTool(renderers=[self.points])
+        fig.add_tools(self.hover)
 
     def _style(self) -> None:
         fig = self.figure
@@ -171,6 +171,7 @@ class Panel:
         """Labels, title, ranges and guide lines; the points themselves come with the shared source."""
         fig = self.figure
         fig.title.text, fig.xaxis[0].axis_label, fig.yaxis[0].axis_label = axes.title, axes.x_label, axes.y_label
+        self.hover.tooltips = [("galaxy", "@id"), (axes.x_label, f"@{self.x_name}"), (axes.y_label, f"@{self.y_name}")]
         self.identity.visible, self.zero.visible = axes.kind == "identity", axes.kind == "residual"
         for line in self.lines:
             line.visible = axes.kind == "bpt"

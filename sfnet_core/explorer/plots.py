@@ -30,7 +30,8 @@ class Plots:
     def __init__(self, scene: Scene, state: State, label: Callable[[int], str]):
         self._scene, self._state, self._label = scene, state, label
         self._rows = np.empty(0, dtype=np.int32)
-        self._axes: list[Axes] = []
+        self._axes: list[Axes | None] = [None] * 4
+        self._stale: set[int] = set()  # panels whose density is to be drawn anew
         self._echo: list[int] | None = None
         names = [f"{axis}{i}" for i in range(4) for axis in "xy"]
         self.source = ColumnDataSource({name: [] for name in [*names, "id"]})
@@ -66,37 +67,53 @@ class Plots:
                 self._rows = self._scene.rows(self._state.split)
             moved = everything or bool(changed & {"off", "mode", "feature", "third", "fourth"})
             if moved:
-                self._draw_points(everything)
-            if everything or "selection" in changed or (moved and self.aggregate):
+                self._draw_points(everything, changed or frozenset())
+            if everything or "selection" in changed:
+                self._stale = {0, 1, 2, 3}
+            if self._stale:
                 self._draw_selection()
             if moved or "galaxy" in changed:
                 self._draw_focus()
 
-    def _draw_points(self, everything: bool) -> None:
+    def _depends(self, number: int) -> frozenset[str]:
+        """The choices that change a panel."""
+        if number == 0:
+            return frozenset({"feature"}) | self._scene.quantities.get("truth", self._scene.quantities["prediction"]).depends
+        if number == 1:
+            return frozenset({"off", "mode"})
+        name = ("third", "fourth")[number - 2]
+        plot = self._scene.plots[getattr(self._state, name)]
+        return frozenset({name}) | self._scene.quantities[plot.x].depends | self._scene.quantities[plot.y].depends
+
+    def _draw_points(self, everything: bool, changed: frozenset[str]) -> None:
         before = self._axes
-        self._axes = [self._first(), self._second(), *map(self._chosen, (self._state.third, self._state.fourth))]
+        makers = (self._first, self._second, *(lambda key=key: self._chosen(key) for key in (self._state.third, self._state.fourth)))
+        stale = [everything or bool(changed & self._depends(i)) for i in range(4)]
+        self._axes = [make() if old is None or redo else old for make, redo, old in zip(makers, stale, before, strict=True)]
         new: dict[str, np.ndarray] = {}
-        for panel, axes in zip(self.panels, self._axes, strict=True):
-            panel.set_axes(axes, aggregate=self.aggregate)
-            if not self.aggregate:
+        for panel, axes, redo in zip(self.panels, self._axes, stale, strict=True):
+            if redo:
+                panel.set_axes(axes, aggregate=self.aggregate)
                 new |= {panel.x_name: axes.x, panel.y_name: axes.y}
+        self._stale |= {i for i, redo in enumerate(stale) if redo}
         if self.aggregate:
             if everything:
                 self.source.data = {name: [] for name in self.source.data}
             return
-        if everything or len(before) == 0:
+        if everything:
             self.source.data = {**new, "id": [str(name) for name in self._scene.codes.ids[self._rows]]}
-        else:
-            same = self.source.data
-            self.source.data.update({n: v for n, v in new.items() if not np.array_equal(v, same[n], equal_nan=True)})
+        elif new:
+            self.source.data.update(new)
 
     def _draw_selection(self) -> None:
         rows = unpack_rows(self._state.selection)
         chosen = np.isin(self._rows, rows) if len(rows) else None
         if self.aggregate:
-            for panel, axes in zip(self.panels, self._axes, strict=True):
-                panel.set_density(axes, chosen)
+            for number in self._stale:
+                self.panels[number].set_density(self._axes[number], chosen)
+            self._stale = set()
             return
+        self._stale = set()
         indices = [] if chosen is None else np.flatnonzero(chosen).tolist()
         if list(self.source.selected.indices) != indices:
             self._echo = indices

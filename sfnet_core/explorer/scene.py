@@ -42,6 +42,7 @@ class Quantity:
     label: str
     unit: str
     values: Callable[[State], np.ndarray]  # state → (N,) float64, NaN where unknown
+    depends: frozenset[str] = frozenset()  # the state's choices that change it, beside the target
 
     @property
     def axis(self) -> str:
@@ -166,7 +167,9 @@ class Scene:
 
     def numbers(self, state: State, rows: np.ndarray | None = None) -> Numbers:
         """RMSE, R² and the change, over ``rows`` (the galaxies in view by default)."""
-        rows = self.rows(state.split) if rows is None else rows
+        if rows is None:
+            key = ("numbers", state.split, state.target, state.off, state.mode if state.off else "")
+            return self._remember(key, lambda: self.numbers(state, self.rows(state.split)), keep=4)
         truth, now = self.truth(state.target)[rows], self.prediction(state)[rows]
         before = self.prediction(state, all_on=True)[rows]
         known = np.isfinite(truth)
@@ -198,16 +201,16 @@ class Scene:
     def _quantities(self) -> dict[str, Quantity]:
         out: dict[str, Quantity] = {}
 
-        def add(key: str, label: str, unit: str, values: Callable[[State], np.ndarray]) -> None:
-            out[key] = Quantity(key, label, unit, values)
+        def add(key: str, label: str, unit: str, values: Callable[[State], np.ndarray], *depends: str) -> None:
+            out[key] = Quantity(key, label, unit, values, frozenset(depends))
 
         label, unit = self.target_label(0), self.unit(0)
         if np.isfinite(self.truth(0)).any():
             add("truth", f"true {label}", unit, lambda s: self.truth(s.target))
-        add("prediction", f"predicted {label}", unit, self.prediction)
+        add("prediction", f"predicted {label}", unit, self.prediction, "off", "mode")
         if "truth" in out:
-            add("residual", "predicted − true", unit, self.residual)
-        add("activation", "activation", "", lambda s: self.activation(s.feature))
+            add("residual", "predicted − true", unit, self.residual, "off", "mode")
+        add("activation", "activation", "", lambda s: self.activation(s.feature), "feature")
         add("margin", "margin of the gate", "", lambda s: np.asarray(self.codes.margin, dtype=np.float64))
         for name in self.numeric_columns():
             if name not in out:
@@ -272,9 +275,14 @@ class Scene:
         """``rows`` sorted by the state's quantity, unknown values last; ties keep the table's order."""
         if state.sort not in self.quantities:
             return rows
-        values = self.values(state.sort, state)[rows]
-        ranked = np.argsort(-values if state.descending else values, kind="stable")  # NaN sorts last
-        return rows[ranked]
+
+        def ranked() -> np.ndarray:
+            values = self.values(state.sort, state)[rows]
+            return rows[np.argsort(-values if state.descending else values, kind="stable")]  # NaN sorts last
+
+        on = tuple(getattr(state, name) for name in sorted(self.quantities[state.sort].depends))
+        key = ("order", state.sort, state.descending, state.target, on, rows.tobytes())
+        return self._remember(key, ranked, keep=2)
 
     # -- memory ------------------------------------------------------------------------------------------------
 

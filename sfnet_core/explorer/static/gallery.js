@@ -40,7 +40,7 @@ function render({ model, el }) {
     for (const button of grid.querySelectorAll(".sf-galaxy")) button.setAttribute("aria-pressed", button.dataset.id === data.focus);
     options(sort, data.sorts, data.sort);
     say(order, data.descending ? "high to low" : "low to high");
-    say(total, `${data.total.toLocaleString("en")} ${data.of}${data.why ? " · " + data.why : ""}`);
+    say(total, `${data.total.toLocaleString("en")} ${data.of} · values: ${data.label}${data.unit ? ` [${data.unit}]` : ""}${data.why ? " · " + data.why : ""}`);
     say(count, `${data.page + 1} / ${data.pages}`);
     previous.disabled = data.page === 0;
     next.disabled = data.page + 1 >= data.pages;

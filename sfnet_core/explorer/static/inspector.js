@@ -1,7 +1,8 @@
 // The right pane: the galaxy in focus and its picture equation.
 
-const POSITIVE = [178, 24, 43];
-const NEGATIVE = [33, 102, 172];
+// Bright forms of the bars' red and blue, to be seen on a dark sky without hiding the galaxy.
+const POSITIVE = [255, 112, 84];
+const NEGATIVE = [84, 168, 255];
 
 function render({ model, el }) {
   const send = (message) => model.send(message);
@@ -40,7 +41,7 @@ function render({ model, el }) {
     const pixels = context.createImageData(columns, rows);
     cells.flat().forEach((value, i) => {
       const colour = value < 0 ? NEGATIVE : POSITIVE;
-      pixels.data.set([...colour, Math.round((200 * Math.abs(value)) / largest)], 4 * i);
+      pixels.data.set([...colour, Math.round((128 * Math.abs(value)) / largest)], 4 * i);
     });
     context.putImageData(pixels, 0, 0);
   }
@@ -80,7 +81,7 @@ function render({ model, el }) {
         title: `${t.label}: weight ${signed(t.weight, 4)} × activation ${t.activation.toFixed(4)} = ${signed(t.contribution, 4)} ${data.unit}${t.state === "off" ? " (off, not counted)" : t.state === "refill" ? " (runner-up in a free place)" : ""}`,
         button: h("button", { type: "button", class: "sf-name", "aria-pressed": t.feature === data.focus, onclick: () => send({ do: "feature", feature: t.feature }) }, t.label + (t.state === "off" ? " off" : t.state === "refill" ? " refill" : "")),
       })),
-      h("div", { class: "sf-bar-row sf-total-row" }, h("span", { class: "sf-name" }, "= prediction"), h("span", { class: "sf-axis" }), h("span", { class: "sf-number" }, `${data.prediction} ${data.unit}`)),
+      h("div", { class: "sf-bar-row sf-total-row" }, h("span", { class: "sf-name" }, "prediction"), h("span", { class: "sf-axis" }), h("span", { class: "sf-number" }, `${data.prediction} ${data.unit}`)),
     );
     say(sum, data.sum);
     const parts = [h("p", { class: "sf-caption" }, data.runners.length ? `Runners-up behind the gate (activation): ${data.runners.map(([name, a]) => `${name} ${a}`).join(", ")}` : "No runner-up: nothing else was active.")];
