@@ -85,6 +85,8 @@ def image_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, in
         raise ImageRefused(path, str(error)) from error.__cause__
     except ValueError as error:
         raise ImageRefused(path, str(error)) from error
+    except OSError as error:
+        raise ImageRefused(path, f"the file cannot be read ({error.strerror or error})") from error
 
 
 def read_source(
@@ -99,6 +101,8 @@ def read_source(
         bands = read_bands(source)  # (3, H, W)
     except ValueError as error:
         raise ImageRefused(path, str(error)) from error
+    except OSError as error:
+        raise ImageRefused(path, f"the file cannot be read ({error.strerror or error})") from error
     return lupton_rgb(bands, stretch=stretch, q=q, minimum=minimum)
 
 

@@ -23,6 +23,7 @@ from sfnet_core.survey.store import (
     as_records,
     check_ids,
     combined_fingerprint,
+    old_name,
     text_array,
 )
 
@@ -62,6 +63,11 @@ class Dataset:
         import pyarrow.parquet as pq
 
         path = Path(path)
+        if not path.exists() and old_name(path).exists():
+            raise SFNetError(
+                f"The dataset at {path} was being replaced when that was cut off; the former one is whole, in "
+                f"{old_name(path)}. Give it its name back, or pack again."
+            )
         if not path.is_dir():
             raise SFNetError(
                 f"There is no dataset at {path}; make one with 'sfnet pack CATALOGUE IMAGES --out {path}'."
@@ -193,6 +199,8 @@ class Dataset:
             raise SFNetError(f"{self.path} has no column '{name}'; it has {', '.join(self.columns)}.")
         import pyarrow as pa
 
+        from sfnet_core.parquet_guard import numbers
+
         try:
             # through a fresh handle: a ParquetFile is not safe to share between threads
             column = _read_parquet(self.path / GALAXIES, [name]).column(0)
@@ -200,7 +208,10 @@ class Dataset:
             raise SFNetError(f"Column '{name}' of {self.path / GALAXIES} cannot be read ({error}).") from error
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             return text_array([value or "" for value in column.to_pylist()])
-        return column.to_numpy()
+        parts = [numbers(chunk) for chunk in column.chunks]
+        if column.null_count and parts[0].dtype.kind != "f":  # not written by us, but readable
+            return np.array([np.nan if value is None else value for value in column.to_pylist()])
+        return parts[0].copy() if len(parts) == 1 else np.concatenate(parts)
 
     @property
     def galaxies(self) -> pandas.DataFrame:

@@ -40,6 +40,8 @@ def lupton_rgb(
 def read_fits_size(path: str | os.PathLike) -> tuple[int, int]:
     """Height and width of a FITS file's first image, from its header; ``ValueError`` where there is none."""
     shape, _ = _first_image(path, data=False)
+    if len(shape) == 3 and shape[0] > 16:  # nothing that could be composed, and maybe a giant
+        raise ValueError(f"the FITS image has {shape[0]} planes; three bands are needed")
     return shape[-2], shape[-1]
 
 

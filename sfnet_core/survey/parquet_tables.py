@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 import numpy as np
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.survey.readers import RawTable
+from sfnet_core.survey.votable_guard import check_votable
 
 __all__ = ["read_parquet"]
 
@@ -42,7 +45,7 @@ def read_parquet(path: Path, max_bytes: int) -> RawTable:
         else:
             notes.append(f"Column '{field.name}' was left out: it holds {str(field.type)[:40]}, not numbers or texts.")
     _refuse_bomb(path, _unpacked(footer, names), max_bytes)
-    raw = RawTable({}, notes=notes)
+    raw = RawTable({}, units=_votable_units(footer.metadata or {}, names), notes=notes)
     written_out = 0
     try:
         file = pq.ParquetFile(path, read_dictionary=texts, memory_map=True)
@@ -60,6 +63,24 @@ def read_parquet(path: Path, max_bytes: int) -> RawTable:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise SFNetError(f"{path} cannot be read ({_first_line(error)}); the file is damaged.") from error
     return raw
+
+
+def _votable_units(metadata: dict[bytes, bytes], names: list[str]) -> dict[str, str]:
+    """Units from the VOTable description that TOPCAT and we keep in the footer (VOParquet 1.0), where it is sound."""
+    document = metadata.get(b"IVOA.VOTable-Parquet.content", b"")
+    units: dict[str, str] = {}
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if name.rpartition(" ")[2] == "FIELD" and attributes.get("name") in names and attributes.get("unit"):
+            units[attributes["name"]] = attributes["unit"]
+
+    if document:
+        with contextlib.suppress(SFNetError, expat.ExpatError):
+            check_votable(document, Path("its description"))
+            parser = expat.ParserCreate(namespace_separator=" ")
+            parser.StartElementHandler = start
+            parser.Parse(document, True)
+    return units
 
 
 def _refuse_bomb(path: Path, needs: int, max_bytes: int) -> None:

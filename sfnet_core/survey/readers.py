@@ -93,7 +93,12 @@ def read_delimited(data: bytes, path: Path, suffix: str) -> RawTable:
         table = pd.read_csv(io.StringIO(body), skipinitialspace=True, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, ValueError) as error:
         raise SFNetError(f"{path} is not a regular table: {_say(error, start)}") from error
-    columns = {str(name).strip(): table[name].to_numpy(dtype=object) for name in table.columns}
+    columns: dict[str, np.ndarray] = {}
+    for name in table.columns:
+        clean = str(name).strip() or "unnamed"
+        while clean in columns:
+            clean += "_"
+        columns[clean] = table[name].to_numpy(dtype=object)
     if separator == ";":
         columns = {name: _decimal_commas(values) for name, values in columns.items()}
     return RawTable(columns, {}, notes, all_text=True)
@@ -155,9 +160,9 @@ def _find_header(lines: list[str], path: Path) -> tuple[int, str]:
         if line.startswith("#"):
             comment = line.lstrip("#").strip()
         elif line.strip():
-            fields = re.split(r"[,;\t|\s]+", line.strip())
-            names = re.split(r"[,;\t|\s]+", comment)
-            has_number = any(re.fullmatch(r"[+-]?\d+\.?\d*([eE][+-]?\d+)?", value) for value in fields)
+            mark = re.compile(re.escape(mark) if (mark := _separator(line, "")) != r"\s+" else mark)
+            fields, names = mark.split(line.strip()), mark.split(comment)
+            has_number = any(re.fullmatch(r"\s*[+-]?\d+\.?\d*([eE][+-]?\d+)?\s*", value) for value in fields)
             if has_number and len(names) == len(fields) > 1:
                 return number, comment
             return number + 1, line

@@ -59,6 +59,7 @@ class DatasetWriter:
         self.n = 0
         self.shape: tuple[int, int] | None = None  # (H, W), that of the first cutout
         self._work = self.path.with_name(f".{self.path.name}.part")
+        self._finished = False
         self._hash = hashlib.blake2b(digest_size=16)
         self._stack = contextlib.ExitStack()
 
@@ -66,7 +67,8 @@ class DatasetWriter:
         check_target(self.path, self.overwrite)
         try:
             self._stack.enter_context(folder_lock(self._work, "a dataset"))
-            self._stack.callback(shutil.rmtree, self._work, ignore_errors=True)
+            self._stack.callback(self._clear)
+            recover(self.path)
             check_target(self.path, self.overwrite)  # again: the writer that held the lock may have just finished
             for left in self._work.iterdir():
                 if left.name != ".lock":
@@ -100,6 +102,7 @@ class DatasetWriter:
         self, ids: Sequence[str], columns: Mapping[str, np.ndarray], *, units: Mapping[str, str], meta: dict[str, Any]
     ) -> None:
         """Write the table and the description, and give the folder its name."""
+        check_ids(ids)
         if self.n == 0:
             raise SFNetError(f"No galaxy to write to {self.path}: every row was set aside or there was none.")
         if len(ids) != self.n:
@@ -116,16 +119,14 @@ class DatasetWriter:
         description = {"schema": SCHEMA, "n": self.n, "height": height, "width": width, **meta}
         description |= {"fingerprint": fingerprint, "units": dict(units), "versions": versions()}
         write_json(self._work / META, description)
-        replace_folder(self._work, self.path)
-        (self.path / ".lock").unlink(missing_ok=True)
+        self._take_name()
 
     def copy_from(self, folder: Path) -> None:
         """Take the three files of another dataset instead of building them, and give the folder its name."""
         self._file.close()
         for name in (CUTOUTS, GALAXIES, META):
             shutil.copyfile(folder / name, self._work / name)
-        replace_folder(self._work, self.path)
-        (self.path / ".lock").unlink(missing_ok=True)
+        self._take_name()
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
         written = self._written()
@@ -135,6 +136,16 @@ class DatasetWriter:
                 f"No space left while writing {self.path} ({written:,} bytes were written, then removed). "
                 "Nothing that was there before has changed; free some space and run the same command again."
             ) from error
+
+    def _clear(self) -> None:
+        if not self._finished:  # afterwards a folder of this name would be the next writer's
+            shutil.rmtree(self._work, ignore_errors=True)
+
+    def _take_name(self) -> None:
+        """The hidden folder becomes the dataset. The lock goes along with it, and is let go at the very end."""
+        replace_folder(self._work, self.path)
+        self._finished = True
+        (self.path / ".lock").unlink(missing_ok=True)
 
     def _written(self) -> int:
         with contextlib.suppress(OSError):
@@ -156,7 +167,7 @@ class DatasetWriter:
 
 def check_target(path: Path, overwrite: bool) -> None:
     """Refuse to write over what is not a dataset, ever, and over a dataset unless asked to."""
-    if not path.name:
+    if path.name in ("", ".."):
         raise SFNetError(f"'{path}' is not a name for a dataset's folder; give a new folder, such as galaxies/.")
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise SFNetError(f"{path} is a file or a link, not a folder; choose another name for the dataset.")
@@ -168,10 +179,21 @@ def check_target(path: Path, overwrite: bool) -> None:
         raise SFNetError(f"{path} holds a dataset already; choose another folder, or say --overwrite to replace it.")
 
 
+def old_name(path: Path) -> Path:
+    """Where the former dataset is for the moment in which another one takes its name."""
+    return path.with_name(f".{path.name}.old")
+
+
+def recover(path: Path) -> None:
+    """Undo a replacement that was killed between its two renames."""
+    if old_name(path).exists() and not path.exists():
+        old_name(path).rename(path)
+
+
 def replace_folder(work: Path, path: Path) -> None:
     """Rename ``work`` to ``path``; what was there before (an empty folder or a dataset) goes."""
     if path.exists() and any(path.iterdir()):
-        old = path.with_name(f".{path.name}.old")
+        old = old_name(path)
         shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
         try:

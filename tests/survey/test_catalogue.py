@@ -204,6 +204,8 @@ def test_t22_empty_nan_and_infinite_targets_are_unknown_and_counted(tmp_path):
         ("objID,oh_p50,kind\r{0},8.882136,é\r{1},8.951163,b\r{2},,c\r", "utf-8"),
         ('"objID","oh_p50","kind"\n"{0}","8.882136","é"\n"{1}","8.951163","b"\n"{2}","","c"\n', "utf-8"),
         ("#Table1\nobjID,oh_p50,kind\n{0},8.882136,é\n{1},8.951163,b\n{2},,c\n", "utf-8"),
+        ("# objID,oh_p50,kind\n{0},8.882136,é\n{1},8.951163,b\n{2},nan,c\n", "utf-8"),
+        ("  objID  oh_p50  kind\n  {0}  8.882136  é\n  {1}  8.951163  b\n  {2}  nan  c\n", "utf-8"),
         ("# objID oh_p50 kind\n{0} 8.882136 é\n{1} 8.951163 b\n{2} nan c\n", "utf-8"),
         (" objID , oh_p50 , kind\n {0} , 8.882136 , é\n {1} , 8.951163 , b\n {2} , , c\n", "utf-8"),
     ],
@@ -212,12 +214,14 @@ def test_t22_empty_nan_and_infinite_targets_are_unknown_and_counted(tmp_path):
         "utf16",
         "latin1",
         "semicolon",
-        "decimal comma",
+        "decimal_comma",
         "tab",
         "crlf",
         "cr",
         "quoted",
         "casjobs",
+        "hash_comma",
+        "aligned",
         "hash",
         "blanks",
     ],
@@ -266,6 +270,19 @@ def test_images_names_find_a_column_of_any_name(tmp_path):
     path = csv(tmp_path, "id,cutout\n1,aa\n2,bb\n")
     assert read_catalogue(path, known={"aa", "bb", "cc"}).id_column == "cutout"
     assert read_catalogue(path).id_column == "id"
+
+
+def test_column_names_that_differ_by_blanks_are_both_kept(tmp_path):
+    assert read_catalogue(csv(tmp_path, "id,a, a,a\nx,1,2,3\n")).table.iloc[0].tolist() == ["x", 1, 2, 3]
+
+
+def test_units_of_a_parquet_file_that_describes_itself_as_a_votable(tmp_path):
+    text = '<VOTABLE><RESOURCE><TABLE><FIELD name="m" datatype="double" unit="mag"/></TABLE></RESOURCE></VOTABLE>'
+    for document, units in ((text, {"m": "mag"}), ("<!DOCTYPE x>" + text, {}), ("<nonsense", {})):
+        table = pa.table({"id": ["a"], "m": [1.0]})
+        table = table.replace_schema_metadata({"IVOA.VOTable-Parquet.content": document})
+        pq.write_table(table, tmp_path / "a.parquet")
+        assert read_catalogue(tmp_path / "a.parquet").units == units
 
 
 # Sky positions
