@@ -31,7 +31,7 @@ def equation(scene: Scene, state: State, row: int) -> dict:
     terms = scene.terms(state, row)
     counted = [term for term in terms if term["state"] != "off"]
     bias = float(scene.codes.bias[state.target])
-    total = bias + sum(term["contribution"] for term in counted)
+    total = float(scene.prediction(state)[row])  # the number that the plots and the status line go by
     shown = round_to_sum([bias, *(term["contribution"] for term in counted)], total, DIGITS)
     for term, display in zip(counted, shown[1:], strict=True):
         term["text"] = display.replace("-", MINUS) if display.startswith("-") else f"+{display.lstrip('+')}"
@@ -67,16 +67,10 @@ class Inspector(View):
         super().__init__(
             notify,
             {
-                "map": lambda m: state.change(map=self._map_choice(text(m, "map"))),
+                "map": lambda m: state.change(map=text(m, "map")),
                 "feature": lambda m: state.change(feature=whole(m, "feature")),
             },
         )
-
-    @staticmethod
-    def _map_choice(choice: str) -> str:
-        if choice not in ("sum", "none") and not choice.isdigit():
-            raise ValueError("a map is of a feature, the sum, or none")
-        return choice
 
     def draw(self) -> None:
         """Send the galaxy in focus, or what to do to get one."""
@@ -136,10 +130,11 @@ class Inspector(View):
     def _catalogue(self, row: int) -> list[list[str]]:
         scene, out = self._scene, []
         for name in scene.codes.columns:
-            if scene.is_numeric(name):
-                out.append([name, format_value(float(scene.column(name)[row]), scene.codes.column_units.get(name, ""))])
-            else:
-                out.append([name, str(scene.codes.column(name)[row])])
+            value = scene.codes.column(name)[row]
+            if value.dtype.kind == "f":
+                out.append([name, format_value(float(value), scene.codes.column_units.get(name, ""))])
+            else:  # whole numbers with all their digits: they may be identifiers
+                out.append([name, f"{value} {scene.codes.column_units.get(name, '')}".strip()])
         return out
 
     def _links(self, row: int) -> list[list[str]]:

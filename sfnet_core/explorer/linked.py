@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from bokeh.models import Range1d, Selection
+from bokeh.models import ColumnDataSource, Range1d, Selection
 from bokeh.protocol import Protocol
 from jupyter_bokeh.widgets import BokehModel
 
@@ -68,23 +68,40 @@ class LinkedFigures(BokehModel):
             self.send({"msg": "patch"}, [buffer.to_bytes()])
 
     def _sync_model(self, widget: BokehModel, content: Any, buffers: list) -> None:
-        if not (isinstance(content, dict) and content.get("event") == "jsevent" and self._allowed(content)):
-            return
         try:
-            super()._sync_model(widget, content, buffers)
+            allowed = self._allowed(content)
+            if allowed is None:
+                log.debug("an event from the browser was dropped")  # BokehJS reports sizes and tools all the time
+                return
+            super()._sync_model(widget, allowed, [])
         except Exception as error:  # a hostile or broken message must not take the kernel's page down
             log.warning("an event from the browser was refused: %s", error)
 
-    def _allowed(self, content: dict) -> bool:
+    def _allowed(self, content: Any) -> dict | None:
+        """The event with nothing in it but what is allowed, or ``None``."""
+        if not (isinstance(content, dict) and content.get("event") == "jsevent" and self._document):
+            return None
         kind = content.get("kind")
-        if kind == "MessageSent":
-            return content.get("msg_type") == "bokeh_event" and len(str(content.get("msg_data"))) < LONGEST
+        if kind == "MessageSent" and content.get("msg_type") == "bokeh_event":
+            written = json.dumps(content.get("msg_data"))
+            if len(written) > LONGEST or '"type": "object"' in written:  # an object would be made anew in the kernel
+                return None
+            return {"event": "jsevent", "kind": kind, "msg_type": "bokeh_event", "msg_data": content["msg_data"]}
         if kind != "ModelChanged" or not isinstance(content.get("model"), dict):
-            return False
-        model = self._document.models.get_by_id(content["model"].get("id", "")) if self._document else None
+            return None
+        identity, attribute, new = content["model"].get("id"), content.get("attr"), content.get("new")
+        model = self._document.models.get_by_id(identity) if isinstance(identity, str) else None
         if isinstance(model, Range1d):
-            number = content.get("new")
-            return content.get("attr") in ("start", "end") and isinstance(number, int | float) and abs(number) < 1e12
-        if isinstance(model, Selection) and content.get("attr") == "indices":
-            return isinstance(content.get("new"), list) and all(type(i) is int for i in content["new"])
+            good = attribute in ("start", "end") and type(new) in (int, float) and abs(new) < 1e12
+        else:
+            good = isinstance(model, Selection) and attribute == "indices" and self._rows_of(model, new)
+        event = {"event": "jsevent", "kind": kind, "model": {"id": identity}, "attr": attribute, "new": new}
+        return event if good else None
+
+    def _rows_of(self, selection: Selection, indices: Any) -> bool:
+        """Whether ``indices`` are rows of the source that ``selection`` belongs to."""
+        for model in self._document.models:
+            if isinstance(model, ColumnDataSource) and model.selected is selection:
+                n = len(next(iter(model.data.values()), ()))
+                return isinstance(indices, list) and len(indices) <= n and all(type(i) is int and 0 <= i < n for i in indices)
         return False

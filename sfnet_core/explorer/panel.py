@@ -200,5 +200,6 @@ class Panel:
     def nearest(self, axes: Axes, x: float, y: float) -> int:
         """Position (among the galaxies in view) of the one nearest to a click, measured in the visible ranges; -1 for none."""
         (x0, x1), (y0, y1) = ((r.start, r.end) for r in (self.figure.x_range, self.figure.y_range))
-        distance = ((axes.x - x) / (x1 - x0)) ** 2 + ((axes.y - y) / (y1 - y0)) ** 2
+        width, height = (x1 - x0) or 1.0, (y1 - y0) or 1.0  # the ranges come from the browser
+        distance = ((axes.x - x) / width) ** 2 + ((axes.y - y) / height) ** 2
         return int(np.nanargmin(distance)) if np.isfinite(distance).any() else -1

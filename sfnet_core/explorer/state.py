@@ -8,6 +8,7 @@ permalink, and undo is a list of its values.
 from __future__ import annotations
 
 import base64
+import operator
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -33,12 +34,26 @@ def unpack_rows(packed: bytes) -> np.ndarray:
     return np.frombuffer(packed, dtype=np.int32)
 
 
+class Features(Instance):
+    """A frozenset of feature numbers; any set, list or tuple of whole numbers is taken."""
+
+    klass = frozenset
+
+    def validate(self, obj: HasTraits, value: Any) -> frozenset[int]:
+        if isinstance(value, set | frozenset | list | tuple) and not any(isinstance(f, bool) for f in value):
+            try:
+                value = frozenset(map(operator.index, value))  # numpy's integers become Python's
+            except TypeError as error:
+                raise TraitError("features are whole numbers") from error
+        return super().validate(obj, value)
+
+
 class State(HasTraits):
     """The user's choices. ``galaxy`` and ``feature`` are in focus; ``off`` are the features switched off."""
 
     split = Unicode("", help="galaxies in view: 'train', 'validation', 'test', or '' for all")
     target = Int(0, min=0, help="which of the T targets the page explains")
-    off = Instance(frozenset, (), help="features that are switched off")
+    off = Features(args=(), help="features that are switched off")
     mode = CaselessStrEnum(["ablate", "refill"], "ablate", help="what happens to the place of a feature switched off")
     feature = Int(-1, min=-1, help="feature in focus, -1 for none")
     galaxy = Int(-1, min=-1, help="row of the galaxy in focus, -1 for none")
@@ -50,8 +65,8 @@ class State(HasTraits):
     page = Int(0, min=0, help="page of the gallery, from 0")
     map = Unicode("sum", help="contribution map drawn over the galaxy: a feature's number, 'sum' or 'none'")
 
-    def __init__(self, features: int, galaxies: int, splits: Iterable[str] = (), **values: Any):
-        self._features, self._galaxies, self._splits = features, galaxies, ("", *splits)
+    def __init__(self, features: int, galaxies: int, splits: Iterable[str] = (), targets: int = 1, **values: Any):
+        self._features, self._galaxies, self._splits, self._targets = features, galaxies, ("", *splits), targets
         self._observers: list[Callable[[frozenset[str]], None]] = []
         self._past: list[dict] = []
         self._future: list[dict] = []
@@ -61,9 +76,13 @@ class State(HasTraits):
 
     @validate("off")
     def _check_off(self, proposal: dict) -> frozenset[int]:
-        if not all(isinstance(f, int) and 0 <= f < self._features for f in proposal["value"]):
+        if not all(0 <= f < self._features for f in proposal["value"]):
             raise TraitError(f"features go from 0 to {self._features - 1}")
         return proposal["value"]
+
+    @validate("target")
+    def _check_target(self, proposal: dict) -> int:
+        return self._below(proposal["value"], self._targets, "target")
 
     @validate("feature")
     def _check_feature(self, proposal: dict) -> int:
@@ -85,14 +104,25 @@ class State(HasTraits):
         if len(packed) % 4:
             raise TraitError("a selection is whole int32 numbers")
         rows = unpack_rows(packed)
+        if (rows[1:] <= rows[:-1]).any():
+            raise TraitError("selected rows ascend")
         if len(rows) and (rows[0] < 0 or rows[-1] >= self._galaxies):
             raise TraitError("a selected row is not in this table")
         return packed
 
+    @validate("map")
+    def _check_map(self, proposal: dict) -> str:
+        choice = proposal["value"]
+        if choice in ("sum", "none"):
+            return choice
+        if not (choice.isascii() and choice.isdigit() and len(choice) < 6 and int(choice) < self._features):
+            raise TraitError("a map is of a feature, the sum, or none")
+        return str(int(choice))
+
     @staticmethod
     def _below(value: int, end: int, name: str) -> int:
         if value >= end:
-            raise TraitError(f"{name} {value} is not below {end}")
+            raise TraitError(f"there is no such {name}; it must be below {end}")
         return value
 
     # -- changing and observing --------------------------------------------------------------------------------
@@ -143,7 +173,7 @@ class State(HasTraits):
         try:
             for name, value in values.items():
                 setattr(self, name, value)
-        except TraitError:
+        except Exception:
             for name in values:
                 setattr(self, name, before[name])
             raise
@@ -156,7 +186,10 @@ class State(HasTraits):
     # -- permalinks --------------------------------------------------------------------------------------------
 
     def query(self, ids: np.ndarray, defaults: dict[str, Any]) -> str:
-        """The state as a URL query: only what differs from ``defaults``, the galaxy in focus by its identifier."""
+        """The state as a URL query: only what differs from ``defaults``, the galaxy in focus by its identifier.
+
+        A selection that would make the query longer than :meth:`read_query` reads is left out.
+        """
         now = self.values()
         out: dict[str, str] = {}
         for name, value in now.items():
@@ -167,14 +200,17 @@ class State(HasTraits):
             elif name == "galaxy":
                 out["galaxy"] = str(ids[value]) if value >= 0 else ""
             elif name == "selection":
-                text = base64.urlsafe_b64encode(zlib.compress(np.diff(unpack_rows(value), prepend=0).tobytes(), 9))
-                if len(text) <= MAX_SELECTION:
-                    out["selection"] = text.decode("ascii").rstrip("=")
+                steps = np.diff(unpack_rows(value), prepend=np.int32(0))
+                out["selection"] = base64.urlsafe_b64encode(zlib.compress(steps.tobytes(), 9)).decode("ascii").rstrip("=")
             elif name == "descending":
                 out["descending"] = "1" if value else "0"
             else:
                 out[name] = str(value)
-        return urlencode(out)
+        query = urlencode(out, safe=",")
+        if len(out.get("selection", "")) > MAX_SELECTION or len(query) > MAX_QUERY:
+            out.pop("selection", None)
+            query = urlencode(out, safe=",")
+        return query
 
     def read_query(self, query: str, row_of: Callable[[str], int | None]) -> tuple[dict[str, Any], list[str]]:
         """Check a permalink's query; returns the choices that hold and a sentence for each that does not.
@@ -195,7 +231,7 @@ class State(HasTraits):
                 self._validate_alone(name, choices[name])
             except (ValueError, TraitError, zlib.error) as error:
                 choices.pop(name, None)
-                troubles.append(f"The link's “{name}” was left out: {error}.")
+                troubles.append(f"The link's “{name}” was left out: {str(error)[:200].rstrip('.')}.")
         return choices, troubles
 
     def _read(self, name: str, text: str, row_of: Callable[[str], int | None]) -> Any:
@@ -203,16 +239,30 @@ class State(HasTraits):
             return frozenset(int(part) for part in text.split(",") if part)
         if name == "galaxy":
             row = row_of(text)
+            if row is None and not text:
+                return -1
             if row is None:
                 raise ValueError("there is no galaxy with that identifier here")
             return row
         if name == "selection":
-            raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            steps = zlib.decompressobj().decompress(raw, 4 * self._galaxies + 4)
-            return pack_rows(np.cumsum(np.frombuffer(steps, dtype=np.int32), dtype=np.int64))
+            return self._read_selection(text)
         if name == "descending":
+            if text not in ("0", "1"):
+                raise ValueError("it is 0 or 1")
             return text == "1"
         return int(text) if name in ("target", "feature", "page") else text
+
+    def _read_selection(self, text: str) -> bytes:
+        if not text:
+            return b""
+        unpacker = zlib.decompressobj()
+        steps = unpacker.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), 4 * self._galaxies + 4)
+        if not unpacker.eof or len(steps) > 4 * self._galaxies:  # cut short, or more rows than there are: a bomb too
+            raise ValueError("its rows can't be unpacked")
+        rows = np.cumsum(np.frombuffer(steps, dtype=np.int32), dtype=np.int64)
+        if len(rows) and not (0 <= rows.min() and rows.max() < self._galaxies):
+            raise ValueError("a selected row is not in this table")
+        return pack_rows(rows)
 
     def _validate_alone(self, name: str, value: Any) -> None:
         """Raise ``TraitError`` where ``value`` would be refused, and leave the state as it is."""

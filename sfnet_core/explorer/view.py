@@ -40,7 +40,8 @@ class View(anywidget.AnyWidget):
         self.on_msg(self._receive)
 
     def _receive(self, _widget: Any, content: Any, _buffers: list) -> None:
-        action = self._actions.get(content.get("do")) if isinstance(content, dict) else None
+        name = content.get("do") if isinstance(content, dict) else None
+        action = self._actions.get(name) if isinstance(name, str) else None
         if action is None:
             log.warning("a message was not understood and dropped")
             return
@@ -48,8 +49,8 @@ class View(anywidget.AnyWidget):
             action(content)
         except (SFNetError, traitlets.TraitError) as error:
             self._notify(str(error))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            log.warning("a %r message was refused: %s", content.get("do"), error)
+        except Exception as error:  # whatever it is, a traceback is nothing for the page
+            log.warning("a %r message was refused: %s", name, error)
 
 
 def whole(content: dict, name: str) -> int:

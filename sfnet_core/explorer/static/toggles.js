@@ -13,7 +13,7 @@ function render({ model, el }) {
   el.classList.add("sf-toggles");
   el.replaceChildren(
     h("h2", {}, "Sparse features"),
-    h("div", { class: "sf-bar" }, button("all", "all on", "Switch all features on"), button("none", "none", "Switch all features off"), button("invert", "invert", "Swap on and off"), h("span", { class: "sf-push" }), h("span", { class: "sf-modes", role: "radiogroup", "aria-label": "What a switched-off feature's place becomes" }, ...modes)),
+    h("div", { class: "sf-bar" }, button("all", "all", "Switch all features on"), button("none", "none", "Switch all features off"), button("invert", "invert", "Swap on and off"), h("span", { class: "sf-push" }), h("span", { class: "sf-modes", role: "radiogroup", "aria-label": "What a switched-off feature's place becomes" }, ...modes)),
     h("div", { class: "sf-columns", "aria-hidden": "true" }, h("span", {}, "on"), h("span", {}, "feature"), h("span", { title: "Weight in the linear sum, target's unit per activation" }, "weight"), h("span", { title: "Share of the galaxies in view on which it fires" }, "fires"), h("span", { title: "Mean contribution over the galaxies in view" }, "mean contribution")),
     list,
     caption,
