@@ -116,13 +116,18 @@ class Inspector(View):
             return {"map": "none", "cells": [], "mapnote": ""}
         maps = self._scene.codes.maps(np.array([row]))
         if maps is None:
-            return {"map": state.map, "cells": [], "mapnote": "These codes hold no maps (sfnet infer --maps adds them)."}
+            return {
+                "map": state.map,
+                "cells": [],
+                "mapnote": "These codes hold no maps (sfnet infer --maps adds them).",
+            }
         maps = maps[0]  # (k, h, w)
         kept = {term["slot"]: term for term in terms if term["slot"] < self._scene.codes.k and term["state"] == "on"}
         wanted = [t for t in kept.values() if state.map == "sum" or str(t["feature"]) == state.map]
         cells = sum((t["weight"] * maps[t["slot"]] / maps[t["slot"]].size for t in wanted), np.zeros(maps.shape[1:]))
         name = "all contributions" if state.map == "sum" else self._label(int(state.map))
-        note = f"{name}: {signed(float(cells.sum()), 4)} {self._scene.unit(state.target)} in {maps.shape[1]}×{maps.shape[2]} cells"
+        total = f"{signed(float(cells.sum()), 4)} {self._scene.unit(state.target)}"
+        note = f"{name}: {total} in {maps.shape[1]}×{maps.shape[2]} cells"
         if not wanted and state.map != "sum":
             note = f"{name} does not fire on this galaxy or is off"
         return {"map": state.map, "cells": np.asarray(cells, dtype=float).tolist(), "mapnote": note}
@@ -131,7 +136,7 @@ class Inspector(View):
         scene, out = self._scene, []
         for name in scene.codes.columns:
             value = scene.codes.column(name)[row]
-            if value.dtype.kind == "f":
+            if isinstance(value, np.floating):
                 out.append([name, format_value(float(value), scene.codes.column_units.get(name, ""))])
             else:  # whole numbers with all their digits: they may be identifiers
                 out.append([name, f"{value} {scene.codes.column_units.get(name, '')}".strip()])
@@ -146,5 +151,8 @@ class Inspector(View):
         return [
             ["Legacy Survey", f"https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr10&zoom=16"],
             ["SDSS", f"https://skyserver.sdss.org/dr18/VisualTools/quickobj?ra={ra:.6f}&dec={dec:.6f}"],
-            ["SIMBAD", f"https://simbad.cds.unistra.fr/simbad/sim-coo?Coord={ra:.6f}+{dec:.6f}&Radius=10&Radius.unit=arcsec"],
+            [
+                "SIMBAD",
+                f"https://simbad.cds.unistra.fr/simbad/sim-coo?Coord={ra:.6f}+{dec:.6f}&Radius=10&Radius.unit=arcsec",
+            ],
         ]

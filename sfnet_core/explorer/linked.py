@@ -103,5 +103,7 @@ class LinkedFigures(BokehModel):
         for model in self._document.models:
             if isinstance(model, ColumnDataSource) and model.selected is selection:
                 n = len(next(iter(model.data.values()), ()))
-                return isinstance(indices, list) and len(indices) <= n and all(type(i) is int and 0 <= i < n for i in indices)
+                if not isinstance(indices, list) or len(indices) > n:
+                    return False
+                return all(type(i) is int and 0 <= i < n for i in indices)
         return False

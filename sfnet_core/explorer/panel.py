@@ -123,7 +123,14 @@ class Panel:
         self.density = self._image(DENSITY)
         self.chosen = self._image(CHOSEN_DENSITY)
         fig.scatter(
-            self.x_name, self.y_name, source=focus, size=14, fill_color=None, line_color=FOCUS, line_width=2.5, level="overlay"
+            self.x_name,
+            self.y_name,
+            source=focus,
+            size=14,
+            fill_color=None,
+            line_color=FOCUS,
+            line_width=2.5,
+            level="overlay",
         )
         self.identity = Slope(gradient=1, y_intercept=0, line_color=INK, line_dash="4 3", line_alpha=0.6, visible=False)
         self.zero = Span(location=0, dimension="width", line_color=INK, line_dash="4 3", line_alpha=0.6, visible=False)
@@ -135,7 +142,14 @@ class Panel:
 
     def _style(self) -> None:
         fig = self.figure
-        fig.title = Title(text="", text_font_size="11.5px", text_font_style="normal", text_line_height=1.25, text_color=INK, text_font=FONT)
+        fig.title = Title(
+            text="",
+            text_font_size="11.5px",
+            text_font_style="normal",
+            text_line_height=1.25,
+            text_color=INK,
+            text_font=FONT,
+        )
         fig.background_fill_color = fig.border_fill_color = None
         fig.outline_line_color = FAINT
         fig.grid.grid_line_color = "#e8edf2"
@@ -151,7 +165,9 @@ class Panel:
             axis.minor_tick_line_color = None
 
     def _image(self, palette: tuple[str, ...]):
-        source = ColumnDataSource({"image": [np.zeros((2, 2), dtype=np.float32)], "x": [0], "y": [0], "dw": [1], "dh": [1]})
+        source = ColumnDataSource(
+            {"image": [np.zeros((2, 2), dtype=np.float32)], "x": [0], "y": [0], "dw": [1], "dh": [1]}
+        )
         mapper = LinearColorMapper(palette=list(palette), low=0.5, high=1, low_color="rgba(0,0,0,0)")
         return self.figure.image(
             "image", x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=mapper, visible=False, level="image"
@@ -162,7 +178,9 @@ class Panel:
         lines = []
         for curve, end, dash in ((astro.kauffmann03, 0.04, "solid"), (astro.kewley01, 0.46, "6 4")):
             keep = x < end
-            lines.append(self.figure.line(x[keep], curve(x[keep]), line_color=INK, line_dash=dash, line_alpha=0.7, visible=False))
+            lines.append(
+                self.figure.line(x[keep], curve(x[keep]), line_color=INK, line_dash=dash, line_alpha=0.7, visible=False)
+            )
         return lines
 
     # -- drawing -----------------------------------------------------------------------------------------------
@@ -176,6 +194,7 @@ class Panel:
         for line in self.lines:
             line.visible = axes.kind == "bpt"
         self.points.visible, self.density.visible = not aggregate, aggregate
+        self.chosen.visible = self.chosen.visible and aggregate
         more = axes.span or (np.empty(0), np.empty(0))
         ranges = BPT_RANGE if axes.kind == "bpt" else (padded_range([axes.x, more[0]]), padded_range([axes.y, more[1]]))
         if ranges != self.ranges:  # the user's own zoom stays while the data's extent does
@@ -198,7 +217,7 @@ class Panel:
         renderer.data_source.data = {"image": [counts], "x": [x0], "y": [y0], "dw": [x1 - x0], "dh": [y1 - y0]}
 
     def nearest(self, axes: Axes, x: float, y: float) -> int:
-        """Position (among the galaxies in view) of the one nearest to a click, measured in the visible ranges; -1 for none."""
+        """Position (among the galaxies in view) nearest to a click, measured in the visible ranges; -1 for none."""
         (x0, x1), (y0, y1) = ((r.start, r.end) for r in (self.figure.x_range, self.figure.y_range))
         width, height = (x1 - x0) or 1.0, (y1 - y0) or 1.0  # the ranges come from the browser
         distance = ((axes.x - x) / width) ** 2 + ((axes.y - y) / height) ** 2

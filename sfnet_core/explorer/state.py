@@ -200,8 +200,8 @@ class State(HasTraits):
             elif name == "galaxy":
                 out["galaxy"] = str(ids[value]) if value >= 0 else ""
             elif name == "selection":
-                steps = np.diff(unpack_rows(value), prepend=np.int32(0))
-                out["selection"] = base64.urlsafe_b64encode(zlib.compress(steps.tobytes(), 9)).decode("ascii").rstrip("=")
+                packed = zlib.compress(np.diff(unpack_rows(value), prepend=np.int32(0)).tobytes(), 9)
+                out["selection"] = base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
             elif name == "descending":
                 out["descending"] = "1" if value else "0"
             else:
@@ -260,7 +260,7 @@ class State(HasTraits):
         if not unpacker.eof or len(steps) > 4 * self._galaxies:  # cut short, or more rows than there are: a bomb too
             raise ValueError("its rows can't be unpacked")
         rows = np.cumsum(np.frombuffer(steps, dtype=np.int32), dtype=np.int64)
-        if len(rows) and not (0 <= rows.min() and rows.max() < self._galaxies):
+        if len(rows) and (rows.min() < 0 or rows.max() >= self._galaxies):
             raise ValueError("a selected row is not in this table")
         return pack_rows(rows)
 
