@@ -138,11 +138,13 @@ def _choose_id(raw: RawTable, path: Path, wanted: str | None, known: Collection[
     lower = {name.strip().lower(): name for name in reversed(raw.columns)}
     candidates = [lower[name] for name in ID_NAMES if name in lower]
     if known:
+        images = set(known)
         others = [c for c, values in raw.columns.items() if c not in candidates and values.dtype.kind in "iuOUT"]
-        matches = {c: len(set(_plain(raw.columns[c])) & set(known)) for c in candidates + others}
-        best = max(matches, key=matches.get, default=None)
-        if best and matches[best]:
-            return best
+        for columns in (candidates, others):
+            matches = {column: len(images.intersection(_plain(raw.columns[column]))) for column in columns}
+            best = max(matches, key=matches.get, default=None)
+            if best and matches[best]:
+                return best
     if not candidates:
         raise SFNetError(
             f"No column of {path} looks like the identifier; name it with --id-column. The columns are {listed}."

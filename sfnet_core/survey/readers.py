@@ -16,6 +16,7 @@ __all__ = ["RawTable", "read_raw", "typed"]
 
 MAX_BYTES = 4 * 2**30  # of a catalogue, unpacked; far above any that belongs to cutouts, far below a bomb
 SUFFIXES = ".csv .tsv .txt .ecsv (each also .gz) .fits .fit .fz .vot .votable .xml .parquet"
+BLANK = ("", "NaN", "NA")  # the most frequent of these:
 UNKNOWN = {"", "nan", "na", "n/a", "null", "none", "--", "-", "#n/a", "<na>", "masked"}  # compared in lower case
 
 
@@ -87,7 +88,7 @@ def read_delimited(data: bytes, path: Path, suffix: str) -> RawTable:
     lines = text.split("\n")
     start, header = _find_header(lines, path)
     separator = _separator(header, suffix)
-    options = {"sep": separator, "dtype": str, "keep_default_na": False, "na_filter": False, "index_col": False}
+    options = {"sep": separator, "dtype": object, "keep_default_na": False, "na_filter": False, "index_col": False}
     body = "\n".join([header, *lines[start:]])
     try:
         table = pd.read_csv(io.StringIO(body), skipinitialspace=True, **options)
@@ -110,29 +111,42 @@ def typed(values: np.ndarray) -> np.ndarray:
     Whole numbers stay text where a 64-bit integer or (with gaps) a float could not hold every digit, and so do codes
     with leading zeros.
     """
-    texts = [value.strip() for value in values.tolist()]
-    known = [value.lower() not in UNKNOWN for value in texts]
-    given = [value for value, is_known in zip(texts, known, strict=True) if is_known]
-    if any("_" in value or (len(value) > 1 and value[0] == "0" and value.isdecimal()) for value in given):
-        return np.array(texts, dtype=object)
-    try:
-        numbers = np.array(given, dtype=object).astype(np.float64)
-    except (ValueError, OverflowError):
-        words = {"true": True, "false": False}
-        if len(given) == len(texts) and all(value.lower() in words for value in given):
-            return np.array([words[value.lower()] for value in texts])
-        return np.array(texts, dtype=object)
-    whole = all(value.lstrip("+-").isdecimal() for value in given)
-    if whole and given and len(given) == len(texts):
-        integers = [int(value) for value in given]
-        if min(integers) >= -(2**63) and max(integers) < 2**63:
-            return np.array(integers, dtype=np.int64)
-        return np.array(texts, dtype=object)
-    if whole and np.any(np.abs(numbers) >= 2.0**53):
-        return np.array(texts, dtype=object)
-    out = np.full(len(texts), np.nan)
-    out[known] = numbers
-    return out
+    texts = values.tolist()
+    if "_" in "\x00".join(texts):  # Python would read 1_000 as a number
+        return _stripped(texts)
+    try:  # float() itself takes blanks, nan and inf
+        numbers = np.array([np.nan if text in BLANK else float(text) for text in texts])
+    except ValueError:
+        known = [text.strip().lower() not in UNKNOWN for text in texts]
+        try:
+            numbers = np.array([float(text) if there else np.nan for text, there in zip(texts, known, strict=True)])
+        except ValueError:
+            words = {"true": True, "false": False}
+            if all(text.strip().lower() in words for text in texts):
+                return np.array([words[text.strip().lower()] for text in texts])
+            return _stripped(texts)
+    given = ~np.isnan(numbers)
+    if not given.any() or np.any(numbers[given] != np.floor(numbers[given])):
+        return numbers
+    return _whole(texts, numbers, given)
+
+
+def _whole(texts: list[str], numbers: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Numbers without a fraction: integers if they are written so and fit, text if digits or zeros would be lost."""
+    written = [text.strip() for text, there in zip(texts, given, strict=True) if there]
+    if any(len(text) > 1 and text[0] == "0" and text.isdecimal() for text in written):
+        return _stripped(texts)
+    if not all(text.lstrip("+-").isdecimal() for text in written):
+        return numbers
+    if given.all():
+        integers = [int(text) for text in written]
+        fits = min(integers) >= -(2**63) and max(integers) < 2**63
+        return np.array(integers, dtype=np.int64) if fits else _stripped(texts)
+    return _stripped(texts) if np.any(np.abs(numbers[given]) >= 2.0**53) else numbers
+
+
+def _stripped(texts: list[str]) -> np.ndarray:
+    return np.array([text.strip() for text in texts], dtype=object)
 
 
 def _decode(data: bytes, path: Path) -> tuple[str, list[str]]:

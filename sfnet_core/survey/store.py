@@ -290,7 +290,7 @@ def bad_id(value: str) -> str | None:
         return f"the identifier has {len(value)} characters; no file can have that name"
     if "/" in value or "\\" in value or value in (".", ".."):
         return "the identifier holds a path separator, or is '.' or '..'"
-    if not all(c.isprintable() for c in value):
+    if not value.isprintable():
         return "the identifier holds a control character or one that cannot be printed"
     return None
 
