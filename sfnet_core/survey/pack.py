@@ -98,6 +98,7 @@ def pack(
     read = partial(_read, size=size, resample=resample, max_pixels=max_pixels, stretch=stretch, q=q, minimum=minimum)
     with DatasetWriter(out, overwrite=overwrite, expected=len(rows)) as writer:
         kept: list[_Row] = []
+        already = len(aside)
         sizes: Counter[tuple[int, int]] = Counter()
         for row, result in _bar(_in_order(read, rows), len(rows), "pack", progress):
             if isinstance(result, str):
@@ -108,7 +109,7 @@ def pack(
             sizes[before] += 1
             kept.append(row)
         if not kept:
-            raise SFNetError(f"Not one of {len(rows)} images could be read; the first: {aside[0] if aside else ''}")
+            raise SFNetError(f"Not one of {len(rows)} images could be read; the first: {aside[already]}")
         scale = _packed_scale(pixel_scale, sizes, size, notes)
         ids, columns, units, about = _columns(kept, table)
         meta: dict[str, Any] = {

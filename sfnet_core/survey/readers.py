@@ -14,7 +14,7 @@ from sfnet_core.errors import SFNetError
 
 __all__ = ["RawTable", "read_raw", "typed"]
 
-MAX_BYTES = 4 * 2**30  # of a catalogue, unpacked; far above any that belongs to cutouts, far below a bomb
+MAX_BYTES = 2 * 2**30  # of a catalogue, unpacked; far above any that belongs to cutouts, far below a bomb
 SUFFIXES = ".csv .tsv .txt .ecsv (each also .gz) .fits .fit .fz .vot .votable .xml .parquet"
 BLANK = ("", "NaN", "NA")  # the most frequent of these:
 UNKNOWN = {"", "nan", "na", "n/a", "null", "none", "--", "-", "#n/a", "<na>", "masked"}  # compared in lower case

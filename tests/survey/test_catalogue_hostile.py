@@ -52,6 +52,28 @@ def test_a_truncated_file_gets_a_sentence(tmp_path, kind):
         read_catalogue(path)
 
 
+@pytest.mark.parametrize("kind", ["fits", "vot", "ecsv", "csv", "parquet"])
+def test_any_damage_is_read_or_refused_and_nothing_else(tmp_path, kind):
+    from astropy.table import Table
+
+    path, rng = tmp_path / f"a.{kind}", np.random.default_rng(2)
+    table = Table({"id": [f"g{i}" for i in range(30)], "x": np.arange(30.0), "n": np.arange(30)})
+    if kind == "parquet":
+        pq.write_table(pa.table({name: list(table[name]) for name in table.colnames}), path)
+    else:
+        table.write(path, format={"vot": "votable", "ecsv": "ascii.ecsv", "csv": "ascii.csv"}.get(kind, kind))
+    original = path.read_bytes()
+    for _ in range(40):
+        data = bytearray(original)
+        for at in rng.integers(0, len(data), rng.integers(1, 6)):
+            data[at] = rng.integers(32, 127)
+        path.write_bytes(data)
+        try:
+            assert len(read_catalogue(path)) + len(read_catalogue(path).set_aside) >= 1
+        except SFNetError as error:
+            assert path.name in str(error)
+
+
 @pytest.mark.parametrize("name", ["a.xlsx", "a.docx", "a"])
 def test_unknown_suffixes_are_told_what_is_read(tmp_path, name):
     (tmp_path / name).write_bytes(b"x")

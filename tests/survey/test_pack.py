@@ -190,6 +190,9 @@ def test_folders_without_a_usable_image_get_a_sentence(survey):
     (survey / "empty/a.jpg").write_bytes(b"x")
     with pytest.raises(SFNetError, match=r"Not one of 1 images could be read; the first: .*a\.jpg: it is neither"):
         pack(None, survey / "empty", survey / "out", progress=False)
+    (survey / "galaxies.csv").write_text("id,x\na,1\na,2\n")
+    with pytest.raises(SFNetError, match=r"the first: row 1 · a · a\.jpg: it is neither"):
+        pack(survey / "galaxies.csv", survey / "empty", survey / "out", progress=False)
     assert left(survey) == ["empty"]
 
 
