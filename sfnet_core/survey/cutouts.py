@@ -90,7 +90,7 @@ def image_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, in
 
 
 def read_source(
-    source: Source, *, max_pixels: int = MAX_PIXELS, stretch: float = 0.5, q: float = 10.0, minimum: float = 0.0
+    source: Source, *, max_pixels: int = MAX_PIXELS, stretch: float = 0.5, q: float = 8.0, minimum: float = 0.0
 ) -> np.ndarray:
     """Read any source that :func:`scan_images` found as (H, W, 3) uint8; FITS bands are composed after Lupton."""
     path = source[0] if isinstance(source, tuple) else source

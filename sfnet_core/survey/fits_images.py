@@ -12,7 +12,7 @@ __all__ = ["lupton_rgb", "read_bands", "read_fits_cube", "read_fits_size"]
 
 
 def lupton_rgb(
-    bands: np.ndarray, *, stretch: float = 0.5, q: float = 10.0, minimum: float | tuple[float, float, float] = 0.0
+    bands: np.ndarray, *, stretch: float = 0.5, q: float = 8.0, minimum: float | tuple[float, float, float] = 0.0
 ) -> np.ndarray:
     """Compose three bands into colour by Lupton et al. 2004 (PASP 116, 133), through astropy.
 

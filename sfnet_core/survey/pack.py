@@ -53,7 +53,7 @@ def pack(
     hdu: int | None = None,
     resample: str = "lanczos",
     stretch: float = 0.5,
-    q: float = 10.0,
+    q: float = 8.0,
     minimum: float = 0.0,
     max_pixels: int = MAX_PIXELS,
 ) -> Dataset:
