@@ -8,6 +8,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -85,16 +86,18 @@ def test_galaxies_set_aside_are_listed(sfnet, tmp_path):
     assert status == 3 and len(about["set_aside"]) == 12 and all(record["reason"] for record in about["set_aside"])
 
 
-def test_infer_lists_only_what_pack_has_not_said(sfnet, tiny_dataset, monkeypatch, tmp_path):
+def test_infer_lists_only_what_pack_has_not_said(sfnet, monkeypatch, tmp_path):
     import sfnet_core.inference
+    from sfnet_core.survey.dataset import Dataset
 
-    codes = simulated_codes(5)
-    codes.set_aside = [*tiny_dataset.set_aside, SetAside("activations are not finite", row=3, id="g3")]
+    codes, said = simulated_codes(5), SetAside("corrupt image", row=1)
     monkeypatch.setattr(sfnet_core.inference, "infer", lambda *a, **k: codes)
-    status, _, err = sfnet("infer", tmp_path, tiny_dataset.path, "--out", tmp_path / "c.parquet")
+    monkeypatch.setattr(Dataset, "open", lambda path: SimpleNamespace(set_aside=[said]))
+    codes.set_aside = [said, SetAside("activations are not finite", row=3, id="g3")]
+    status, _, err = sfnet("infer", tmp_path, tmp_path, "--out", tmp_path / "c.parquet")
     assert status == 3 and "1 set aside" in err and "row 3 · g3: activations are not finite" in err
-    codes.set_aside = list(tiny_dataset.set_aside)
-    assert sfnet("infer", tmp_path, tiny_dataset.path, "--out", tmp_path / "c.parquet")[0] == 0
+    codes.set_aside = [said]
+    assert sfnet("infer", tmp_path, tmp_path, "--out", tmp_path / "c.parquet")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -367,6 +367,12 @@ def test_t20_one_long_text_named_in_every_row(saved, codes):
         SparseCodes.open(saved)
 
 
+def test_t20_texts_larger_than_the_limit(saved, monkeypatch):
+    monkeypatch.setattr("sfnet_core.codes_file.COLUMN_LIMIT", 300 * 4 * 15 - 1)  # identifiers of 15 characters
+    with pytest.raises(SFNetError, match=r"texts of column `id` would take 18,000 bytes"):
+        SparseCodes.open(saved)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -75,6 +75,18 @@ def test_any_set_of_features_off(case, mode, target):
             assert len(on) < codes.k and (codes.indices[i] >= 0).all() and codes.indices.shape[1] < codes.features
 
 
+@pytest.mark.parametrize("mode", ["ablate", "refill"])
+def test_many_galaxies_at_once(mode):
+    """Galaxies that need a runner-up beside galaxies that need none, all activations stored."""
+    codes = simulated_codes(300, features=12, k=3, runners_up=9, seed=11)
+    dense = np.zeros((300, 13))
+    np.put_along_axis(dense, codes.indices % 13, codes.values, axis=1)  # -1 % 13: the thirteenth, cut off below
+    for off in ({0}, {1, 5}, {2, 3, 4, 7, 8}, set(range(12))):
+        plain = [plain_prediction(row, codes.weight[0], codes.bias[0], 3, off, mode) for row in dense[:, :12]]
+        assert np.allclose(predict(codes, off=off, mode=mode), plain, atol=1e-12, rtol=0)
+        assert refill_exact(codes, off).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(case=dense_and_codes(), steps=st.lists(st.tuples(st.frozensets(st.integers(0, 6)), st.booleans()), max_size=8))
 def test_a_walk_of_toggles_leaves_no_trace(case, steps):
