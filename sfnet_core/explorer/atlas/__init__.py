@@ -1,0 +1,1 @@
+"""The atlas: every active feature on one page, and one page for each feature."""

@@ -1,0 +1,128 @@
+"""The overview's cards: one for each active feature; their pictures follow as they come into sight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfnet_core.explorer.atlas.cards import BINS, disagree, order
+from sfnet_core.explorer.atlas.parts import front_end, galaxy, number
+from sfnet_core.explorer.atlas.state import LEAST, AtlasState
+from sfnet_core.explorer.view import View, whole
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.explorer.pictures import Pictures
+
+__all__ = ["STRIP", "Deck", "shown"]
+
+STRIP = 6  # example galaxies on a card
+MOST_ASKED = 64  # features whose pictures may be asked for in one message
+
+
+def shown(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> np.ndarray:
+    """Positions in the feature table of what the overview lists, in its order."""
+    table = almanac.table(state.split, state.target)
+    keep = table["rate"] >= LEAST[state.least]
+    part = state.find.casefold()
+    if part:
+        keep &= np.array([part in label(int(f)).casefold() for f in table["feature"]], dtype=bool)
+    return order(table, state.sort, state.descending, keep)
+
+
+class Deck(View):
+    """Cards (``sf-card`` with ``data-feature``)."""
+
+    _esm = front_end("atlas_cards")
+
+    def __init__(
+        self,
+        almanac: Almanac,
+        state: AtlasState,
+        pictures: Pictures,
+        notify: Callable[[str], None],
+        label: Callable[[int], str],
+    ):
+        self._almanac, self._state, self._pictures, self._label = almanac, state, pictures, label
+        super().__init__(
+            notify, {"open": lambda m: state.change(feature=whole(m, "feature")), "pictures": self._send_pictures}
+        )
+
+    def cards(self) -> list[dict]:
+        """What the cards say, in the order shown; pictures are not part of it."""
+        state = self._state
+        table = self._almanac.table(state.split, state.target)
+        firing = self._almanac.firing(state.split)
+        signs = disagree(table["weight"], table["pearson"])
+        cards = []
+        for i in shown(self._almanac, state, self._label):
+            feature = int(table["feature"][i])
+            bars, largest = firing.histogram(feature, BINS)
+            cards.append(
+                {
+                    "feature": feature,
+                    "label": self._label(feature),
+                    "weight": float(table["weight"][i]),
+                    "fires": int(table["fires"][i]),
+                    "rate": float(table["rate"][i]),
+                    "mean": float(table["mean"][i]),
+                    "share": float(table["share"][i]),
+                    "pearson": number(table["pearson"][i]),
+                    "partial": number(table["partial"][i]),
+                    "disagree": bool(signs[i]),
+                    "bars": bars.tolist(),
+                    "largest": largest,
+                }
+            )
+        return cards
+
+    def _send_pictures(self, message: dict) -> None:
+        """The strongest galaxies of the features asked for, as one message with the pictures in it."""
+        asked = message["features"]
+        if not (isinstance(asked, list) and len(asked) <= MOST_ASKED and all(type(f) is int for f in asked)):
+            raise TypeError("features must be a short list of whole numbers")
+        state, firing = self._state, self._almanac.firing(self._state.split)
+        strips, buffers = [], []
+        for feature in asked:
+            if not 0 <= feature < self._almanac.codes.features:
+                raise ValueError("there is no such feature")
+            position, activation = firing.of(feature)
+            strength = dict(zip(firing.rows[position].tolist(), activation.tolist(), strict=True))
+            strip = []
+            for row in firing.top(feature, STRIP).tolist():
+                one = galaxy(
+                    self._almanac.scene,
+                    self._pictures,
+                    row,
+                    split=state.split,
+                    feature=feature,
+                    activation=strength[row],
+                )
+                buffers.append(one.pop("jpeg"))
+                strip.append(one)
+            strips.append([feature, strip])
+        self.send({"pictures": strips, "split": state.split}, buffers)
+
+    def draw(self) -> None:
+        """Send the cards as the state has them."""
+        almanac, state = self._almanac, self._state
+        target = almanac.scene.target_label(state.target)
+        rows = len(almanac.scene.rows(state.split))
+        self.data = {
+            "open": state.feature < 0 and state.view == "cards",
+            "cards": self.cards(),
+            "split": state.split,
+            "of": state.split or "all splits",
+            "n": rows,
+            "known": almanac.known(state.split, state.target),
+            "target": target,
+            "unit": almanac.scene.unit(state.target),
+            "fixed": almanac.fixed(),
+            "missing": almanac.missing_controls(),
+            "active": len(almanac.table(state.split, state.target)["feature"]),
+            "find": state.find,
+            "images": self._pictures.size is not None,
+            "why": self._pictures.why,
+        }

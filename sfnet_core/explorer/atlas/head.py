@@ -1,0 +1,114 @@
+"""The top of the atlas: whose data and weights, which split, how the features are sorted and searched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfnet_core.explorer.atlas.cards import SORTS
+from sfnet_core.explorer.atlas.parts import front_end
+from sfnet_core.explorer.atlas.state import LEAST, AtlasState
+from sfnet_core.explorer.view import STATIC, View, text, whole
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.atlas.cards import Almanac
+
+__all__ = ["AtlasHead"]
+
+LEAST_LABELS = {"": "any", "0.001": "≥ 0.1 %", "0.01": "≥ 1 %", "0.1": "≥ 10 %"}
+
+
+class AtlasHead(View):
+    """Title, badge, facts, split, sort, search; the number of features (``sf-status``), messages (``sf-notice``)."""
+
+    _esm = front_end("atlas_head")
+    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "atlas.css"))
+
+    def __init__(
+        self, almanac: Almanac, state: AtlasState, *, title: str, facts: list[str], open_link: Callable[[str], None]
+    ):
+        self._almanac, self._state, self._title, self._facts = almanac, state, title, facts
+        self._notices: list[str] = []
+        self._serial = 0
+        self._query = ""
+        super().__init__(
+            self.notify,
+            {
+                "split": lambda m: state.change(split=text(m, "split")),
+                "target": lambda m: state.change(target=self._target(m)),
+                "sort": lambda m: self._sort(text(m, "sort")),
+                "order": lambda _m: state.change(descending=not state.descending),
+                "find": lambda m: state.change(find=text(m, "find").strip()),
+                "least": lambda m: state.change(least=text(m, "least")),
+                "view": lambda m: state.change(view=text(m, "view"), feature=-1),
+                "undo": lambda _m: state.undo(),
+                "redo": lambda _m: state.redo(),
+                "open-link": lambda m: open_link(text(m, "query", 1 << 20)),
+                "dismiss": lambda _m: self.dismiss(),
+            },
+        )
+
+    def _target(self, message: dict) -> int:
+        target = whole(message, "target")
+        if not 0 <= target < len(self._almanac.codes.targets):
+            raise ValueError("there is no such target")
+        return target
+
+    def _sort(self, key: str) -> None:
+        if key not in SORTS:
+            raise ValueError("there is no such quantity to sort by")
+        self._state.change(sort=key)
+
+    def notify(self, message: str) -> None:
+        """Show a message to the user."""
+        self._notices = [*self._notices[-3:], message]
+        self.draw()
+
+    def dismiss(self) -> None:
+        """Take the messages away."""
+        self._notices = []
+        self.draw()
+
+    def opened(self) -> None:
+        """Tell the browser that its permalink has been read: the page is ready."""
+        self._serial += 1
+        self.draw()
+
+    def status(self) -> str:
+        """What the numbers on the page are of, e.g. '32 of 128 features fire · validation · n = 240'."""
+        scene, state = self._almanac.scene, self._state
+        active = len(self._almanac.table(state.split, state.target)["feature"])
+        known, n = self._almanac.known(state.split, state.target), len(scene.rows(state.split))
+        parts = [f"{active} of {scene.codes.features} features fire", state.split or "all splits", f"n = {n:,}"]
+        if known < n:
+            parts.append(f"{known:,} with a true value" if known else "no true values")
+        return " · ".join(parts)
+
+    def draw(self, query: str | None = None) -> None:
+        """Send what the top shows; ``query`` is the state's permalink."""
+        scene, state = self._almanac.scene, self._state
+        self._query = self._query if query is None else query
+        self.data = {
+            "title": self._title,
+            "simulated": scene.codes.simulated,
+            "facts": self._facts,
+            "splits": [["", f"all ({scene.n:,})"], *([s, f"{s} ({n:,})"] for s, n in scene.splits.items())],
+            "split": state.split,
+            "targets": [[str(i), scene.target_label(i)] for i in range(len(scene.codes.targets))],
+            "target": str(state.target),
+            "status": self.status(),
+            "warn": bool(np.any(scene.codes.split == "train")) and not state.split,
+            "sorts": [[key, label] for key, (label, _) in SORTS.items()],
+            "sort": state.sort,
+            "descending": state.descending,
+            "find": state.find,
+            "leasts": [[key, LEAST_LABELS[key]] for key in LEAST],
+            "least": state.least,
+            "view": state.view,
+            "feature": state.feature,
+            "notices": self._notices,
+            "query": self._query,
+            "opened": self._serial,
+        }

@@ -1,0 +1,135 @@
+"""The atlas's page: one state, the views that observe it, and what opens first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+from traitlets import TraitError
+
+from sfnet_core.codes import SparseCodes, check_dataset
+from sfnet_core.explorer.atlas.cards import SORTS, Almanac
+from sfnet_core.explorer.atlas.deck import Deck
+from sfnet_core.explorer.atlas.head import AtlasHead
+from sfnet_core.explorer.atlas.state import AtlasState
+from sfnet_core.explorer.pictures import Pictures
+from sfnet_core.explorer.scene import Scene
+
+if TYPE_CHECKING:
+    from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["Atlas", "atlas"]
+
+
+class Atlas:
+    """The atlas over one codes file; every control is also here in Python (``page.state.change(feature=61)``).
+
+    Parameters
+    ----------
+    codes
+        What inference gave.
+    dataset
+        The cutouts behind the codes; without it the page works, without pictures.
+    title
+        What stands at the top of the page.
+    """
+
+    def __init__(self, codes: SparseCodes, dataset: Dataset | None = None, *, title: str = ""):
+        self.codes = codes
+        self.scene = Scene(codes)
+        self.almanac = Almanac(self.scene)
+        self.state = AtlasState(codes.features, len(codes), self.scene.splits)
+        split = "validation" if "validation" in self.scene.splits else ""
+        against = "truth" if "truth" in self.scene.quantities else "prediction"
+        self.state.change(split=split, sort="contribution", against=against)
+        self.state.forget()
+        self._defaults = self.state.values()
+        pictures = Pictures(codes, dataset)
+        self.head = AtlasHead(
+            self.almanac, self.state, title=title or "SFNet atlas", facts=facts(codes), open_link=self.open_link
+        )
+        self.deck = Deck(self.almanac, self.state, pictures, self.head.notify, self.label)
+        self.state.on_change(self._draw)
+        self._draw(None)
+        self.widget = ipywidgets.VBox([self.head, self.deck])
+        for name in ("sf-root", "sf-atlas"):
+            self.widget.add_class(name)
+
+    def label(self, feature: int) -> str:
+        """A feature's name on the page."""
+        return f"f{feature}"
+
+    def open_link(self, query: str) -> None:
+        """Read a permalink's query; what does not hold is said in a notice, and the page opens without it.
+
+        What the link does not name goes back to how the page opens: the link is the whole state.
+        """
+        choices, troubles = self.state.read_query(query, self.scene.row_of)
+        for key, known in (("sort", SORTS), ("against", self.scene.quantities)):
+            if choices.get(key, next(iter(known))) not in known:
+                troubles.append(f"The link's “{key}” was left out: there is no {choices.pop(key)!r} here.")
+        if choices.get("target", 0) >= len(self.codes.targets):
+            troubles.append(f"The link's “target” was left out: there is no target {choices.pop('target')} here.")
+        try:
+            self.state.change(**{**self._defaults, **choices})
+        except TraitError as error:
+            troubles.append(f"The link could not be followed: {error}.")
+        for trouble in troubles:
+            self.head.notify(trouble)
+        self.head.opened()
+
+    @property
+    def query(self) -> str:
+        """The permalink's query of the present state."""
+        return self.state.query(self.codes.ids, self._defaults)
+
+    def _draw(self, changed: frozenset[str] | None) -> None:
+        """Bring every view up to the state; only what the change touches is sent."""
+        self.head.draw(self.query)
+        if changed is None or changed & {"split", "target", "sort", "descending", "find", "least", "view", "feature"}:
+            self.deck.draw()
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.widget)
+
+
+def facts(codes: SparseCodes) -> list[str]:
+    """What stands beside the title: whose data and whose weights these are."""
+    provenance = codes.provenance
+    targets = ", ".join(f"{name} [{unit}]" if unit else name for name, unit in codes.units.items())
+    out = [f"{len(codes):,} galaxies", f"k = {codes.k} of {codes.features} features", f"target {targets}"]
+    out.append(f"weights: {provenance.get('weights') or 'origin not recorded'}")
+    if provenance.get("dataset"):
+        out.append(f"data: {provenance['dataset']}")
+    return [*out, *provenance.get("notes", [])]
+
+
+def atlas(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = False) -> Atlas:
+    """The atlas of a codes file and, for the pictures, its dataset; without arguments what ``sfnet explore`` was given.
+
+    ``codes`` and ``dataset`` are paths or open objects. Where neither is given and the environment names none
+    (``SFNET_CODES``, ``SFNET_DATASET``), the page opens on the embedded simulated sample.
+
+    Raises :class:`~sfnet_core.errors.SFNetError` where the dataset is not the one that the codes were made from.
+    """
+    from sfnet_core.explorer.sample import sample_codes, sample_dataset
+    from sfnet_core.survey.dataset import Dataset
+
+    codes = codes or os.environ.get("SFNET_CODES") or None
+    dataset = dataset or os.environ.get("SFNET_DATASET") or None
+    allow_mismatch = allow_mismatch or bool(os.environ.get("SFNET_ALLOW_MISMATCH"))
+    title = ""
+    if codes is None:
+        codes, dataset, title = sample_codes(), sample_dataset(), "embedded sample"
+    if isinstance(codes, str | os.PathLike):
+        title = title or Path(codes).stem
+        codes = SparseCodes.open(codes)
+    if isinstance(dataset, str | os.PathLike):
+        dataset = Dataset.open(dataset)
+    if dataset is not None:
+        check_dataset(codes, dataset, allow=allow_mismatch)
+    return Atlas(codes, dataset, title=f"{title} · atlas" if title else "")

@@ -1,0 +1,40 @@
+"""What the atlas's views share: their front ends, and how a galaxy goes to the browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from sfnet_core.explorer.view import STATIC
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.pictures import Pictures
+    from sfnet_core.explorer.scene import Scene
+
+__all__ = ["explore_link", "front_end", "galaxy", "number"]
+
+
+def front_end(name: str) -> str:
+    """The JavaScript module of one view of the atlas: the shared helpers, then ``static/NAME.js``."""
+    return "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in ("common", "atlas_common", name))
+
+
+def explore_link(split: str, **choices: str | int) -> str:
+    """The explorer's page with these choices, as an address relative to the atlas."""
+    return f"explore.ipynb?{urlencode({**choices, 'split': split})}"
+
+
+def galaxy(scene: Scene, pictures: Pictures, row: int, *, split: str, feature: int, activation: float) -> dict:
+    """One example galaxy: identifier, picture, its activation and its address in the explorer."""
+    name = str(scene.codes.ids[row])
+    return {
+        "id": name,
+        "jpeg": pictures.jpeg(int(row)),
+        "activation": float(activation),
+        "link": explore_link(split, galaxy=name, feature=feature),
+    }
+
+
+def number(value: float) -> float | None:
+    """A number for the browser; ``None`` where it is not known (JSON has no NaN)."""
+    return float(value) if value == value and abs(value) != float("inf") else None

@@ -1,0 +1,62 @@
+// Shared by the atlas's views: SVG elements, numbers, small figures.
+
+const IN_VOILA = document.body.dataset.voila !== undefined;
+
+/** An SVG element, as h() makes HTML ones. */
+function s(tag, props = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, String(value));
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** A number with its sign and a true minus; a dash where it is not known. */
+function signedOr(value, digits) {
+  return value === null || value === undefined ? "–" : signed(value, digits);
+}
+
+function percent(rate) {
+  return rate >= 0.0995 || rate === 0 ? `${(100 * rate).toFixed(0)} %` : rate >= 0.00095 ? `${(100 * rate).toFixed(1)} %` : `${(100 * rate).toPrecision(1)} %`;
+}
+
+function count(n) {
+  return n.toLocaleString("en");
+}
+
+/** A link to the explorer where the pages are served; plain text elsewhere (JupyterLab opens notebooks otherwise). */
+function pageLink(href, props, ...children) {
+  return IN_VOILA ? h("a", { href, ...props }, ...children) : h("span", props, ...children);
+}
+
+/** A galaxy's picture with its link; the size is kept before the picture is there. */
+function galaxyTile(galaxy, url, caption) {
+  const words = `galaxy ${galaxy.id}, activation ${galaxy.activation.toFixed(3)}`;
+  const picture = url ? h("img", { src: url, alt: "", draggable: "false" }) : h("span", { class: "sf-blank" });
+  return pageLink(galaxy.link, { class: "sf-thumb", "data-id": galaxy.id, "aria-label": words, title: `${words}\n${IN_VOILA ? "open in Explore" : ""}`.trim() }, picture, caption ? h("span", { class: "sf-value" }, caption) : null);
+}
+
+/** Bars of a histogram as one path in a box of width × height. */
+function barsPath(bars, width, height) {
+  const most = Math.max(1, ...bars);
+  const step = width / bars.length;
+  return bars.map((n, i) => {
+    if (!n) return "";
+    const top = Math.min(height - 1, height * (1 - n / most));
+    return `M${(i * step + 0.5).toFixed(2)} ${height}V${top.toFixed(2)}h${(step - 1).toFixed(2)}V${height}z`;
+  }).join("");
+}
+
+/** Pearson ρ (disc) and the partial correlation (open diamond) on one axis from −1 to +1. */
+function correlationAxis(pearson, partial, width = 300) {
+  const x = (value) => 6 + ((value + 1) / 2) * (width - 12);
+  const svg = s("svg", { class: "sf-rho", viewBox: `0 0 ${width} 16`, "aria-hidden": "true" });
+  svg.append(s("path", { d: `M${x(-1)} 8H${x(1)}`, class: "sf-rho-axis" }), s("path", { d: `M${x(0)} 2V14`, class: "sf-rho-zero" }));
+  if (pearson !== null && partial !== null) svg.append(s("path", { d: `M${x(pearson)} 8H${x(partial)}`, class: "sf-rho-link" }));
+  if (partial !== null) svg.append(s("path", { d: `M${x(partial) - 4.5} 8l4.5 -4.5 4.5 4.5 -4.5 4.5z`, class: "sf-rho-partial" }));
+  if (pearson !== null) svg.append(s("circle", { cx: x(pearson), cy: 8, r: 3.6, class: "sf-rho-pearson" }));
+  return svg;
+}

@@ -1,0 +1,119 @@
+// The top of the atlas. Marks the page ready (class sf-page), reads the permalink and keeps the address current.
+
+const VIEWS = [["cards", "Cards"], ["signs", "ρ and weight"], ["matrix", "Correlations"]];
+
+function render({ model, el }) {
+  const send = (message) => model.send(message);
+  const badge = h("span", { class: "sf-badge" });
+  const title = h("h1");
+  const facts = h("p", { class: "sf-facts" });
+  const menu = (action, label) => {
+    const select = h("select", { "aria-label": label, title: label, onchange: () => send({ do: action, [action]: action === "target" ? Number(select.value) : select.value }) });
+    return select;
+  };
+  const split = menu("split", "Galaxies in view, by split");
+  const target = menu("target", "Target that the features explain");
+  const sort = menu("sort", "Sort the features by");
+  const least = menu("least", "Lowest firing rate of the features shown");
+  const order = h("button", { type: "button", onclick: () => send({ do: "order" }) });
+  const find = h("input", { type: "search", placeholder: "find a feature", "aria-label": "Find a feature by number or label", maxlength: 80 });
+  const views = h("span", { class: "sf-modes", role: "group", "aria-label": "Overview" }, ...VIEWS.map(([key, name]) => h("button", { type: "button", "data-view": key, onclick: () => send({ do: "view", view: key }) }, name)));
+  const status = h("output", { class: "sf-status", "aria-live": "polite" });
+  const warn = h("span", { class: "sf-warn", title: "Numbers over all splits include the galaxies that the network was trained on" }, "includes training galaxies");
+  const undo = h("button", { type: "button", title: "Undo the last change", "aria-label": "Undo", onclick: () => send({ do: "undo" }) }, "↶");
+  const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
+  const link = h("button", { type: "button", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
+  const notice = h("div", { class: "sf-notice", role: "status" });
+  const targetLabel = h("label", {}, "target ", target);
+  const overview = h("span", { class: "sf-overview" }, h("label", {}, "sort by ", sort), order, h("label", {}, "fires on ", least), find);
+
+  let typing = 0;
+  find.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => send({ do: "find", find: find.value }), 150);
+  });
+
+  async function copy() {
+    const url = new URL(location.href);
+    url.search = model.get("data").query;
+    try {
+      await navigator.clipboard.writeText(url.href);
+      say(link, "copied");
+    } catch {
+      say(link, "copy it from the address bar");
+    }
+    setTimeout(() => say(link, "copy link"), 1500);
+  }
+
+  el.classList.add("sf-header");
+  el.replaceChildren(
+    h("div", { class: "sf-title" }, title, badge, facts, pageLinks("atlas")),
+    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link),
+    h("div", { class: "sf-bar" }, views, overview),
+    notice,
+  );
+
+  let ready = false;
+  function address(data) {
+    if (!IN_VOILA || !ready) return;
+    const url = new URL(location.href);
+    const before = url.searchParams.get("feature");
+    const token = url.searchParams.get("token");
+    url.search = data.query;
+    if (token && !document.cookie) url.searchParams.set("token", token);
+    if (url.href === location.href) return;
+    // Opening a feature is a step that the browser's own Back button takes back; sorting is not.
+    if (before !== url.searchParams.get("feature")) history.pushState(null, "", url.href);
+    else history.replaceState(null, "", url.href);
+  }
+  const back = () => send({ do: "open-link", query: location.search });
+
+  function update() {
+    const data = model.get("data");
+    say(title, data.title);
+    say(badge, data.simulated ? "simulated" : "observed");
+    badge.className = `sf-badge ${data.simulated ? "sf-simulated" : "sf-observed"}`;
+    badge.title = data.simulated ? "These galaxies are simulated: no number here says anything about real galaxies" : "These galaxies were observed";
+    say(facts, data.facts.join(" · "));
+    facts.title = data.facts.join("\n");
+    options(split, data.splits, data.split);
+    options(target, data.targets, data.target);
+    targetLabel.hidden = data.targets.length < 2;
+    options(sort, data.sorts, data.sort);
+    options(least, data.leasts, data.least);
+    say(order, data.descending ? "high to low" : "low to high");
+    if (document.activeElement !== find) find.value = data.find;
+    say(status, data.status);
+    warn.hidden = !data.warn;
+    overview.hidden = data.feature >= 0 || data.view === "matrix";
+    for (const button of views.children) button.setAttribute("aria-pressed", data.feature < 0 && button.dataset.view === data.view);
+    notice.replaceChildren(...data.notices.map((text) => h("p", {}, text)));
+    notice.hidden = data.notices.length === 0;
+    if (data.notices.length) notice.append(h("button", { type: "button", "aria-label": "Dismiss messages", onclick: () => send({ do: "dismiss" }) }, "×"));
+    address(data);
+    if (data.opened) show();
+  }
+
+  function show() {
+    if (ready) return;
+    requestAnimationFrame(function look() {
+      const root = el.closest(".sf-root");
+      if (!root || !root.querySelector(".sf-drawn")) return requestAnimationFrame(look);
+      ready = true;
+      root.classList.add("sf-page");
+      update();
+    });
+  }
+
+  model.on("change:data", update);
+  update();
+  if (IN_VOILA) window.addEventListener("popstate", back);
+  if (IN_VOILA && location.search.length > 1) send({ do: "open-link", query: location.search });
+  else show();
+  return () => {
+    window.removeEventListener("popstate", back);
+    model.off("change:data", update);
+  };
+}
+
+export default { render };
