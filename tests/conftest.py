@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +58,43 @@ def tiny_dataset(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory):
 
     out = tmp_path_factory.mktemp("packed") / "tiny"
     return pack(tiny_folder / "galaxies.csv", tiny_folder / "images", out, progress=False)
+
+
+@pytest.fixture(scope="session")
+def sfnet() -> Callable[..., tuple[int, str, str]]:
+    """``sfnet("pack", …)`` runs a shell verb as a user would; gives its status, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        command = [sys.executable, "-m", "sfnet_core.cli", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def real_folds(shared_data: Path, tmp_path_factory: pytest.TempPathFactory, sfnet) -> dict:
+    """The main job by the shell verbs on the 400 observed galaxies, twice: each half held out once.
+
+    ``dataset`` (a folder), ``runs``, ``codes`` (Parquet files with their maps and D4 predictions) and ``numbers``
+    (what ``sfnet evaluate --json`` says of each).
+    """
+    source = shared_data / "sdss-metallicity-400"
+    folder = tmp_path_factory.mktemp("real")
+    out = {"dataset": folder / "dataset", "runs": [], "codes": [], "numbers": []}
+    steps = [("pack", source / "galaxies.csv", source / "images", "--out", out["dataset"], "--quiet")]
+    for fold in (0, 1):
+        run, codes = folder / f"run-{fold}", folder / f"codes-{fold}.parquet"
+        out["runs"].append(run)
+        out["codes"].append(codes)
+        steps += [
+            ("train", out["dataset"], "--out", run, "--k", 4, "--folds", 2, "--fold", fold, "--quiet"),
+            ("infer", run, out["dataset"], "--out", codes, "--tta", "--quiet"),
+            ("evaluate", codes, "--json"),
+        ]
+    for step in steps:
+        status, stdout, stderr = sfnet(*step)
+        assert status == 0, f"sfnet {' '.join(map(str, step))} ended with {status}:\n{stderr}"
+        if step[0] == "evaluate":
+            out["numbers"].append(json.loads(stdout))
+    return out

@@ -1,0 +1,212 @@
+"""The explorer as a user has it, on the observed galaxies: every number on the page is the one numpy gives."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from plots import frames, lasso
+
+from sfnet_core.codes import SparseCodes
+from sfnet_core.interpret import predict
+
+CHANGED = "text => document.querySelector('.sf-status').textContent !== text"
+
+
+@pytest.fixture(scope="module")
+def codes(real_folds) -> SparseCodes:
+    return SparseCodes.open(real_folds["codes"][0])
+
+
+@pytest.fixture(scope="module")
+def address(serve, real_folds) -> str:
+    return serve(real_folds["codes"][0], real_folds["dataset"])
+
+
+@pytest.fixture
+def page(open_page, address):
+    return open_page(address)
+
+
+def numbers(text: str) -> dict[str, str]:
+    """'RMSE 0.1 dex · R² 0.7 · …' → {'RMSE': '0.1', 'R²': '0.7', 'N': '200', …}."""
+    found = re.findall(r"(ΔRMSE|RMSE|R²|mean change|N) ([+\N{MINUS SIGN}]?[\d.,]+)", text)
+    return {name: value.replace("\N{MINUS SIGN}", "-").replace(",", "") for name, value in found}
+
+
+def expected(codes: SparseCodes, off: set[int], mode: str, split: str = "validation") -> dict[str, str]:
+    """The same numbers by plain numpy."""
+    rows = codes.split == split
+    truth, now, before = codes.truth()[rows], predict(codes, off=off, mode=mode)[rows], codes.prediction()[rows]
+    rmse = np.sqrt(np.mean((now - truth) ** 2))
+    r2 = 1 - np.sum((now - truth) ** 2) / np.sum((truth - truth.mean()) ** 2)
+    out = {"RMSE": f"{rmse:.4f}", "R²": f"{r2:.3f}", "N": str(rows.sum())}
+    if off:
+        out["ΔRMSE"] = f"{rmse - np.sqrt(np.mean((before - truth) ** 2)):+.4f}"
+        out["mean change"] = f"{np.mean(now - before):+.4f}"
+    return out
+
+
+def click_and_wait(page, selector: str) -> str:
+    before = page.inner_text(".sf-status")
+    page.click(selector)
+    page.wait_for_function(CHANGED, arg=before)
+    return page.inner_text(".sf-status")
+
+
+def test_it_says_what_the_data_are_and_which_split(page):
+    assert page.inner_text(".sf-badge").lower() == "observed"
+    facts = page.get_attribute(".sf-facts", "title")
+    assert "400 galaxies" in facts and "oh_p50 [dex]" in facts and "weights: from scratch" in facts
+    assert "validation" in page.inner_text(".sf-status")
+
+
+def test_a_toggle_changes_the_status_to_numpys_numbers(page, codes):
+    assert numbers(page.inner_text(".sf-status")) == expected(codes, set(), "ablate")
+    features = [int(toggle.get_attribute("data-feature")) for toggle in page.query_selector_all(".sf-toggle")]
+    rows = np.flatnonzero(codes.split == "validation")
+    fires = set(codes.indices[rows, : codes.k][codes.values[rows, : codes.k] > 0].tolist())
+    assert set(features) == fires
+    first, second = features[:2]
+    text = click_and_wait(page, f".sf-toggle[data-feature='{first}']")
+    assert numbers(text) == expected(codes, {first}, "ablate")
+    assert page.get_attribute(f".sf-toggle[data-feature='{first}']", "aria-checked") == "false"
+    text = click_and_wait(page, f".sf-toggle[data-feature='{second}']")
+    assert numbers(text) == expected(codes, {first, second}, "ablate")
+    text = click_and_wait(page, "[data-mode='refill']")
+    assert numbers(text) == expected(codes, {first, second}, "refill")
+    text = click_and_wait(page, ".sf-toggles button:text-is('invert')")
+    assert numbers(text) == expected(codes, set(features) - {first, second}, "refill")
+    text = click_and_wait(page, ".sf-toggles button:text-is('all')")
+    assert numbers(text) == expected(codes, set(), "ablate")
+
+
+def test_features_stand_in_the_order_of_their_contribution(page, codes):
+    shown = [int(toggle.get_attribute("data-feature")) for toggle in page.query_selector_all(".sf-toggle")]
+    rows = np.flatnonzero(codes.split == "validation")
+    mean = np.zeros(codes.features)
+    for row in rows:
+        for feature, value in zip(codes.indices[row, : codes.k], codes.values[row, : codes.k], strict=True):
+            if value > 0:
+                mean[feature] += abs(codes.weight[0, feature]) * float(value) / len(rows)
+    assert list(mean[shown]) == sorted(mean[shown], reverse=True)
+
+
+def test_the_picture_equation_adds_up_on_screen(page, codes):
+    for position in (0, 7, 13):
+        tile = page.locator(".sf-galaxy").nth(position)
+        identifier = tile.get_attribute("data-id")
+        tile.click()
+        page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent === id", arg=identifier)
+        left, right = page.inner_text(".sf-sum").replace("\N{MINUS SIGN}", "-").split("=")
+        terms = [Decimal(term.replace(" ", "")) for term in re.findall(r"[+-]?\s*[\d.]+", left)]
+        prediction = Decimal(right.split()[0])
+        assert right.split()[1] == "dex" and len(terms) == 1 + np.count_nonzero(codes.values[codes.index_of(identifier), :4])
+        assert sum(terms) == prediction
+        assert prediction == Decimal(f"{codes.prediction()[codes.index_of(identifier)]:.4f}")
+        bars = [text.replace("\N{MINUS SIGN}", "-") for text in page.locator(".sf-bars .sf-number").all_inner_texts()]
+        assert sum(map(Decimal, bars[:-1])) == Decimal(bars[-1].split()[0]) == prediction
+
+
+def selected_rows(page, codes: SparseCodes) -> np.ndarray:
+    """The rows of the selection, read from the page's own permalink."""
+    from sfnet_core.explorer.state import State, unpack_rows
+
+    state = State(codes.features, len(codes), {"train", "validation"})
+    choices, troubles = state.read_query(urlsplit(page.url).query, lambda _id: None)
+    assert not troubles
+    return unpack_rows(choices["selection"])
+
+
+def test_a_lasso_selects_in_every_plot_and_in_the_gallery(page, codes):
+    box = frames(page)[1]  # predicted against true: the metal-poor end
+    lasso(page, box, [(0.0, 1.0), (0.0, 0.02), (0.45, 0.02), (0.45, 1.0)])
+    page.wait_for_selector(".sf-selected:not(:empty)")
+    page.wait_for_url("**selection=**")
+    rows = selected_rows(page, codes)
+    truth = codes.truth()
+    shown = np.flatnonzero(codes.split == "validation")
+    others = np.setdiff1d(shown, rows)
+    assert 0 < len(rows) < len(shown) and set(rows) <= set(shown)
+    assert truth[rows].max() <= truth[others].min() + 0.02  # the cut is a line in the true value, to a pixel or two
+    assert page.inner_text(".sf-selected") == f"{len(rows)} selected of {len(shown)}"
+    assert page.inner_text(".sf-total").startswith(f"{len(rows)} selected galaxies")
+    tiles = {tile.get_attribute("data-id") for tile in page.query_selector_all(".sf-galaxy")}
+    assert tiles <= set(codes.ids[rows].tolist()) and len(tiles) == min(28, len(rows))
+    page.click("button:text-is('clear selection')")
+    page.wait_for_function("document.querySelector('.sf-selected').textContent === ''")
+
+
+def test_a_tap_in_a_plot_focuses_a_galaxy(page, codes):
+    before = page.inner_text(".sf-inspector h2")
+    box = frames(page)[1]
+    page.mouse.click(box["x"] + 0.4 * box["width"], box["y"] + 0.6 * box["height"])
+    page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent !== id", arg=before)
+    assert codes.split[codes.index_of(page.inner_text(".sf-inspector h2"))] == "validation"
+
+
+def test_a_permalink_opens_the_same_view(page, open_page, codes):
+    toggle = page.locator(".sf-toggle").first
+    click_and_wait(page, f".sf-toggle[data-feature='{toggle.get_attribute('data-feature')}']")
+    page.locator(".sf-galaxy").nth(3).click()
+    page.select_option("select[aria-label='Sort the galaxies by']", "residual")
+    page.wait_for_url("**sort=residual**")
+    page.wait_for_url("**galaxy=**")
+    status, equation, url = page.inner_text(".sf-status"), page.inner_text(".sf-sum"), page.url
+    assert "off" in parse_qs(urlsplit(url).query)
+    other = open_page(url)
+    assert other.inner_text(".sf-status") == status
+    assert other.inner_text(".sf-sum") == equation
+    assert other.get_attribute(".sf-galaxy >> nth=0", "data-id") == page.get_attribute(".sf-galaxy >> nth=0", "data-id")
+
+
+def test_find_undo_and_split(page, codes):
+    identifier = str(codes.ids[np.flatnonzero(codes.split == "validation")[50]])
+    page.fill("input[type=search]", identifier)
+    page.press("input[type=search]", "Enter")
+    page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent === id", arg=identifier)
+    assert page.get_attribute(f".sf-galaxy[data-id='{identifier}']", "aria-pressed") == "true"
+    page.click("button[aria-label=Undo]")
+    page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent !== id", arg=identifier)
+    page.fill("input[type=search]", "no such galaxy")
+    page.press("input[type=search]", "Enter")
+    page.wait_for_selector(".sf-notice p:has-text('No galaxy has the identifier')")
+    before = page.inner_text(".sf-status")
+    page.select_option(".sf-header select", "train")
+    page.wait_for_function(CHANGED, arg=before)
+    assert numbers(page.inner_text(".sf-status")) == expected(codes, set(), "ablate", "train")
+
+
+def test_pictures_stand_as_stored(page, codes, real_folds):
+    """The galaxy in focus has the dataset's pixels, not mirrored and not turned."""
+    from sfnet_core.survey.dataset import Dataset
+
+    dataset = Dataset.open(real_folds["dataset"])
+    page.locator(".sf-galaxy").nth(2).click()
+    identifier = page.get_attribute(".sf-galaxy >> nth=2", "data-id")
+    page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent === id", arg=identifier)
+    page.wait_for_function("document.querySelector('.sf-frame img').complete && document.querySelector('.sf-frame img').naturalWidth")
+    pixels = page.evaluate(
+        """() => { const image = document.querySelector('.sf-frame img'); const canvas = document.createElement('canvas');
+        canvas.width = image.naturalWidth; canvas.height = image.naturalHeight; const draw = canvas.getContext('2d');
+        draw.drawImage(image, 0, 0); return [...draw.getImageData(0, 0, canvas.width, canvas.height).data]; }"""
+    )
+    stored = np.asarray(dataset.cutouts[dataset.index_of(identifier)], dtype=float)
+    shown = np.array(pixels, dtype=float).reshape(*stored.shape[:2], 4)[..., :3]
+    errors = [np.abs(view - stored).mean() for view in (shown, shown[:, ::-1], shown[::-1], shown.transpose(1, 0, 2))]
+    assert errors[0] < 3 and errors[0] < 0.7 * min(errors[1:])
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1024, 768)])
+def test_toggles_plots_and_the_galaxy_are_in_sight_without_scrolling(open_page, address, size):
+    page = open_page(address, size=size)
+    for selector in (".sf-toggle", ".sf-frame", ".sf-sum", ".sf-galaxy", ".sf-status"):
+        box = page.locator(selector).first.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= size[0] + 1, selector
+        assert box["y"] >= 0 and box["y"] + box["height"] <= size[1] + 1, selector
+    for box in frames(page):
+        assert box["width"] > 90 and box["height"] > 80 and box["y"] + box["height"] < size[1]
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
