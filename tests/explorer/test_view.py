@@ -92,17 +92,19 @@ def test_t3_whatever_is_written_into_data_is_not_read_back(page):
     before = page.state.values()
     for view in views(page).values():
         kept = dict(view.data)
-        for value in ({"split": "train", "off": [1], "galaxy": 10**9}, {}, {"rows": [{"feature": -1}]}, {"id": "x" * 10**6}):
+        for value in (
+            {"split": "train", "off": [1], "galaxy": 10**9},
+            {},
+            {"rows": [{"feature": -1}]},
+            {"id": "x" * 10**6},
+        ):
             written(view, data=value)
             assert page.state.values() == before
         view.draw()
         assert view.data == kept
-    galaxies = page.gallery.data["galaxies"]
     written(page.gallery, data={"galaxies": [], "page": 99, "pages": 10**9})
     sent(page.gallery, {"do": "page", "page": 99})
-    assert page.state.page == page.gallery.data["page"] == page.gallery.data["pages"] - 1
-    sent(page.gallery, {"do": "page", "page": 0})
-    assert page.gallery.data["galaxies"] == galaxies and page.state.values() == before
+    assert page.state.values() == before  # the 24 validation galaxies fill one page, whatever the browser's data say
 
 
 @pytest.mark.parametrize("value", [5, "text", [1], None, True])
@@ -147,12 +149,19 @@ def test_an_action_that_fails_is_a_notice_or_a_line_in_the_log(caplog):
 
         return act
 
-    errors = [SFNetError("one"), TraitError("two"), KeyError("three"), ZeroDivisionError("four"), RecursionError("five")]
+    errors = [
+        SFNetError("one"),
+        TraitError("two"),
+        KeyError("three"),
+        ZeroDivisionError("four"),
+        RecursionError("five"),
+    ]
     view = View(said.append, {str(i): fail(error) for i, error in enumerate(errors)})
     with caplog.at_level(logging.WARNING, "sfnet_core"):
         for i in range(len(errors)):
             view._receive(None, {"do": str(i)}, [])
-    assert said == ["one", "two"] and [r.getMessage()[-5:].strip("' ") for r in caplog.records] == ["three", "four", "five"]
+    assert said == ["one", "two"]
+    assert [r.getMessage().split(": ")[1] for r in caplog.records] == ["'three'", "four", "five"]
 
 
 def test_whole_numbers_and_texts():
