@@ -137,8 +137,8 @@ class Plots:
             return f"activation of {self._label(self._state.feature)}"
         return self._scene.quantities[key].axis
 
-    def _title(self, what: str, n: int, extra: str = "") -> str:
-        return f"{what}\n{extra}n = {n:,} · {self._state.split or 'all splits'}"
+    def _title(self, what: str, n: int) -> str:
+        return f"{what}\nn = {n:,}, {self._state.split or 'all splits'}"
 
     def _first(self) -> Axes:
         key = "truth" if "truth" in self._scene.quantities else "prediction"
@@ -146,8 +146,8 @@ class Plots:
         known = np.isfinite(x) & np.isfinite(y)
         n = int(known.sum())
         varies = n > 2 and np.ptp(x[known]) > 0 and np.ptp(y[known]) > 0
-        rho = f"Pearson ρ = {np.corrcoef(x[known], y[known])[0, 1]:+.2f} · ".replace("-", MINUS) if varies else ""
-        title = self._title(f"activation of {self._label(self._state.feature)}", n, rho)
+        rho = f" · Pearson ρ = {np.corrcoef(x[known], y[known])[0, 1]:+.2f}".replace("-", MINUS) if varies else ""
+        title = self._title(f"{self._label(self._state.feature)}{rho}", n)
         return Axes(x, y, self._axis("activation"), self._axis(key), title)
 
     def _second(self) -> Axes:
@@ -158,8 +158,7 @@ class Plots:
             return Axes(x, y, self._axis("margin"), self._axis("prediction"), self._title("prediction", len(x)))
         x, numbers = self._values("truth"), scene.numbers(state)
         all_on = scene.prediction(state, all_on=True)[self._rows]
-        extra = f"RMSE {numbers.rmse:.4f} {scene.unit(state.target)} · "
-        title = self._title("predicted against true", numbers.n, extra)
+        title = self._title(f"RMSE {numbers.rmse:.4f} {scene.unit(state.target)}".rstrip(), numbers.n)
         return Axes(x, y, self._axis("truth"), self._axis("prediction"), title, "identity", (x, all_on))
 
     def _chosen(self, key: str) -> Axes:
