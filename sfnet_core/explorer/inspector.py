@@ -145,9 +145,11 @@ class Inspector(View):
     def _links(self, row: int) -> list[list[str]]:
         """Plain links to survey viewers, where the position is known and the galaxy is a real one."""
         codes = self._scene.codes
-        if codes.simulated or codes.ra is None or not np.isfinite(codes.ra[row] + codes.dec[row]):
+        if codes.simulated or codes.ra is None or codes.dec is None:
             return []
         ra, dec = float(codes.ra[row]), float(codes.dec[row])
+        if not (np.isfinite(ra) and np.isfinite(dec)):
+            return []
         return [
             ["Legacy Survey", f"https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr10&zoom=16"],
             ["SDSS", f"https://skyserver.sdss.org/dr18/VisualTools/quickobj?ra={ra:.6f}&dec={dec:.6f}"],

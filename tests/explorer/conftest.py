@@ -22,7 +22,7 @@ def made_up() -> Callable[..., SparseCodes]:
 
 @pytest.fixture(scope="session")
 def gated() -> Callable[..., SparseCodes]:
-    """``gated(dense, weight, bias, k, r, **more)``: codes of dense ``(N, F)`` activations, one target 'oh_p50' [dex]."""
+    """``gated(dense, weight, bias, k, r, **more)``: codes of dense ``(N, F)`` activations; target oh_p50, dex."""
 
     def build(dense, weight, bias, k, r, **more) -> SparseCodes:
         dense = np.asarray(dense, dtype=np.float32)

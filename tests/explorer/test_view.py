@@ -51,8 +51,9 @@ WRONG = [
     *(("gallery", {"do": "find", "id": value}) for value in TEXTS),
     *(("header", {"do": "split", "split": value}) for value in TEXTS if value != ""),
     *((name, {"do": do}) for name, do in [
-        ("toggles", "toggle"), ("toggles", "focus"), ("toggles", "mode"), ("inspector", "map"), ("inspector", "feature"),
-        ("gallery", "focus"), ("gallery", "page"), ("gallery", "sort"), ("gallery", "find"), ("header", "split"),
+        ("toggles", "toggle"), ("toggles", "focus"), ("toggles", "mode"), ("inspector", "map"),
+        ("inspector", "feature"), ("gallery", "focus"), ("gallery", "page"), ("gallery", "sort"), ("gallery", "find"),
+        ("header", "split"),
         ("chooser", "third"), ("chooser", "fourth"), ("header", "open-link"),
     ]),
 ]  # fmt: skip
