@@ -132,12 +132,7 @@ def bootstrap(
     for i in range(n):
         rows = draw(rng)
         values[i] = fn(truth[rows], prediction[rows])
-    tail = 50.0 * (1.0 - level)
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.percentile(values, [tail, 100.0 - tail])
-    return Interval(value, float(low), float(high))
+    return Interval(value, *_percentiles(values, level))
 
 
 def evaluate_arrays(
@@ -161,11 +156,101 @@ def evaluate_arrays(
     for name, fn in METRICS.items():
         answer[name] = _json(fn(truth, prediction))
     if intervals:
+        drawn = _resampled(truth, prediction, intervals, seed, groups) if truth.size else {}
         answer["intervals"] = {
-            name: [_json(end) for end in bootstrap(fn, truth, prediction, intervals, seed, groups)[1:]]
-            for name, fn in METRICS.items()
+            name: [_json(end) for end in _percentiles(drawn.get(name, np.empty(0)), 0.95)] for name in METRICS
         }
     return answer
+
+
+def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    """The ends of the central ``level`` of the finite ``values``; NaN where there are none."""
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return float("nan"), float("nan")
+    tail = 50.0 * (1.0 - level)
+    low, high = np.percentile(values, [tail, 100.0 - tail])
+    return float(low), float(high)
+
+
+def _resampled(
+    truth: np.ndarray, prediction: np.ndarray, n: int, seed: int, groups: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Every one of :data:`METRICS` on the same ``n`` resamples that :func:`bootstrap` draws, name → (n,).
+
+    No resample is written out: it is how often each row was drawn, with the rows in the order of their residual. The
+    sums behind RMSE, bias and R² are then products with these counts, and a quantile is a place in their running
+    total. The numbers are those of drawing the rows, to rounding (the tests compare), at about a tenth of the time.
+    """
+    residual = _residual(truth, prediction)
+    order = np.argsort(residual, kind="stable")
+    residual, centred = residual[order], (truth - truth.mean())[order]
+    rows = residual.size
+    terms = np.stack([residual, residual**2, centred, centred**2])  # (4, N)
+    count = _counter(rows, groups)
+    rng = np.random.default_rng(seed)
+    block = max(1, min(n, _BLOCK // rows))
+    found: dict[str, list[np.ndarray]] = {name: [] for name in METRICS}
+    for start in range(0, n, block):
+        size = min(block, n - start)
+        running = np.zeros((size, rows + 1), dtype=np.int64)  # how many were drawn of the rows before each
+        sums = np.empty((size, 4))
+        for i in range(size):
+            times = count(rng)[order]
+            np.cumsum(times, out=running[i, 1:])
+            sums[i] = terms @ times.astype(np.float64)
+        drawn = running[:, -1]
+        mean_square = sums[:, 1] / drawn
+        total = sums[:, 3] - sums[:, 2] ** 2 / drawn
+        flat = total <= 1e-12 * sums[:, 3]  # one truth only, up to rounding
+        middle = _middle(drawn, lambda k, running=running: _value_at(residual, running, k))
+        mad = _middle(drawn, lambda k, running=running, middle=middle: _distance_at(residual, running, middle, k))
+        within = _drawn_within(residual, running, middle, OUTLIER_NMAD * NMAD_SCALE * mad)
+        found["rmse"].append(np.sqrt(mean_square))
+        found["nmad"].append(NMAD_SCALE * mad)
+        found["r2"].append(1.0 - np.where(flat, np.nan, sums[:, 1] / np.where(flat, 1.0, total)))
+        found["bias"].append(sums[:, 0] / drawn)
+        found["outlier_fraction"].append(1.0 - within / drawn)
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+_BLOCK = 1 << 21  # rows × resamples held at once
+
+
+def _middle(drawn: np.ndarray, at: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The median from a function that gives the k-th smallest: the mean of the two middle ones."""
+    return 0.5 * (at((drawn - 1) // 2) + at(drawn // 2))
+
+
+def _value_at(ordered: np.ndarray, running: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """The ``k``-th smallest (from 0) of each resample: (N,) ascending values, (R, N + 1) running counts → (R,)."""
+    places = [np.searchsorted(one, place, side="right") - 1 for one, place in zip(running, k, strict=True)]
+    return ordered[places]
+
+
+def _drawn_within(ordered: np.ndarray, running: np.ndarray, centre: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """How many of each resample are no further than ``reach`` (R,) from ``centre`` (R,)."""
+    resample = np.arange(len(running))
+    below = np.searchsorted(ordered, centre - reach, side="left")
+    return running[resample, np.searchsorted(ordered, centre + reach, side="right")] - running[resample, below]
+
+
+def _distance_at(ordered: np.ndarray, running: np.ndarray, centre: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """The ``k``-th smallest distance from ``centre`` in each resample, by bisection down to the last bit or so."""
+    low, high = np.zeros(len(k)), np.maximum(centre - ordered[0], ordered[-1] - centre)
+    for _ in range(60):
+        half = 0.5 * (low + high)
+        enough = _drawn_within(ordered, running, centre, half) > k
+        low, high = np.where(enough, low, half), np.where(enough, half, high)
+    return high
+
+
+def _counter(size: int, groups: np.ndarray | None) -> Callable[[np.random.Generator], np.ndarray]:
+    """A function that draws one resample as :func:`_drawer` does and says how often each row is in it, (N,)."""
+    if groups is None:
+        return lambda rng: np.bincount(rng.integers(0, size, size), minlength=size)
+    labels, inverse = np.unique(groups, return_inverse=True)
+    return lambda rng: np.bincount(rng.integers(0, labels.size, labels.size), minlength=labels.size)[inverse]
 
 
 def _drawer(size: int, groups: np.ndarray | None) -> Callable[[np.random.Generator], np.ndarray]:
