@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,24 @@ class SparseCodes:
         lazy = {name: (lambda name=name: self.column(name)[rows]) for name in self._lazy if name not in core}
         maps = None if self._maps is None else (lambda chosen: self.maps(rows[chosen]))
         return type(self)(self.header, core, lazy, maps, self.path)
+
+    def at_k(self, k: int) -> SparseCodes:
+        """The same galaxies and head behind another gate: the ``k`` strongest of the k + r stored activations.
+
+        Predictions, margin and everything computed from the codes follow; the D4 mean, which was taken at the network's
+        own k, does not come along, and maps stay those of the slots that were kept. The arrays are shared, not copied.
+        """
+        if not 1 <= k <= self.indices.shape[1]:
+            raise SFNetError(f"k = {k} is outside 1 to {self.indices.shape[1]}, the activations stored per galaxy.")
+        if k == self.k:
+            return self
+        header = replace(self.header, k=k)
+        core = {name: array for name, array in self._flat.items() if not name.endswith("_d4")}
+        core |= {"indices": self.indices, "values": self.values, "margin": _margin(self.values, k)}
+        for t, target in enumerate(self.targets):
+            core[f"prediction_{target}"] = linear(header, self.indices, self.values, t)
+        lazy = {name: (lambda name=name: self.column(name)) for name in self._lazy}
+        return type(self)(header, core, lazy, self._maps, self.path)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -55,7 +55,10 @@ def plain_predictions(run: Run, cutouts: np.ndarray, k: int) -> np.ndarray:
             n, stride = f"layer{layer}.{block}", 2 if layer > 1 and block == 0 else 1
             y = F.relu(norm(F.conv2d(x, s[n + ".conv1.weight"], None, stride, 1), n + ".bn1"))
             y = norm(F.conv2d(y, s[n + ".conv2.weight"], None, 1, 1), n + ".bn2")
-            x = F.relu(y + (norm(F.conv2d(x, s[n + ".downsample.0.weight"], None, 2), n + ".downsample.1") if stride == 2 else x))
+            x = F.relu(
+                y
+                + (norm(F.conv2d(x, s[n + ".downsample.0.weight"], None, 2), n + ".downsample.1") if stride == 2 else x)
+            )
     a = x.mean((2, 3))
     kept = a.topk(k).values[:, -1:]
     return (torch.where(a >= kept, a, 0) @ s["head.weight"].T + s["head.bias"]).squeeze(1).numpy()

@@ -18,6 +18,7 @@ class Chooser(View):
     """Two menus: the third and the fourth plot."""
 
     _esm = front_end("chooser")
+    observes = frozenset({"third", "fourth"})
 
     def __init__(self, scene: Scene, state: State, notify: Callable[[str], None]):
         self._scene, self._state = scene, state
@@ -35,7 +36,7 @@ class Chooser(View):
             raise ValueError("there is no such plot here")
         return key
 
-    def draw(self) -> None:
+    def draw(self, changed: frozenset[str] | None = None) -> None:
         """Send the menus."""
         plots = [[plot.key, plot.label] for plot in self._scene.plots.values()]
         self.data = {"plots": plots, "third": self._state.third, "fourth": self._state.fourth}

@@ -24,6 +24,9 @@ class Gallery(View):
     """One page of galaxies (``sf-galaxy`` with ``data-id``), of the selection where there is one."""
 
     _esm = front_end("gallery")
+    observes = frozenset(
+        {"off", "mode", "split", "target", "feature", "galaxy", "selection", "sort", "descending", "page", "k"}
+    )
 
     def __init__(self, scene: Scene, state: State, pictures: Pictures, notify: Callable[[str], None]):
         self._scene, self._state, self._pictures = scene, state, pictures
@@ -62,16 +65,20 @@ class Gallery(View):
     def _find(self, part: str) -> None:
         row = self._scene.find(part)
         if row is None:
-            raise SFNetError(f"No galaxy has the identifier “{part}”, and none holds it. Check the digits, or browse by page.")
+            raise SFNetError(
+                f"No galaxy has the identifier “{part}”, and none holds it. Check the digits, or browse by page."
+            )
         here = np.flatnonzero(self.rows() == row)
         choices: dict = {"galaxy": row}
         if len(here):
             choices["page"] = int(here[0]) // PAGE
         elif self._state.split and self._scene.codes.split[row] != self._state.split:
-            self._notify(f"{self._scene.codes.ids[row]} is in the {self._scene.codes.split[row] or 'unnamed'} split, not in the {self._state.split} galaxies shown below.")
+            self._notify(
+                f"{self._scene.codes.ids[row]} is in the {self._scene.codes.split[row] or 'unnamed'} split, not in the {self._state.split} galaxies shown below."
+            )
         self._state.change(**choices)
 
-    def draw(self) -> None:
+    def draw(self, changed: frozenset[str] | None = None) -> None:
         """Send the page the state asks for."""
         scene, state = self._scene, self._state
         rows = self.rows()

@@ -54,6 +54,7 @@ class Inspector(View):
     """The galaxy in focus (``sf-inspector``), large, with its picture equation (``sf-sum``)."""
 
     _esm = front_end("inspector")
+    observes = frozenset({"off", "mode", "target", "galaxy", "map", "feature", "k"})
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class Inspector(View):
             },
         )
 
-    def draw(self) -> None:
+    def draw(self, changed: frozenset[str] | None = None) -> None:
         """Send the galaxy in focus, or what to do to get one."""
         scene, state = self._scene, self._state
         row = state.galaxy

@@ -14,6 +14,7 @@ from sfnet_core.codes import SparseCodes, check_dataset
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.gallery import Gallery
+from sfnet_core.explorer.gate import Gate
 from sfnet_core.explorer.header import Header
 from sfnet_core.explorer.inspector import Inspector
 from sfnet_core.explorer.pictures import Pictures
@@ -41,10 +42,13 @@ class Explorer:
         What stands at the top of the page.
     """
 
-    def __init__(self, codes: SparseCodes, dataset: Dataset | None = None, *, title: str = "", notes: list[str] | None = None):
+    def __init__(
+        self, codes: SparseCodes, dataset: Dataset | None = None, *, title: str = "", notes: list[str] | None = None
+    ):
         self.codes = codes
         self.scene = Scene(codes)
-        self.state = State(codes.features, len(codes), self.scene.splits)
+        slots = codes.indices.shape[1]
+        self.state = State(codes.features, len(codes), self.scene.splits, len(codes.targets), slots, k=codes.k)
         self._first_choices()
         self._defaults = self.state.values()
         pictures = Pictures(codes, dataset)
@@ -53,10 +57,12 @@ class Explorer:
         )
         say = self.header.notify
         self.toggles = Toggles(self.scene, self.state, say, self.label)
+        self.gate = Gate(self.scene, self.state, say)
         self.plots = Plots(self.scene, self.state, self.label)
         self.chooser = Chooser(self.scene, self.state, say)
         self.inspector = Inspector(self.scene, self.state, pictures, say, self.label)
         self.gallery = Gallery(self.scene, self.state, pictures, say)
+        self._views = (self.toggles, self.gate, self.plots, self.chooser, self.inspector, self.gallery)
         self.state.on_change(self._draw)
         self._draw(None)
         for note in notes or []:
@@ -102,29 +108,25 @@ class Explorer:
         return self.state.query(self.codes.ids, self._defaults)
 
     def _draw(self, changed: frozenset[str] | None) -> None:
-        """Bring every view up to the state; only what the change touches is sent."""
-
-        def touched(*names: str) -> bool:
-            return changed is None or bool(changed & set(names))
-
+        """Bring every view up to the state; only the views that look at what changed (all, for None) draw anew."""
+        self.scene.use_k(self.state.k)
         self.header.draw(self.query)
-        numbers = touched("off", "mode", "split", "target")
-        if numbers or touched("feature"):
-            self.toggles.draw()
-        if changed is not None and (numbers or touched("feature", "selection", "galaxy", "third", "fourth")):
-            self.plots.draw(changed)
-        if numbers or touched("galaxy", "map", "feature"):
-            self.inspector.draw()
-        if numbers or touched("galaxy", "selection", "sort", "descending", "page", "feature"):
-            self.gallery.draw()
-        if touched("third", "fourth"):
-            self.chooser.draw()
+        for view in self._views:
+            if changed is None or changed & view.observes:
+                view.draw(changed)
 
     def _layout(self) -> ipywidgets.Widget:
+        left = ipywidgets.VBox([self.toggles, self.gate])
         centre = ipywidgets.VBox([self.chooser, self.plots.widget])
-        panes = ipywidgets.HBox([self.toggles, centre, self.inspector])
+        panes = ipywidgets.HBox([left, centre, self.inspector])
         page = ipywidgets.VBox([self.header, panes, self.gallery])
-        for widget, name in ((centre, "sf-centre"), (panes, "sf-panes"), (page, "sf-root"), (self.plots.widget, "sf-plots")):
+        for widget, name in (
+            (left, "sf-left"),
+            (centre, "sf-centre"),
+            (panes, "sf-panes"),
+            (page, "sf-root"),
+            (self.plots.widget, "sf-plots"),
+        ):
             widget.add_class(name)
         return page
 

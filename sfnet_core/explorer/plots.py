@@ -27,6 +27,8 @@ MINUS = "\N{MINUS SIGN}"
 class Plots:
     """Builds the figures and keeps them equal to the state; ``widget`` is what the page shows."""
 
+    observes = frozenset({"off", "mode", "split", "target", "feature", "k", "selection", "galaxy", "third", "fourth"})
+
     def __init__(self, scene: Scene, state: State, label: Callable[[int], str]):
         self._scene, self._state, self._label = scene, state, label
         self._rows = np.empty(0, dtype=np.int32)
@@ -61,7 +63,7 @@ class Plots:
 
     def draw(self, changed: frozenset[str] | None = None) -> None:
         """Bring the figures up to the state in one patch; ``changed`` names what changed (all by default)."""
-        everything = changed is None or "split" in changed or "target" in changed
+        everything = changed is None or bool(changed & {"split", "target", "k"})
         with self.widget.one_patch() if self.widget else contextlib.nullcontext():
             if everything:
                 self._rows = self._scene.rows(self._state.split)
@@ -78,7 +80,10 @@ class Plots:
     def _depends(self, number: int) -> frozenset[str]:
         """The choices that change a panel."""
         if number == 0:
-            return frozenset({"feature"}) | self._scene.quantities.get("truth", self._scene.quantities["prediction"]).depends
+            return (
+                frozenset({"feature"})
+                | self._scene.quantities.get("truth", self._scene.quantities["prediction"]).depends
+            )
         if number == 1:
             return frozenset({"off", "mode"})
         name = ("third", "fourth")[number - 2]
@@ -87,9 +92,15 @@ class Plots:
 
     def _draw_points(self, everything: bool, changed: frozenset[str]) -> None:
         before = self._axes
-        makers = (self._first, self._second, *(lambda key=key: self._chosen(key) for key in (self._state.third, self._state.fourth)))
+        makers = (
+            self._first,
+            self._second,
+            *(lambda key=key: self._chosen(key) for key in (self._state.third, self._state.fourth)),
+        )
         stale = [everything or bool(changed & self._depends(i)) for i in range(4)]
-        self._axes = [make() if old is None or redo else old for make, redo, old in zip(makers, stale, before, strict=True)]
+        self._axes = [
+            make() if old is None or redo else old for make, redo, old in zip(makers, stale, before, strict=True)
+        ]
         new: dict[str, np.ndarray] = {}
         for panel, axes, redo in zip(self.panels, self._axes, stale, strict=True):
             if redo:

@@ -17,7 +17,9 @@ def sample_folder() -> Path:
     for folder in (Path(__file__).parents[1] / "sample", Path(__file__).parents[2] / "data"):
         if (folder / "sample-codes.parquet").is_file():
             return folder
-    raise SFNetError("The embedded sample is missing from this installation; name your own codes: sfnet explore CODES.parquet")
+    raise SFNetError(
+        "The embedded sample is missing from this installation; name your own codes: sfnet explore CODES.parquet"
+    )
 
 
 def sample_codes() -> SparseCodes:

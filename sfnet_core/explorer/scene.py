@@ -15,7 +15,7 @@ import numpy as np
 
 from sfnet_core import astro, metrics
 from sfnet_core.errors import SFNetError
-from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
+from sfnet_core.interpret import Counterfactual, activations, feature_table, predict, surviving_slots
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -88,7 +88,8 @@ class Scene:
     """The arithmetic behind the page for one :class:`~sfnet_core.codes.SparseCodes`."""
 
     def __init__(self, codes: SparseCodes):
-        self.codes = codes
+        self.codes = codes  # behind the gate in use; `own` behind the network's
+        self.own = codes
         self.n = len(codes)
         names, counts = np.unique(codes.split, return_counts=True)
         self.splits = {str(name): int(count) for name, count in zip(names, counts, strict=True) if name}
@@ -96,6 +97,31 @@ class Scene:
         self._counterfactuals: dict[int, Counterfactual] = {}
         self.quantities = self._quantities()
         self.plots = {p.key: p for p in PLOTS if {p.x, p.y} <= set(self.quantities)}
+
+    def use_k(self, k: int) -> None:
+        """Put the codes behind a gate of ``k``: all that is computed from them follows."""
+        if k == self.codes.k:
+            return
+        self.codes = self.own.at_k(k)
+        self._counterfactuals.clear()
+        lasting = ("truth", "rows", "column", "ratio", "by_k")
+        self._memory = {key: value for key, value in self._memory.items() if key[0] in lasting}
+
+    def rmse_by_k(self, state: State) -> list[float]:
+        """RMSE of the galaxies in view with a true value for k = 1 … k + r, features off as in the state; [] without truth."""
+
+        def compute() -> list[float]:
+            rows = self.rows(state.split)
+            rows = rows[np.isfinite(self.truth(state.target)[rows])]
+            truth, part = self.truth(state.target)[rows], self.own.take(rows)
+            how = {"off": state.off, "mode": state.mode, "target": state.target}
+            return [float(metrics.rmse(truth, predict(part, k=k, **how))) for k in range(1, part.indices.shape[1] + 1)]
+
+        if not np.isfinite(self.truth(state.target)[self.rows(state.split)]).any():
+            return []
+        return self._remember(
+            ("by_k", state.split, state.target, state.off, state.mode if state.off else ""), compute, keep=4
+        )
 
     # -- looking up --------------------------------------------------------------------------------------------
 

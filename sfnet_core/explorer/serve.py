@@ -37,25 +37,41 @@ def notebooks_folder() -> Path:
 
 def free_port(port: int | None) -> int:
     """``port`` itself where it is free, any free one for ``None``; :class:`SFNetError` where it is taken."""
+    if port is not None and not 0 < port < 65536:
+        raise SFNetError(f"A port is a number from 1 to 65535, not {port}.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port or 0))
         except OSError as error:
-            raise SFNetError(f"Port {port} on 127.0.0.1 can't be used ({error.strerror}); choose another with --port.") from error
+            raise SFNetError(
+                f"Port {port} on 127.0.0.1 can't be used ({error.strerror}); choose another with --port."
+            ) from error
         return probe.getsockname()[1]
 
 
 def _configuration(port: int, token: str, pool: int) -> dict:
     """Voilà's configuration: loopback, our template, no source, no traceback, no files, closed pages' kernels ended."""
     return {
-        "Voila": {"ip": "127.0.0.1", "port": port, "port_retries": 0, "token": token, "open_browser": False, "log_level": "WARN"},
+        "Voila": {
+            "ip": "127.0.0.1",
+            "port": port,
+            "port_retries": 0,
+            "token": token,
+            "open_browser": False,
+            "log_level": "WARN",
+        },
         "VoilaConfiguration": {
             "template": "sfnet",
             "allow_template_override": "NO",
             "allow_theme_override": "NO",
             "file_allowlist": [],
-            "extension_allowlist": ["@voila-dashboards/widgets-manager8", "@jupyter-widgets/jupyterlab-manager", "@bokeh/jupyter_bokeh", "anywidget"],
+            "extension_allowlist": [
+                "@voila-dashboards/widgets-manager8",
+                "@jupyter-widgets/jupyterlab-manager",
+                "@bokeh/jupyter_bokeh",
+                "anywidget",
+            ],
             "show_tracebacks": False,
             "strip_sources": True,
             "preheat_kernel": pool > 0,
@@ -113,7 +129,9 @@ def _wait_for(address: str, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise SFNetError(f"The page's server stopped as it started (status {process.returncode}); its message is above.")
+            raise SFNetError(
+                f"The page's server stopped as it started (status {process.returncode}); its message is above."
+            )
         try:
             urllib.request.urlopen(f"{address}/voila/static/voila.js", timeout=2).close()
             return
@@ -175,7 +193,9 @@ def check(codes: str | os.PathLike | None, dataset: str | os.PathLike | None, al
 
     if codes is None:
         if dataset is not None:
-            raise SFNetError("A dataset alone can't be explored: name its codes too (sfnet infer RUN DATASET --out CODES.parquet).")
+            raise SFNetError(
+                "A dataset alone can't be explored: name its codes too (sfnet infer RUN DATASET --out CODES.parquet)."
+            )
         from sfnet_core.explorer.sample import sample_codes, sample_dataset
 
         sample_codes(), sample_dataset()  # unpacks the sample before the first page asks for it

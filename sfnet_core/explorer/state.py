@@ -54,6 +54,7 @@ class State(HasTraits):
     split = Unicode("", help="galaxies in view: 'train', 'validation', 'test', or '' for all")
     target = Int(0, min=0, help="which of the T targets the page explains")
     off = Features(args=(), help="features that are switched off")
+    k = Int(1, min=1, help="features the gate keeps; the network's own number at first")
     mode = CaselessStrEnum(["ablate", "refill"], "ablate", help="what happens to the place of a feature switched off")
     feature = Int(-1, min=-1, help="feature in focus, -1 for none")
     galaxy = Int(-1, min=-1, help="row of the galaxy in focus, -1 for none")
@@ -65,8 +66,18 @@ class State(HasTraits):
     page = Int(0, min=0, help="page of the gallery, from 0")
     map = Unicode("sum", help="contribution map drawn over the galaxy: a feature's number, 'sum' or 'none'")
 
-    def __init__(self, features: int, galaxies: int, splits: Iterable[str] = (), targets: int = 1, **values: Any):
+    def __init__(
+        self,
+        features: int,
+        galaxies: int,
+        splits: Iterable[str] = (),
+        targets: int = 1,
+        slots: int = 1024,
+        **values: Any,
+    ):
+        """For F features, N galaxies, these splits, T targets and codes of ``slots`` = k + r stored activations."""
         self._features, self._galaxies, self._splits, self._targets = features, galaxies, ("", *splits), targets
+        self._slots = slots
         self._observers: list[Callable[[frozenset[str]], None]] = []
         self._past: list[dict] = []
         self._future: list[dict] = []
@@ -83,6 +94,10 @@ class State(HasTraits):
     @validate("target")
     def _check_target(self, proposal: dict) -> int:
         return self._below(proposal["value"], self._targets, "target")
+
+    @validate("k")
+    def _check_k(self, proposal: dict) -> int:
+        return self._below(proposal["value"], self._slots + 1, "k")
 
     @validate("feature")
     def _check_feature(self, proposal: dict) -> int:
@@ -250,7 +265,7 @@ class State(HasTraits):
             if text not in ("0", "1"):
                 raise ValueError("it is 0 or 1")
             return text == "1"
-        return int(text) if name in ("target", "feature", "page") else text
+        return int(text) if name in ("target", "feature", "page", "k") else text
 
     def _read_selection(self, text: str) -> bytes:
         if not text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import bokeh
@@ -29,3 +30,13 @@ def lay_out(jupyter_path: Path) -> Path:
     for file in (BOKEH_JS, STATIC / "explorer.css", STATIC / "page.css"):
         shutil.copyfile(file, static / file.name)
     return target
+
+
+def main() -> None:
+    """Put the template into this Python's Jupyter data folder, for Voilà as a server extension (JupyterHub, JupyterLab)."""
+    where = lay_out(Path(sys.prefix) / "share" / "jupyter")
+    print(f"The template is in {where}; serve with --VoilaConfiguration.template=sfnet")
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,7 @@ class Toggles(View):
     """Switches (``sf-toggle``) for the features that fire on the galaxies in view; all, none, invert; ablate or refill."""
 
     _esm = front_end("toggles")
+    observes = frozenset({"off", "mode", "split", "target", "feature", "k"})
 
     def __init__(self, scene: Scene, state: State, notify: Callable[[str], None], label: Callable[[int], str]):
         self._scene, self._state, self._label = scene, state, label
@@ -43,7 +44,7 @@ class Toggles(View):
             raise ValueError(f"feature {feature} has no switch")
         return feature
 
-    def draw(self) -> None:
+    def draw(self, changed: frozenset[str] | None = None) -> None:
         """Send the switches as the state has them."""
         scene, state = self._scene, self._state
         table = scene.features(state.split, state.target)

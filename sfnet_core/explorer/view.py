@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anywidget
 import traitlets
@@ -32,6 +32,7 @@ class View(anywidget.AnyWidget):
     """
 
     data = traitlets.Dict().tag(sync=True)
+    observes: ClassVar[frozenset[str]] = frozenset()  # the state's choices that make this view draw anew
 
     def __init__(self, notify: Callable[[str], None], actions: dict[str, Callable[[dict], None]], **kwargs: Any):
         super().__init__(**kwargs)

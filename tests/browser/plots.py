@@ -20,7 +20,6 @@ FRAMES = """() => {
 }"""
 
 
-
 def frames(page: Page) -> list[dict]:
     """The data frame of each figure in page pixels, left to right and top to bottom."""
     boxes = page.evaluate(FRAMES)

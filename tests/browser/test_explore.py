@@ -104,7 +104,9 @@ def test_the_picture_equation_adds_up_on_screen(page, codes):
         left, right = page.inner_text(".sf-sum").replace("\N{MINUS SIGN}", "-").split("=")
         terms = [Decimal(term.replace(" ", "")) for term in re.findall(r"[+-]?\s*[\d.]+", left)]
         prediction = Decimal(right.split()[0])
-        assert right.split()[1] == "dex" and len(terms) == 1 + np.count_nonzero(codes.values[codes.index_of(identifier), :4])
+        assert right.split()[1] == "dex" and len(terms) == 1 + np.count_nonzero(
+            codes.values[codes.index_of(identifier), :4]
+        )
         assert sum(terms) == prediction
         assert prediction == Decimal(f"{codes.prediction()[codes.index_of(identifier)]:.4f}")
         bars = [text.replace("\N{MINUS SIGN}", "-") for text in page.locator(".sf-bars .sf-number").all_inner_texts()]
@@ -188,7 +190,9 @@ def test_pictures_stand_as_stored(page, codes, real_folds):
     page.locator(".sf-galaxy").nth(2).click()
     identifier = page.get_attribute(".sf-galaxy >> nth=2", "data-id")
     page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent === id", arg=identifier)
-    page.wait_for_function("document.querySelector('.sf-frame img').complete && document.querySelector('.sf-frame img').naturalWidth")
+    page.wait_for_function(
+        "document.querySelector('.sf-frame img').complete && document.querySelector('.sf-frame img').naturalWidth"
+    )
     pixels = page.evaluate(
         """() => { const image = document.querySelector('.sf-frame img'); const canvas = document.createElement('canvas');
         canvas.width = image.naturalWidth; canvas.height = image.naturalHeight; const draw = canvas.getContext('2d');

@@ -13,14 +13,19 @@ from sfnet_core.codes import SparseCodes, check_dataset
 from sfnet_core.explorer.atlas.cards import SORTS, Almanac
 from sfnet_core.explorer.atlas.deck import Deck
 from sfnet_core.explorer.atlas.head import AtlasHead
+from sfnet_core.explorer.atlas.leaf import Leaf
+from sfnet_core.explorer.atlas.looking import AtlasPictures
 from sfnet_core.explorer.atlas.state import AtlasState
-from sfnet_core.explorer.pictures import Pictures
+from sfnet_core.explorer.atlas.tables import Tables
 from sfnet_core.explorer.scene import Scene
 
 if TYPE_CHECKING:
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Atlas", "atlas"]
+
+# The atlas's own choices: a link may carry the explorer's too (features off, a selection), which mean nothing here.
+OWN = frozenset({"split", "target", "feature", "view", "sort", "descending", "find", "least", "against", "seed"})
 
 
 class Atlas:
@@ -46,14 +51,17 @@ class Atlas:
         self.state.change(split=split, sort="contribution", against=against)
         self.state.forget()
         self._defaults = self.state.values()
-        pictures = Pictures(codes, dataset)
+        pictures = AtlasPictures(codes, dataset)
         self.head = AtlasHead(
             self.almanac, self.state, title=title or "SFNet atlas", facts=facts(codes), open_link=self.open_link
         )
-        self.deck = Deck(self.almanac, self.state, pictures, self.head.notify, self.label)
+        say = self.head.notify
+        self.deck = Deck(self.almanac, self.state, pictures, say, self.label)
+        self.leaf = Leaf(self.almanac, self.state, pictures, say, self.label)
+        self.tables = Tables(self.almanac, self.state, say, self.label)
         self.state.on_change(self._draw)
         self._draw(None)
-        self.widget = ipywidgets.VBox([self.head, self.deck])
+        self.widget = ipywidgets.VBox([self.head, self.deck, self.leaf, self.tables])
         for name in ("sf-root", "sf-atlas"):
             self.widget.add_class(name)
 
@@ -67,6 +75,7 @@ class Atlas:
         What the link does not name goes back to how the page opens: the link is the whole state.
         """
         choices, troubles = self.state.read_query(query, self.scene.row_of)
+        choices = {name: value for name, value in choices.items() if name in OWN}
         for key, known in (("sort", SORTS), ("against", self.scene.quantities)):
             if choices.get(key, next(iter(known))) not in known:
                 troubles.append(f"The link's “{key}” was left out: there is no {choices.pop(key)!r} here.")
@@ -88,8 +97,11 @@ class Atlas:
     def _draw(self, changed: frozenset[str] | None) -> None:
         """Bring every view up to the state; only what the change touches is sent."""
         self.head.draw(self.query)
-        if changed is None or changed & {"split", "target", "sort", "descending", "find", "least", "view", "feature"}:
+        listed = {"split", "target", "sort", "descending", "find", "least", "view", "feature"}
+        if changed is None or changed & listed:
             self.deck.draw()
+            self.tables.draw()
+        self.leaf.draw(changed)
 
     def _ipython_display_(self) -> None:
         from IPython.display import display

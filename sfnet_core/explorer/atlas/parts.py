@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["explore_link", "front_end", "galaxy", "number"]
 
 
-def front_end(name: str) -> str:
-    """The JavaScript module of one view of the atlas: the shared helpers, then ``static/NAME.js``."""
-    return "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in ("common", "atlas_common", name))
+def front_end(*names: str) -> str:
+    """The JavaScript module of one view of the atlas: the shared helpers, then ``static/NAME.js`` of each name."""
+    return "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in ("common", "atlas_common", *names))
 
 
 def explore_link(split: str, **choices: str | int) -> str:

@@ -60,3 +60,9 @@ function correlationAxis(pearson, partial, width = 300) {
   if (pearson !== null) svg.append(s("circle", { cx: x(pearson), cy: 8, r: 3.6, class: "sf-rho-pearson" }));
   return svg;
 }
+
+/** Red for what adds, blue for what takes away, white for 0; `share` from −1 to 1. */
+function diverging(share) {
+  const end = share < 0 ? [33, 102, 172] : [178, 24, 43];
+  return end.map((v) => Math.round(255 + Math.min(1, Math.abs(share)) * (v - 255)));
+}

@@ -53,7 +53,7 @@ function render({ model, el }) {
     if (!same) list.replaceChildren(...wanted);
     for (const mode of modes) mode.setAttribute("aria-checked", mode.dataset.mode === data.mode);
     const silent = data.features - data.rows.length;
-    say(caption, data.rows.length ? `Ranked by mean |contribution| [${data.unit || "target unit"}] over ${data.n.toLocaleString("en")} galaxies, ${data.split}. ${silent} of ${data.features} features never fire here.` : "No feature fires on the galaxies in view.");
+    say(caption, data.rows.length ? `n = ${data.n.toLocaleString("en")}, ${data.split}; contributions in ${data.unit || "the target's unit"}; ${silent} of ${data.features} features silent` : "No feature fires on the galaxies in view.");
   }
   model.on("change:data", update);
   update();

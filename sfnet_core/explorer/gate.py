@@ -1,0 +1,42 @@
+"""Under the switches: k as a slider, and how the error depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sfnet_core.explorer.state import State
+from sfnet_core.explorer.view import View, front_end, whole
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.scene import Scene
+
+__all__ = ["Gate"]
+
+
+class Gate(View):
+    """How many features the gate keeps, from 1 to the k + r that the codes hold, with the RMSE of each choice."""
+
+    _esm = front_end("gate")
+    observes = frozenset({"k", "split", "target", "off", "mode"})
+
+    def __init__(self, scene: Scene, state: State, notify: Callable[[str], None]):
+        self._scene, self._state = scene, state
+        super().__init__(notify, {"k": lambda m: state.change(k=whole(m, "k"))})
+
+    def draw(self, changed: frozenset[str] | None = None) -> None:
+        """Send k, its range, and the RMSE for each k of the galaxies in view."""
+        scene, state = self._scene, self._state
+        own = scene.own.k
+        trained = scene.codes.provenance.get("multi_k")
+        self.data = {
+            "k": state.k,
+            "own": own,
+            "most": scene.own.indices.shape[1],
+            "rmse": scene.rmse_by_k(state),
+            "unit": scene.unit(state.target),
+            "split": state.split or "all splits",
+            "note": ""
+            if trained
+            else f"The weights were trained at k = {own}: at another k they are not at their best.",
+        }
