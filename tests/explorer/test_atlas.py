@@ -7,7 +7,9 @@ import pytest
 
 from sfnet_core import astro
 from sfnet_core.codes import SparseCodes
+from sfnet_core.explorer.atlas.bootstrap import correlations
 from sfnet_core.explorer.atlas.cards import BINS, Almanac, disagree
+from sfnet_core.explorer.atlas.drawing import cells, points
 from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.scene import Scene
@@ -218,3 +220,259 @@ def test_signs_disagree_only_where_both_are_known():
         False,
         False,
     ]
+
+
+# -- a feature's page ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opened(page) -> Atlas:
+    """The page with a feature open that fires often and has runners-up."""
+    page.state.change(feature=int(page.almanac.table("validation", 0)["feature"][0]))
+    return page
+
+
+def view_of(codes: SparseCodes, feature: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows in view, the feature's gated activation there, and the residual there."""
+    rows = np.flatnonzero(codes.split == "validation")
+    return rows, dense_of(codes)[rows, feature], (codes.prediction() - codes.truth())[rows]
+
+
+def test_examples_are_what_they_say(codes, opened):
+    feature = opened.state.feature
+    rows, a, residual = view_of(codes, feature)
+    groups = {
+        g["key"]: [(one["id"], one["activation"]) for one in g["galaxies"]] for g in opened.leaf.galaxies["groups"]
+    }
+    of = {codes.ids[row]: i for i, row in enumerate(rows)}
+
+    def positions(key: str) -> list[int]:
+        return [of[name] for name, _ in groups[key]]
+
+    for key in ("top", "quantile", "random", "residual"):
+        assert all(a[of[name]] == activation > 0 for name, activation in groups[key]), key
+        assert len({name for name, _ in groups[key]}) == 8
+    assert [a[p] for p in positions("top")] == sorted(a, reverse=True)[:8]
+    fires = (a > 0).sum()
+    ranked = np.sort(a)[::-1]
+    assert [a[p] for p in positions("quantile")] == [ranked[int((i + 0.5) / 8 * fires)] for i in range(8)]
+    known = (a > 0) & np.isfinite(residual)
+    worst = residual[positions("residual")]
+    assert worst[0] == residual[known].min() and worst[-1] == residual[known].max()
+    assert (worst[:4] < 0).all() and (worst[4:] > 0).all() and (np.diff(worst) >= 0).all()
+
+
+def test_near_the_gate_is_the_last_in_and_the_first_out(codes, opened):
+    feature = opened.state.feature
+    group = next(g for g in opened.leaf.galaxies["groups"] if g["key"] == "gate")
+    rows = np.flatnonzero(codes.split == "validation")
+    gap = {}
+    for row in rows:
+        for slot, word in ((K - 1, "in"), (K, "out")):
+            if codes.indices[row, slot] == feature:
+                gap[codes.ids[row], word] = float(codes.values[row, K - 1]) - float(codes.values[row, K])
+    for word in ("in", "out"):
+        told = [one for one in group["galaxies"] if one["caption"].startswith(word)]
+        nearest = sorted(value for (_, w), value in gap.items() if w == word)[:4]
+        assert [gap[one["id"], word] for one in told] == pytest.approx(nearest)
+        assert [one["caption"] for one in told] == [f"{word} by {value:.3f}" for value in nearest]
+
+
+def test_another_draw_is_another_and_comes_back(opened):
+    def drawn() -> list[str]:
+        return [one["id"] for g in opened.leaf.galaxies["groups"] if g["key"] == "random" for one in g["galaxies"]]
+
+    first = drawn()
+    opened.leaf._receive(opened.leaf, {"do": "again"}, [])
+    assert drawn() != first and "seed=1" in opened.query
+    opened.state.undo()
+    assert drawn() == first
+
+
+@pytest.mark.parametrize("resamples", [0, 60])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_bootstrap_from_moments_is_the_plain_bootstrap(resamples, seed):
+    rng = np.random.default_rng(seed)
+    data = rng.normal(size=(90, 5)) @ rng.normal(size=(5, 5)) + 100.0
+    data[:, 0] = np.maximum(data[:, 0] - 100, 0)
+    sets = [(), (2,), (2, 3), (2, 3, 4)]
+    for chosen, found in zip(sets, correlations(data, sets, resamples, seed), strict=True):
+        plain = astro.partial_correlation(data[:, 0], data[:, 1], [data[:, c] for c in chosen], n=resamples, seed=seed)
+        assert found == pytest.approx(plain[:3], abs=1e-9, nan_ok=True)
+
+
+def test_a_bootstrap_of_a_constant_or_of_nothing_is_unknown():
+    flat = np.column_stack([np.ones(20), np.arange(20.0), np.arange(20.0)])
+    assert np.isnan(correlations(flat, [(), (2,)], 20)).all()
+    assert np.isnan(correlations(flat[:2], [()], 20)).all()
+    same = np.column_stack([np.arange(20.0), np.arange(20.0) ** 2, np.arange(20.0)])  # the control is the activation
+    assert np.isnan(correlations(same, [(2,)], 20)[0]).all()
+
+
+def test_coefficients_state_their_own_galaxies(codes, opened):
+    feature = opened.state.feature
+    rows, a, _ = view_of(codes, feature)
+    truth = codes.truth()[rows]
+    columns = {name: codes.column(name)[rows] for name in ("lgm_tot_p50", "sfr_tot_p50", "z")}
+    columns["lgm_tot_p50"] = np.where(columns["lgm_tot_p50"] > 0, columns["lgm_tot_p50"], np.nan)
+    fixed = {"pearson": (), "fires": (), "mass": ("lgm_tot_p50",), "SFR": ("sfr_tot_p50",), "z": ("z",), "all": columns}
+    opened.leaf._receive(opened.leaf, {"do": "slow"}, [])
+    assert [c["key"] for c in opened.leaf.data["coefficients"]] == list(fixed)
+    for quick, slow in zip(opened.leaf.data["coefficients"], opened.leaf.slow["coefficients"], strict=True):
+        only = a > 0 if quick["key"] == "fires" else np.ones(len(a), dtype=bool)
+        controls = [columns[name][only] for name in fixed[quick["key"]]]
+        plain = astro.partial_correlation(a[only], truth[only], controls, n=1000, seed=0)
+        assert (quick["value"], quick["n"], quick["low"]) == (pytest.approx(plain.value, abs=1e-9), plain.n, None)
+        assert (slow["value"], slow["low"], slow["high"]) == pytest.approx(plain[:3], abs=1e-9)
+        assert slow["resamples"] == 1000
+
+
+def test_lift_and_correlations_of_companions(codes, opened):
+    feature = opened.state.feature
+    dense = dense_of(codes)[np.flatnonzero(codes.split == "validation")]
+    on = dense > 0
+    found = opened.leaf.data["companions"]
+    assert found and [c["lift"] for c in found] == sorted((c["lift"] for c in found), reverse=True)
+    for c in found:
+        both = (on[:, feature] & on[:, c["feature"]]).sum()
+        assert c["both"] == both
+        assert c["lift"] == pytest.approx(both / len(on) / (on[:, feature].mean() * on[:, c["feature"]].mean()))
+        assert c["expected"] == pytest.approx(on[:, feature].mean() * on[:, c["feature"]].mean() * len(on))
+        assert c["low"] <= c["lift"] <= c["high"]
+        assert c["pearson"] == pytest.approx(np.corrcoef(dense[:, feature], dense[:, c["feature"]])[0, 1], abs=1e-9)
+    assert feature not in {c["feature"] for c in found}
+
+
+def test_the_matrix_is_numpys(codes, page):
+    page.state.change(view="matrix")
+    data = page.tables.data
+    dense = dense_of(codes)[np.flatnonzero(codes.split == "validation")][:, data["features"]]
+    assert np.allclose(np.array(data["cells"]), np.corrcoef(dense.T), atol=1e-9)
+
+
+def test_the_table_of_signs(codes, page):
+    page.state.change(view="signs", sort="disagreement", descending=True)
+    rows = page.tables.data["rows"]
+    opposed = [-np.sign(r["weight"]) * r["pearson"] for r in rows]
+    assert opposed == sorted(opposed, reverse=True)
+    assert page.tables.data["differ"] == sum(value > 0 for value in opposed) > 0
+    n = page.tables.data["known"]
+    assert page.tables.data["clear"] == sum(value > 1.96 / np.sqrt(n) for value in opposed)
+
+
+def test_bpt_points_strongest_on_top_and_nine_of_its_galaxies(codes, opened):
+    bpt, feature = opened.leaf.data["bpt"], opened.state.feature
+    rows, a, _ = view_of(codes, feature)
+    shade = np.frombuffer(bpt["shade"], "<f4")
+    at = np.frombuffer(bpt["rows"], "<i4")
+    assert bpt["ranges"] == [[-1.55, 0.55], [-1.05, 1.3]] and bpt["n"] == len(at) == len(rows)
+    assert (np.diff(shade) >= 0).all() and shade[-1] == 1
+    assert shade == pytest.approx(dense_of(codes)[at, feature] / a.max(), abs=1e-6)
+    x = np.log10(codes.column("nii_6584_flux") / codes.column("h_alpha_flux"))
+    assert np.frombuffer(bpt["x"], "<f4") == pytest.approx(x[at], abs=1e-5)
+    assert [one["activation"] for one in bpt["nine"]] == sorted(a, reverse=True)[:9]
+    assert sum(n for _, n, _ in bpt["mix"]) == (a > 0).sum() and sum(n for *_, n in bpt["mix"]) == len(rows)
+    assert bpt["nine"][0]["place"][0] == pytest.approx(x[codes.index_of(bpt["nine"][0]["id"])])
+
+
+def test_activation_against_any_column(codes, opened):
+    feature = opened.state.feature
+    rows, a, _ = view_of(codes, feature)
+    for key, values in (("truth", codes.truth()), ("z", codes.column("z")), ("prediction", codes.prediction())):
+        opened.state.change(against=key)
+        plot, y = opened.leaf.plot, values[rows]
+        use = (a > 0) & np.isfinite(y)
+        assert plot["n"] == use.sum()
+        assert np.frombuffer(plot["x"], "<f4") == pytest.approx(a[use], abs=1e-6)
+        assert np.frombuffer(plot["y"], "<f4") == pytest.approx(y[use], abs=1e-5)
+        assert plot["rho"] == pytest.approx(np.corrcoef(a[use], y[use])[0, 1])
+        silent = y[(a == 0) & np.isfinite(y)]
+        assert plot["silent"] == pytest.approx([*np.percentile(silent, [16, 50, 84]), len(silent)])
+
+
+def test_many_points_become_cells_that_hold_them_all():
+    rng = np.random.default_rng(0)
+    x, y, shade = rng.normal(size=6000), rng.normal(size=6000), rng.uniform(0, 1, 6000)
+    ranges = ((-5.0, 5.0), (-5.0, 5.0))
+    drawn = points(x, y, np.arange(6000), shade, ranges)
+    columns, lines = drawn["grid"]
+    found = np.frombuffer(drawn["cells"], "<f4").reshape(lines, columns)
+    assert "x" not in drawn and drawn["n"] == 6000
+    for i in rng.integers(0, 6000, 50):
+        column, line = int((x[i] + 5) / 10 * columns), int((y[i] + 5) / 10 * lines)
+        assert found[line, column] >= np.float32(shade[i])
+    grey = cells(x, y, None, ranges)
+    counts, _, _ = np.histogram2d(y, x, (lines, columns), ranges[::-1])
+    assert np.array_equal(np.isnan(grey), counts == 0)
+    assert np.nan_to_num(grey) == pytest.approx(np.log1p(counts) / np.log1p(counts.max()))
+
+
+def test_the_mean_map_sums_to_the_mean_contribution(monkeypatch):
+    from sfnet_core.explorer.atlas import looking
+
+    plain, rng = plain_codes(), np.random.default_rng(1)
+    share = rng.uniform(0.5, 1.5, (N, K, 3, 3))
+    maps = (share / share.mean(axis=(2, 3), keepdims=True) * plain.values[:, :K, None, None]).astype(np.float32)
+    with_maps = SparseCodes.from_arrays(
+        ids=plain.ids, indices=plain.indices, values=plain.values, k=K, features=F, weight=plain.weight,
+        bias=plain.bias, targets=["oh_p50"], truth=plain.truth(), maps=maps,
+    )  # fmt: skip
+    dense = dense_of(plain)
+    for block, whole in ((8192, True), (32, False)):
+        monkeypatch.setattr(looking, "BLOCK", block)
+        for feature in range(0, 20, 5):
+            found = looking.mean_map(Firing(with_maps, np.arange(N)), feature, 0)
+            on = np.flatnonzero(dense[:, feature])
+            slot = (plain.indices[on, :K] == feature).argmax(axis=1)
+            assert found.fires == len(on) and (found.used == len(on)) is whole
+            if whole:
+                expected = plain.weight[0, feature] * maps[on, slot].mean(axis=0, dtype=float) / 9
+                assert np.allclose(found.cells, expected, atol=1e-9)
+                assert found.cells.sum() == pytest.approx(
+                    (plain.weight[0, feature] * dense[on, feature]).mean(), rel=1e-5
+                )
+    assert looking.mean_map(Firing(plain, np.arange(N)), 0, 0) is None
+    assert looking.mean_map(Firing(with_maps, np.arange(N)), 21, 0) is None  # silent
+
+
+def test_t10_identifiers_and_links_are_texts_and_addresses(codes):
+    page = Atlas(codes)
+    page.state.change(split="train", feature=int(codes.indices[5, 0]))
+    page.leaf._receive(page.leaf, {"do": "peek", "row": 5}, [])
+    one = page.leaf._galaxy(5, 1.0)
+    assert one["id"] == HOSTILE and "<" not in one["link"] and one["link"].startswith("explore.ipynb?galaxy=%3Cimg")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"do": "against", "against": "truth"},
+        {"do": "against", "key": "__class__"},
+        {"do": "against", "key": "activation"},
+        {"do": "peek", "row": 10**12},
+        {"do": "peek", "row": -1},
+        {"do": "open", "feature": -7},
+        {"do": "open", "feature": None},
+    ],
+)
+def test_t3_nonsense_to_a_feature_page_changes_nothing(opened, message):
+    before = opened.state.values()
+    opened.leaf._receive(opened.leaf, message, [])
+    opened.tables._receive(opened.tables, message, [])
+    assert opened.state.values() == before
+
+
+def test_what_is_missing_is_said_on_a_feature_page():
+    page = Atlas(plain_codes(catalogue=False))
+    page.state.change(feature=int(page.almanac.table("validation", 0)["feature"][0]))
+    assert page.leaf.data["bpt"]["missing"] == ["nii_6584_flux", "h_alpha_flux", "oiii_5007_flux", "h_beta_flux"]
+    assert len(page.leaf.data["bpt"]["nine"]) == 9
+    assert [c["key"] for c in page.leaf.data["coefficients"]] == ["pearson", "fires"]
+    page.leaf._receive(page.leaf, {"do": "slow"}, [])
+    assert page.leaf.slow["map"] is None and page.leaf.slow["mean"] == b"" and page.leaf.slow["why"]
+    page = Atlas(plain_codes(truth=False))
+    page.state.change(feature=int(page.almanac.table("validation", 0)["feature"][0]))
+    assert {c["value"] for c in page.leaf.data["coefficients"]} == {None}
+    assert page.leaf.plot["key"] == "prediction"
+    page.state.change(feature=21)  # silent everywhere
+    assert page.leaf.data["fires"] == page.leaf.data["elsewhere"] == 0

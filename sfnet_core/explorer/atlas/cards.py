@@ -11,7 +11,7 @@ from sfnet_core.explorer.atlas.firing import Firing
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
 
-__all__ = ["BINS", "CONTROLS", "SORTS", "Almanac", "disagree", "partial_all"]
+__all__ = ["BINS", "CONTROLS", "SORTS", "Almanac", "clear", "disagree", "partial_all"]
 
 BINS = 28  # bars of a card's histogram
 
@@ -145,6 +145,12 @@ def disagree(weight: np.ndarray, pearson: np.ndarray) -> np.ndarray:
     """Where a feature's weight and its correlation with the target have opposite signs (False where ρ is unknown)."""
     with np.errstate(invalid="ignore"):
         return np.sign(weight) * np.sign(pearson) < 0
+
+
+def clear(pearson: np.ndarray, n: int) -> np.ndarray:
+    """Where a correlation over ``n`` galaxies is larger than chance alone gives 19 times in 20: |ρ| > 1.96 / √n."""
+    with np.errstate(invalid="ignore"):
+        return np.abs(pearson) > 1.96 / np.sqrt(max(n, 1))
 
 
 def order(table: dict[str, np.ndarray], sort: str, descending: bool, keep: np.ndarray) -> np.ndarray:

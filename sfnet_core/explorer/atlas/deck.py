@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.atlas.cards import BINS, disagree, order
+from sfnet_core.explorer.atlas.cards import BINS, clear, disagree, order
 from sfnet_core.explorer.atlas.parts import front_end, galaxy, number
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.view import View, whole
@@ -56,6 +56,7 @@ class Deck(View):
         table = self._almanac.table(state.split, state.target)
         firing = self._almanac.firing(state.split)
         signs = disagree(table["weight"], table["pearson"])
+        sure = clear(table["pearson"], self._almanac.known(state.split, state.target))
         cards = []
         for i in shown(self._almanac, state, self._label):
             feature = int(table["feature"][i])
@@ -72,6 +73,7 @@ class Deck(View):
                     "pearson": number(table["pearson"][i]),
                     "partial": number(table["partial"][i]),
                     "disagree": bool(signs[i]),
+                    "clear": bool(sure[i]),
                     "bars": bars.tolist(),
                     "largest": largest,
                 }

@@ -62,7 +62,7 @@ function render({ model, el }) {
     };
     const name = IN_VOILA ? h("a", { class: "sf-open", href: `?feature=${feature}`, onclick: open }) : h("button", { type: "button", class: "sf-open", onclick: open });
     const weight = h("span", { class: "sf-weight", title: "Weight in the linear sum: target's unit per unit of activation" });
-    const flag = h("span", { class: "sf-flag", title: "The correlation with the target and the weight have opposite signs" }, "signs differ");
+    const flag = h("span", { class: "sf-flag", title: "The correlation with the target and the weight have opposite signs, and the correlation is too large for chance" }, "signs differ");
     const [rate, rateBox] = number("fires on", "Share of the galaxies in view on which the feature passes the gate");
     const [mean, meanBox] = number("mean contribution", "Mean of weight × activation over all galaxies in view");
     const [pearson, pearsonBox] = number("Pearson ρ", "Activation against the true target, over all galaxies in view (0 where silent)");
@@ -93,7 +93,7 @@ function render({ model, el }) {
     say(c.weight, `weight ${signed(data.weight, 4)}${unit ? ` ${unit}` : ""}`);
     c.weight.classList.toggle("sf-adds", data.weight > 0);
     c.weight.classList.toggle("sf-takes", data.weight < 0);
-    c.flag.hidden = !data.disagree;
+    c.flag.hidden = !(data.disagree && data.clear);
     say(c.rate, percent(data.rate));
     c.rate.title = `${count(data.fires)} of ${count(of.n)} galaxies`;
     say(c.mean, `${signed(data.mean, 4)}${unit ? ` ${unit}` : ""}`);

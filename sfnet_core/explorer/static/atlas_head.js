@@ -27,6 +27,8 @@ function render({ model, el }) {
   const targetLabel = h("label", {}, "target ", target);
   const overview = h("span", { class: "sf-overview" }, h("label", {}, "sort by ", sort), order, h("label", {}, "fires on ", least), find);
 
+  const bar = h("div", { class: "sf-bar" }, views, overview);
+
   let typing = 0;
   find.addEventListener("input", () => {
     clearTimeout(typing);
@@ -49,7 +51,7 @@ function render({ model, el }) {
   el.replaceChildren(
     h("div", { class: "sf-title" }, title, badge, facts, pageLinks("atlas")),
     h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link),
-    h("div", { class: "sf-bar" }, views, overview),
+    bar,
     notice,
   );
 
@@ -85,7 +87,7 @@ function render({ model, el }) {
     if (document.activeElement !== find) find.value = data.find;
     say(status, data.status);
     warn.hidden = !data.warn;
-    overview.hidden = data.feature >= 0 || data.view === "matrix";
+    bar.hidden = data.feature >= 0;
     for (const button of views.children) button.setAttribute("aria-pressed", data.feature < 0 && button.dataset.view === data.view);
     notice.replaceChildren(...data.notices.map((text) => h("p", {}, text)));
     notice.hidden = data.notices.length === 0;

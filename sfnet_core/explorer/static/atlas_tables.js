@@ -1,0 +1,76 @@
+// The overview as tables: ρ beside weight with the signs that differ, and the features' correlations with each other.
+
+function render({ model, el }) {
+  const send = (message) => model.send(message);
+  const caption = h("p", { class: "sf-caption" });
+  const place = h("div", { class: "sf-table-place" });
+  const csv = h("button", { type: "button", title: "Save this table as CSV", onclick: save }, "save CSV");
+  el.classList.add("sf-tables");
+  el.replaceChildren(h("div", { class: "sf-bar" }, caption, h("span", { class: "sf-push" }), csv), place);
+
+  const open = (feature, label) => h("button", { type: "button", class: "sf-name", title: `Open ${label}`, onclick: () => send({ do: "open", feature }) }, label);
+  const ground = (share) => `rgba(${share < 0 ? "33,102,172" : "178,24,43"},${(0.55 * Math.min(1, Math.abs(share))).toFixed(3)})`;
+  const cell = (value, digits, scale) => h("td", value === null ? {} : { style: `background:${ground(value / scale)}` }, signedOr(value, digits));
+
+  function columns(data) {
+    const unit = data.unit ? ` [${data.unit}]` : "";
+    const out = [["feature", null], ["fires on", (r) => [percent(r.rate)]], ["n", (r) => [count(r.fires)]], [`weight${unit}`, "weight", 4], ["Pearson ρ", "pearson", 3], ["signs", (r) => [r.pearson === null ? "–" : !r.disagree ? "agree" : r.clear ? "differ" : "differ, in the noise"]], ["ρ where it fires", "pearson_fires", 3], [data.fixed ? `ρ at fixed ${data.fixed}` : "partial ρ", "partial", 3], [`mean contribution${unit}`, "mean", 4], ["share", (r) => [percent(r.share)]]];
+    data.targets.forEach((target, t) => out.push([`ρ ${target}`, (r) => r.targets[t][0], 2], [`weight ${target}`, (r) => r.targets[t][1], 4]));
+    return out;
+  }
+
+  function signs(data) {
+    const wanted = columns(data);
+    const value = (r, key) => (typeof key === "function" ? key(r) : r[key]);
+    const scales = wanted.map(([, key, digits]) => (digits === undefined ? 1 : digits === 4 ? Math.max(1e-12, ...data.rows.map((r) => Math.abs(value(r, key) ?? 0))) : 1));
+    const rows = data.rows.map((r) => h("tr", { "data-feature": r.feature, class: r.disagree ? "sf-differ" : null }, ...wanted.map(([title, key, digits], i) => (key === null ? h("th", { scope: "row" }, open(r.feature, r.label)) : digits === undefined ? h("td", { class: title === "signs" ? "sf-soft" : null }, ...(value(r, key)[0] === "differ" ? [h("span", { class: "sf-flag" }, "differ")] : value(r, key))) : cell(value(r, key), digits, scales[i])))));
+    place.replaceChildren(h("table", { class: "sf-signs" }, h("thead", {}, h("tr", {}, ...wanted.map(([title]) => h("th", { scope: "col" }, title)))), h("tbody", {}, ...rows)));
+    const lacks = data.missing.length ? ` Not in the catalogue, so not held fixed: ${data.missing.join(", ")}.` : "";
+    say(caption, `${data.rows.length} of ${data.active} features · ${data.of}, n = ${count(data.n)} · bias ${data.bias.toFixed(4)} ${data.unit}. Correlation with the true ${data.target} and weight differ in sign for ${data.differ}, for ${data.clear} of them by more than chance (|ρ| > 1.96/√n): such a feature goes with high values and still lowers the prediction, or the other way round.${lacks}`);
+  }
+
+  function matrix(data) {
+    const n = data.features.length;
+    // As large as the place allows, so that a few features fill it and many still fit.
+    const size = Math.max(13, Math.min(40, Math.floor((place.clientHeight - 56) / Math.max(1, n)) - 1));
+    const head = h("tr", {}, h("td"), ...data.labels.map((label) => h("th", { scope: "col" }, h("span", {}, label))));
+    const words = (i, j) => `${data.labels[i]} and ${data.labels[j]}: ρ = ${signedOr(data.cells[i][j], 2)}, both on ${count(data.both[i][j])}`;
+    const rows = data.features.map((feature, i) => h("tr", {}, h("th", { scope: "row" }, open(feature, data.labels[i])), ...data.cells[i].map((value, j) => h("td", { title: words(i, j), style: value === null ? null : `background:rgb(${diverging(i === j ? 0 : value)})`, class: i === j ? "sf-diagonal" : Math.abs(value) > 0.6 ? "sf-strong" : null }, i === j || size < 24 ? "" : signedOr(value, 1).replace("0.", ".")))));
+    const table = h("table", { class: "sf-matrix", style: `--cell:${size}px` }, h("thead", {}, head), h("tbody", {}, ...rows));
+    const all = [];
+    for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) if (data.cells[i][j] !== null) all.push([data.cells[i][j], i, j]);
+    all.sort((a, b) => b[0] - a[0]);
+    const pair = ([value, i, j]) => h("div", { class: "sf-pair", title: words(i, j) }, open(data.features[j], data.labels[j]), open(data.features[i], data.labels[i]), h("span", { class: "sf-number", style: `background:${ground(value)}` }, signed(value, 2)), h("span", { class: "sf-number sf-count" }, count(data.both[i][j])));
+    const list = (title, pairs) => (pairs.length ? [h("h3", {}, title), h("div", { class: "sf-pair sf-columns" }, h("span", {}, ""), h("span", {}, ""), h("span", {}, "ρ"), h("span", {}, "both fire on")), ...pairs.map(pair)] : []);
+    const side = h("div", { class: "sf-pairs" }, ...list("Most alike, together on 5 or more", all.filter(([v, i, j]) => v > 0 && data.both[i][j] >= 5).slice(0, 12)), ...list("Most opposed", all.filter(([v]) => v < 0).slice(-8).reverse()));
+    place.replaceChildren(...(n ? [h("div", { class: "sf-matrix-place" }, table, side)] : [h("p", { class: "sf-empty" }, "No feature fits the search and the firing rate asked for.")]));
+    say(caption, `Pearson ρ of the activations (0 where silent) over the ${data.of} galaxies, n = ${count(data.n)}; red together, blue apart. ${n < data.listed ? `The first ${n} of ${data.listed} listed features; ask for a higher firing rate or search to see others. ` : ""}Order as sorted above.`);
+  }
+
+  function save() {
+    const rows = [...place.querySelectorAll("tr")].map((row) => [...row.children].map((node) => {
+      const words = node.textContent.trim().replaceAll("\u2212", "-");
+      const safe = /^[=@\t\r]|^[+-](?![\d.])/.test(words) ? `'${words}` : words.replace(/^\+/, "");
+      return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    }).join(","));
+    const data = model.get("data");
+    if (data.view === "matrix") rows.splice(0, rows.length, ["", ...data.labels].join(","), ...data.cells.map((row, i) => [data.labels[i], ...row.map((v) => v ?? "")].join(",")));
+    const link = h("a", { href: URL.createObjectURL(new Blob([`${rows.join("\r\n")}\r\n`], { type: "text/csv" })), download: data.view === "matrix" ? "feature-correlations.csv" : "features.csv" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 5000);
+  }
+
+  function update() {
+    const data = model.get("data");
+    el.hidden = !data.view;
+    el.classList.toggle("sf-drawn", Boolean(data.view));
+    if (data.view === "signs") signs(data);
+    else if (data.view === "matrix") matrix(data);
+    else place.replaceChildren();
+  }
+  model.on("change:data", update);
+  update();
+  return () => model.off("change:data", update);
+}
+
+export default { render };
