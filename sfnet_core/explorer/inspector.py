@@ -122,15 +122,18 @@ class Inspector(View):
                 "cells": [],
                 "mapnote": "These codes hold no maps (sfnet infer --maps adds them).",
             }
-        maps = maps[0]  # (k, h, w)
-        kept = {term["slot"]: term for term in terms if term["slot"] < self._scene.codes.k and term["state"] == "on"}
-        wanted = [t for t in kept.values() if state.map == "sum" or str(t["feature"]) == state.map]
-        cells = sum((t["weight"] * maps[t["slot"]] / maps[t["slot"]].size for t in wanted), np.zeros(maps.shape[1:]))
+        maps = maps[0]  # (k, h, w), of the slots that the network's own gate kept
+        counted = [t for t in terms if t["state"] != "off"]
+        wanted = [t for t in counted if state.map == "sum" or str(t["feature"]) == state.map]
+        mapped = [t for t in wanted if t["slot"] < len(maps)]
+        cells = sum((t["weight"] * maps[t["slot"]] / maps[t["slot"]].size for t in mapped), np.zeros(maps.shape[1:]))
         name = "all contributions" if state.map == "sum" else self._label(int(state.map))
+        if state.map == "sum" and len(mapped) < len(wanted):
+            name = f"{len(mapped)} of {len(wanted)} contributions (the others have no map)"
         total = f"{signed(float(cells.sum()), 4)} {self._scene.unit(state.target)}"
         note = f"{name}: {total} in {maps.shape[1]}×{maps.shape[2]} cells"
-        if not wanted and state.map != "sum":
-            note = f"{name} does not fire on this galaxy or is off"
+        if state.map != "sum" and not mapped:
+            note = f"{name} has no map here" if wanted else f"{name} does not fire on this galaxy or is off"
         return {"map": state.map, "cells": np.asarray(cells, dtype=float).tolist(), "mapnote": note}
 
     def _catalogue(self, row: int) -> list[list[str]]:

@@ -41,7 +41,7 @@ def cases(draw):
     return np.array(dense), weight, bias, k, draw(st.integers(0, features - k)), off
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(case=cases(), mode=st.sampled_from(["ablate", "refill"]), row=st.integers(0, 1))
 def test_the_displayed_decimals_add_up_exactly(gated, case, mode, row):
     *head, off = case
@@ -67,7 +67,7 @@ def test_the_displayed_decimals_add_up_exactly(gated, case, mode, row):
     assert total == number(right.split(" ")[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(case=cases())
 def test_switched_off_terms_are_shown_and_not_counted(gated, case):
     *head, off = case

@@ -17,7 +17,7 @@ from sfnet_core.explorer.state import pack_rows
 
 NAN = float("nan")
 HTML = "<img src=x onerror=alert(1)>"
-VIEWS = ("header", "toggles", "chooser", "inspector", "gallery")
+VIEWS = ("header", "toggles", "gate", "chooser", "inspector", "gallery")
 
 
 # -- codes of every kind -------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def redrawn(page: Explorer, monkeypatch, change: dict) -> set[str]:
 
 def test_a_toggle_redraws_what_shows_its_numbers(page, monkeypatch):
     on_the_galaxy = int(page.scene.terms(page.state, page.state.galaxy)[0]["feature"])
-    everywhere = {"header", "toggles", "inspector", "plots"}
+    everywhere = {"header", "toggles", "gate", "inspector", "plots"}
     assert redrawn(page, monkeypatch, {"off": {on_the_galaxy}}) == everywhere
     # sorted by what the toggle changes, the gallery follows too
     page.state.change(sort="prediction")
@@ -137,7 +137,7 @@ def test_every_other_change_redraws_its_own_views(page, monkeypatch):
         ({"sort": "z"}, {"header", "gallery"}),
         ({"descending": False}, {"header", "gallery"}),
         ({"map": kept}, {"header", "inspector"}),
-        ({"split": ""}, {"header", "toggles", "gallery", "plots"}),
+        ({"split": ""}, {"header", "toggles", "gate", "gallery", "plots"}),
         ({"page": 1}, {"header", "gallery"}),
         ({"mode": "refill"}, {"header", "toggles", "plots"}),
         ({"feature": other}, {"header", "toggles", "inspector", "gallery", "plots"}),
@@ -145,6 +145,43 @@ def test_every_other_change_redraws_its_own_views(page, monkeypatch):
     for change, views in expected:
         found = redrawn(page, monkeypatch, change)
         assert found == views, change
+
+
+def test_another_k_is_another_gate_before_the_same_head(gated, plain_prediction):
+    rng = np.random.default_rng(3)
+    dense, weight = rng.random((30, 6)).astype(np.float32), rng.normal(size=6)
+    truth = plain_prediction(dense, weight, 8, 3, frozenset(), "ablate") + rng.normal(0, 0.1, 30)
+    page = Explorer(gated(dense, weight, 8, 3, 3, truth=truth))
+    first = page.gallery.data
+    for k in (1, 6, 4, 3, 2):
+        for off, mode in ((frozenset(), "ablate"), (frozenset({1, 4}), "ablate"), (frozenset({1, 4}), "refill")):
+            page.state.change(k=k, off=off, mode=mode)
+            plain = plain_prediction(dense, weight, 8, k, off, mode)
+            rmse = [
+                np.sqrt(np.mean((plain_prediction(dense, weight, 8, other, off, mode) - truth) ** 2))
+                for other in range(1, 7)
+            ]
+            assert np.allclose(page.plots.source.data["y1"], plain, atol=1e-9)
+            assert page.gate.data["k"] == k and page.gate.data["rmse"] == pytest.approx(rmse)
+            assert f"RMSE {rmse[k - 1]:.4f} dex" in page.header.data["status"]
+            assert page.inspector.data["prediction"] == f"{plain[page.state.galaxy]:.4f}"
+            assert sum(t["state"] != "off" for t in page.inspector.data["terms"]) <= k
+    while page.state.undo():
+        pass
+    assert page.state.k == 3 and page.gallery.data == first
+
+
+def test_a_map_shows_what_there_are_maps_of_at_any_k(page):
+    codes, row = page.scene.own, page.state.galaxy
+    for k in (1, codes.k, codes.k + 3):
+        page.state.change(k=k)
+        kept = slice(0, min(k, codes.k))
+        expected = float(np.sum(codes.weight[0][codes.indices[row, kept]] * codes.values[row, kept]))
+        assert np.sum(page.inspector.data["cells"]) == pytest.approx(expected, abs=1e-5)
+        assert ("have no map" in page.inspector.data["mapnote"]) == (k > codes.k)
+    beyond = int(codes.indices[row, codes.k])
+    page.state.change(map=str(beyond))
+    assert not np.any(page.inspector.data["cells"]) and "no map" in page.inspector.data["mapnote"]
 
 
 def test_the_views_say_the_same_number(page):

@@ -20,7 +20,7 @@ ODD = st.sampled_from([NAN, INF, -INF])
 # -- densities -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(points=st.lists(st.tuples(EIGHTHS | ODD, EIGHTHS | ODD), max_size=60))
 def test_a_density_is_numpys_histogram(points):
     x, y = np.array(points, dtype=float).reshape(-1, 2).T
@@ -45,7 +45,7 @@ def test_a_density_of_many_points_and_of_none():
 some = st.lists(st.floats(-1e100, 1e100) | ODD, max_size=8).map(lambda v: np.array(v, dtype=float))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(values=st.lists(some, max_size=3))
 def test_a_range_holds_every_finite_value_and_is_not_empty(values):
     low, high = padded_range(values)
@@ -84,7 +84,7 @@ def angle_parity(px: list, py: list, x: float, y: float) -> bool:
     return round(turn / (2 * math.pi)) % 2 == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     corners=st.lists(st.tuples(EIGHTHS, EIGHTHS), min_size=3, max_size=9),
     points=st.lists(st.tuples(EIGHTHS, EIGHTHS), max_size=12),
@@ -99,7 +99,7 @@ def test_a_lasso_is_the_even_odd_rule_at_every_point_off_its_line(corners, point
             assert found[i] == angle_parity(px, py, a, b)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(corners=st.tuples(EIGHTHS, EIGHTHS, EIGHTHS, EIGHTHS), points=st.lists(st.tuples(EIGHTHS | ODD, EIGHTHS | ODD)))
 def test_a_box_holds_its_edges_whichever_corner_came_first(corners, points):
     x0, y0, x1, y1 = corners

@@ -45,7 +45,7 @@ def nearly(value: float):
     return pytest.approx(value, abs=1e-9, nan_ok=True)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(case=surveys(), split=st.sampled_from(["", "train", "validation"]))
 def test_the_numbers_of_a_toggle(gated, plain_prediction, case, split):
     scene, state = opened(gated, case)
@@ -73,6 +73,11 @@ def test_the_numbers_of_a_toggle(gated, plain_prediction, case, split):
     assert found.mean_change == nearly(np.mean((now - before)[view]) if view.any() else NAN)
     assert scene.residual(state) == nearly(now - truth)
 
+    other = "ablate" if case["mode"] == "refill" else "refill"
+    state.change(mode=other)
+    again = plain_prediction(*head, case["off"], other)
+    assert scene.numbers(state).mean_change == nearly(np.mean((again - before)[view]) if view.any() else NAN)
+
 
 @settings(max_examples=80, deadline=None)
 @given(case=surveys(), toggles=st.lists(st.integers(0, 5), max_size=6))
@@ -85,7 +90,7 @@ def test_a_walk_of_toggles_is_each_time_the_plain_prediction(gated, plain_predic
             assert scene.prediction(state) == nearly(plain_prediction(*head, state.off, state.mode))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(case=surveys(), row=st.integers(0, 6))
 def test_terms_are_the_code_of_the_galaxy(gated, plain_prediction, case, row):
     scene, state = opened(gated, case)

@@ -15,13 +15,13 @@ from traitlets import TraitError
 
 from sfnet_core.explorer.state import MAX_QUERY, State, pack_rows, unpack_rows
 
-FEATURES, GALAXIES, SPLITS, TARGETS = 40, 50, ("train", "validation"), 2
+FEATURES, GALAXIES, SPLITS, TARGETS, SLOTS = 40, 50, ("train", "validation"), 2, 12
 IDS = np.array([f"g{i}&off=1 ü+" for i in range(GALAXIES)])
 ROWS = {name: row for row, name in enumerate(IDS.tolist())}
 
 
 def fresh(**values) -> State:
-    return State(FEATURES, GALAXIES, SPLITS, targets=TARGETS, **values)
+    return State(FEATURES, GALAXIES, SPLITS, TARGETS, SLOTS, **values)
 
 
 rows = st.lists(st.integers(0, GALAXIES - 1), max_size=GALAXIES).map(pack_rows)
@@ -29,6 +29,7 @@ valid = {
     "split": st.sampled_from(["", *SPLITS]),
     "target": st.integers(0, TARGETS - 1),
     "off": st.frozensets(st.integers(0, FEATURES - 1)),
+    "k": st.integers(1, SLOTS),
     "mode": st.sampled_from(["ablate", "refill"]),
     "feature": st.integers(-1, FEATURES - 1),
     "galaxy": st.integers(-1, GALAXIES - 1),
@@ -56,6 +57,9 @@ WRONG = [
     ("off", 3),
     ("off", "12"),
     ("off", None),
+    ("k", 0),
+    ("k", SLOTS + 1),
+    ("k", 2.5),
     ("mode", "shuffle"),
     ("mode", 1),
     ("feature", FEATURES),
@@ -105,7 +109,7 @@ def test_t3_one_wrong_choice_and_none_is_set(name, value):
     assert heard == [] and not state.undo() and not state.redo()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(change=changes)
 def test_a_change_is_told_once_and_names_what_changed(change):
     state = fresh()
@@ -133,7 +137,7 @@ def test_rows_are_packed_sorted_and_once():
 # -- undo and redo -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=st.lists(changes, max_size=6), back=st.integers(0, 8), branch=changes)
 def test_undo_and_redo_walk_the_same_values(steps, back, branch):
     state = fresh()
@@ -174,7 +178,7 @@ def test_undo_is_told_like_a_change_and_bounded():
 # -- permalinks ----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(start=changes, change=changes)
 def test_a_permalink_restores_the_state(start, change):
     state = fresh(**start)
@@ -220,6 +224,7 @@ HOSTILE = {
     "split": ["nowhere", "<img src=x onerror=alert(1)>", "Train"],
     "target": ["2", "-1", "", "1.5", "nan", "9" * 5000, "0x1"],
     "off": ["-1", "40", "1,2,x", "1;2", "<script>", "9" * 4000, "True", "1.0"],
+    "k": ["0", "-1", "13", "x", "4.0", ""],
     "mode": ["drop", "<b>", ""],
     "feature": ["40", "-2", "", "inf", "null"],
     "galaxy": ["not-there", "<img src=x onerror=alert(1)>", "../../etc/passwd", "\0", "x" * 300],
@@ -266,7 +271,7 @@ def test_t11_a_bomb_is_unpacked_no_further_than_a_selection_can_reach():
     assert choices == {} and len(troubles) == 1 and peak < 500_000
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     pairs=st.lists(
         st.tuples(st.sampled_from([*valid, "x", "", "off[]"]), st.text(max_size=30) | st.integers().map(str)),

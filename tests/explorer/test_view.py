@@ -29,7 +29,7 @@ def written(view: View, **traits) -> None:
 
 
 def views(page: Explorer) -> dict[str, View]:
-    return {name: getattr(page, name) for name in ("header", "toggles", "chooser", "inspector", "gallery")}
+    return {name: getattr(page, name) for name in VIEWS}
 
 
 NONSENSE = [
@@ -37,12 +37,14 @@ NONSENSE = [
     {"do": "exec", "code": "1/0"}, {"do": "x" * 10**6}, {"DO": "toggle"},
 ]  # fmt: skip
 
+VIEWS = ("header", "toggles", "gate", "chooser", "inspector", "gallery")
 HUGE, HTML = "x" * 10**6, "<img src=x onerror=alert(1)>"
 NUMBERS = [None, "1", 1.0, True, [], {}, -7, 10**9, 10**400, float("nan"), float("inf")]
 TEXTS = [None, 1, True, [], {}, HUGE, HTML, "", "../../etc/passwd", "__class__", "²"]
 WRONG = [
     *(("toggles", {"do": do, "feature": value}) for do in ("toggle", "focus") for value in NUMBERS),
     *(("inspector", {"do": "feature", "feature": value}) for value in NUMBERS),
+    *(("gate", {"do": "k", "k": value}) for value in [*NUMBERS, 0, 13]),
     *(("gallery", {"do": "page", "page": value}) for value in NUMBERS if type(value) is not int),
     *(("toggles", {"do": "mode", "mode": value}) for value in TEXTS),
     *(("inspector", {"do": "map", "map": value}) for value in TEXTS),
@@ -59,7 +61,7 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["header", "toggles", "chooser", "inspector", "gallery"])
+@pytest.mark.parametrize("name", VIEWS)
 def test_t3_what_no_view_understands_is_dropped(page, name):
     before = page.state.values()
     for content in NONSENSE:
