@@ -73,9 +73,8 @@ class Gallery(View):
         if len(here):
             choices["page"] = int(here[0]) // PAGE
         elif self._state.split and self._scene.codes.split[row] != self._state.split:
-            self._notify(
-                f"{self._scene.codes.ids[row]} is in the {self._scene.codes.split[row] or 'unnamed'} split, not in the {self._state.split} galaxies shown below."
-            )
+            home = self._scene.codes.split[row] or "unnamed"
+            self._notify(f"{self._scene.codes.ids[row]} is in the {home} split, not among the galaxies shown below.")
         self._state.change(**choices)
 
     def draw(self, changed: frozenset[str] | None = None) -> None:

@@ -44,10 +44,19 @@ def status_text(scene: Scene, state: State) -> str:
 class Header(View):
     """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
 
-    _esm = front_end("header")
+    _esm = front_end("keys", "header")
     _css = (STATIC / "explorer.css").read_text(encoding="utf-8")
 
-    def __init__(self, scene: Scene, state: State, *, title: str, facts: list[str], open_link: Callable[[str], None]):
+    def __init__(
+        self,
+        scene: Scene,
+        state: State,
+        *,
+        title: str,
+        facts: list[str],
+        open_link: Callable[[str], None],
+        set_theme: Callable[[bool], None],
+    ):
         self._scene, self._state, self._title, self._facts = scene, state, title, facts
         self._notices: list[str] = []
         self._serial = 0
@@ -60,6 +69,7 @@ class Header(View):
                 "redo": lambda _m: state.redo(),
                 "clear-selection": lambda _m: state.change(selection=b"", page=0),
                 "open-link": lambda m: open_link(text(m, "query", 1 << 20)),
+                "theme": lambda m: set_theme(m["dark"] is True),
                 "dismiss": lambda _m: self.dismiss(),
             },
         )

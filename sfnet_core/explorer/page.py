@@ -53,7 +53,12 @@ class Explorer:
         self._defaults = self.state.values()
         pictures = Pictures(codes, dataset)
         self.header = Header(
-            self.scene, self.state, title=title or "SFNet explorer", facts=facts(codes), open_link=self.open_link
+            self.scene,
+            self.state,
+            title=title or "SFNet explorer",
+            facts=facts(codes),
+            open_link=self.open_link,
+            set_theme=self.set_theme,
         )
         say = self.header.notify
         self.toggles = Toggles(self.scene, self.state, say, self.label)
@@ -77,7 +82,7 @@ class Explorer:
         """What a newcomer sees: validation galaxies, the strongest feature, the first galaxy, all features on."""
         scene, state = self.scene, self.state
         split = "validation" if "validation" in scene.splits else ""
-        plots = [key for key in scene.plots]
+        plots = list(scene.plots)
         first = {"split": split, "feature": scene.default_feature(split, 0)}
         first["third"] = next((p for p in ("mass", "residual_truth") if p in plots), plots[0])
         first["fourth"] = next((p for p in ("bpt", "residual_margin") if p in plots), plots[-1])
@@ -101,6 +106,10 @@ class Explorer:
         for trouble in troubles:
             self.header.notify(trouble)
         self.header.opened()
+
+    def set_theme(self, dark: bool) -> None:
+        """Draw the figures for a dark or a light page; the page itself is the browser's."""
+        self.plots.theme(dark)
 
     @property
     def query(self) -> str:

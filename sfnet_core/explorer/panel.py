@@ -25,9 +25,12 @@ MOST_POINTS = 5000  # above this a figure shows densities: drawing points is wha
 BINS = (120, 90)
 BPT_RANGE = ((-1.55, 0.55), (-1.05, 1.3))
 
-INK, FAINT, POINT, CHOSEN, FOCUS = "#1c2733", "#c9d2db", "#4d6478", "#e08e00", "#111820"
+CHOSEN = "#e08e00"
+LIGHT = {"ink": "#1c2733", "faint": "#c9d2db", "grid": "#e8edf2", "point": "#4d6478", "focus": "#111820"}
+DARK = {"ink": "#dfe7ee", "faint": "#4a5763", "grid": "#2a343d", "point": "#9db4c8", "focus": "#ffffff"}
+INK, POINT, FOCUS = LIGHT["ink"], LIGHT["point"], LIGHT["focus"]
 FONT = "system-ui, sans-serif"
-DENSITY = tuple(reversed(Greys256[40:225]))
+DENSITY = {False: tuple(reversed(Greys256[40:225])), True: tuple(Greys256[70:250])}
 CHOSEN_DENSITY = tuple(reversed(Oranges256[20:200]))
 
 
@@ -120,9 +123,9 @@ class Panel:
             nonselection_fill_color=POINT,
             nonselection_fill_alpha=0.12,
         )
-        self.density = self._image(DENSITY)
+        self.density = self._image(DENSITY[False])
         self.chosen = self._image(CHOSEN_DENSITY)
-        fig.scatter(
+        self.ring = fig.scatter(
             self.x_name,
             self.y_name,
             source=focus,
@@ -137,6 +140,7 @@ class Panel:
         fig.add_layout(self.identity)
         fig.add_layout(self.zero)
         self.lines = self._bpt_lines()
+        self.theme(dark=False)
         self.hover = HoverTool(renderers=[self.points])
         fig.add_tools(self.hover)
 
@@ -147,12 +151,9 @@ class Panel:
             text_font_size="11.5px",
             text_font_style="normal",
             text_line_height=1.25,
-            text_color=INK,
             text_font=FONT,
         )
         fig.background_fill_color = fig.border_fill_color = None
-        fig.outline_line_color = FAINT
-        fig.grid.grid_line_color = "#e8edf2"
         fig.min_border_right = 10
         for axis in fig.axis:
             axis.axis_label_text_font_size = "12px"
@@ -160,8 +161,6 @@ class Panel:
             axis.axis_label_text_font = axis.major_label_text_font = FONT
             axis.axis_label_standoff = 4
             axis.major_label_text_font_size = "11px"
-            axis.axis_label_text_color = axis.major_label_text_color = INK
-            axis.axis_line_color = axis.major_tick_line_color = FAINT
             axis.minor_tick_line_color = None
 
     def _image(self, palette: tuple[str, ...]):
@@ -182,6 +181,21 @@ class Panel:
                 self.figure.line(x[keep], curve(x[keep]), line_color=INK, line_dash=dash, line_alpha=0.7, visible=False)
             )
         return lines
+
+    def theme(self, dark: bool) -> None:
+        """Colours for a dark or a light page; what a colour means stays."""
+        fig, colour = self.figure, DARK if dark else LIGHT
+        fig.title.text_color, fig.outline_line_color = colour["ink"], colour["faint"]
+        for grid in fig.grid:
+            grid.grid_line_color = colour["grid"]
+        for axis in fig.axis:
+            axis.axis_label_text_color = axis.major_label_text_color = colour["ink"]
+            axis.axis_line_color = axis.major_tick_line_color = colour["faint"]
+        for guide in (self.identity, self.zero, *(line.glyph for line in self.lines)):
+            guide.line_color = colour["ink"]
+        self.points.glyph.fill_color = self.points.nonselection_glyph.fill_color = colour["point"]
+        self.ring.glyph.line_color = colour["focus"]
+        self.density.glyph.color_mapper.palette = list(DENSITY[dark])
 
     # -- drawing -----------------------------------------------------------------------------------------------
 

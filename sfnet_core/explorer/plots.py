@@ -138,6 +138,12 @@ class Plots:
             for name, values in ((panel.x_name, axes.x), (panel.y_name, axes.y))
         }
 
+    def theme(self, dark: bool) -> None:
+        """Colours for a dark or a light page, in one patch."""
+        with self.widget.one_patch() if self.widget else contextlib.nullcontext():
+            for panel in self.panels:
+                panel.theme(dark)
+
     # -- what each figure shows --------------------------------------------------------------------------------
 
     def _values(self, key: str) -> np.ndarray:

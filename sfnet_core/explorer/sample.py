@@ -1,4 +1,4 @@
-"""The embedded sample: simulated galaxies, a narrow network trained on them and its codes, from the top-level ``data/``."""
+"""The embedded sample: simulated galaxies, a narrow network trained on them and its codes, from ``data/``."""
 
 from __future__ import annotations
 

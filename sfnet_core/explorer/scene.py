@@ -108,7 +108,7 @@ class Scene:
         self._memory = {key: value for key, value in self._memory.items() if key[0] in lasting}
 
     def rmse_by_k(self, state: State) -> list[float]:
-        """RMSE of the galaxies in view with a true value for k = 1 … k + r, features off as in the state; [] without truth."""
+        """RMSE of the galaxies in view for k = 1 … k + r, features off as in the state; [] without true values."""
 
         def compute() -> list[float]:
             rows = self.rows(state.split)

@@ -33,7 +33,7 @@ def lay_out(jupyter_path: Path) -> Path:
 
 
 def main() -> None:
-    """Put the template into this Python's Jupyter data folder, for Voilà as a server extension (JupyterHub, JupyterLab)."""
+    """Put the template into this Python's Jupyter data folder, for Voilà as a server extension."""
     where = lay_out(Path(sys.prefix) / "share" / "jupyter")
     print(f"The template is in {where}; serve with --VoilaConfiguration.template=sfnet")
 

@@ -15,7 +15,7 @@ __all__ = ["Toggles"]
 
 
 class Toggles(View):
-    """Switches (``sf-toggle``) for the features that fire on the galaxies in view; all, none, invert; ablate or refill."""
+    """Switches (``sf-toggle``) for the features that fire here; all, none, invert; ablate or refill."""
 
     _esm = front_end("toggles")
     observes = frozenset({"off", "mode", "split", "target", "feature", "k"})

@@ -18,9 +18,9 @@ STATIC = Path(__file__).parent / "static"
 log = logging.getLogger(__name__)
 
 
-def front_end(name: str) -> str:
-    """The JavaScript module of one view: the shared helpers, then ``static/NAME.js``."""
-    return "\n".join((STATIC / part).read_text(encoding="utf-8") for part in ("common.js", f"{name}.js"))
+def front_end(*names: str) -> str:
+    """The JavaScript module of one view: the shared helpers, then each ``static/NAME.js``; the last one exports it."""
+    return "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in ("common", *names))
 
 
 class View(anywidget.AnyWidget):

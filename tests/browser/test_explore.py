@@ -194,9 +194,13 @@ def test_pictures_stand_as_stored(page, codes, real_folds):
         "document.querySelector('.sf-frame img').complete && document.querySelector('.sf-frame img').naturalWidth"
     )
     pixels = page.evaluate(
-        """() => { const image = document.querySelector('.sf-frame img'); const canvas = document.createElement('canvas');
-        canvas.width = image.naturalWidth; canvas.height = image.naturalHeight; const draw = canvas.getContext('2d');
-        draw.drawImage(image, 0, 0); return [...draw.getImageData(0, 0, canvas.width, canvas.height).data]; }"""
+        """() => {
+          const image = document.querySelector('.sf-frame img');
+          const canvas = document.createElement('canvas');
+          [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+          canvas.getContext('2d').drawImage(image, 0, 0);
+          return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data];
+        }"""
     )
     stored = np.asarray(dataset.cutouts[dataset.index_of(identifier)], dtype=float)
     shown = np.array(pixels, dtype=float).reshape(*stored.shape[:2], 4)[..., :3]

@@ -16,10 +16,13 @@ function render({ model, el }) {
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
   const warn = h("span", { class: "sf-warn", title: "Numbers over all splits include the galaxies that the network was trained on" }, "includes training galaxies");
   const selected = h("span", { class: "sf-selected" });
-  const clear = h("button", { type: "button", onclick: () => send({ do: "clear-selection" }) }, "clear selection");
+  const clear = h("button", { type: "button", "data-action": "clear-selection", onclick: () => send({ do: "clear-selection" }) }, "clear selection");
   const undo = h("button", { type: "button", title: "Undo the last change", "aria-label": "Undo", onclick: () => send({ do: "undo" }) }, "↶");
   const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
-  const link = h("button", { type: "button", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
+  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
+  const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
+  const keys = keyList();
+  const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
   const notice = h("div", { class: "sf-notice", role: "status" });
 
   async function copy() {
@@ -37,8 +40,9 @@ function render({ model, el }) {
   el.classList.add("sf-header");
   el.replaceChildren(
     h("div", { class: "sf-title" }, title, badge, facts, pageLinks("explore")),
-    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), status, warn, h("span", { class: "sf-push" }), selected, clear, undo, redo, link),
+    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), status, warn, h("span", { class: "sf-push" }), selected, clear, undo, redo, link, theme, help),
     notice,
+    keys,
   );
 
   function update() {
@@ -67,6 +71,19 @@ function render({ model, el }) {
     if (data.opened) waitForPlots();
   }
 
+  let dark = false;
+  function paint(wanted) {
+    dark = wanted;
+    el.closest(".sf-root")?.classList.toggle("sf-dark", dark);
+    document.body.classList.toggle("sf-dark-page", dark && inVoila);
+    send({ do: "theme", dark });
+    try { localStorage.setItem("sfnet-dark", dark ? "1" : "0"); } catch { /* a page without storage stays light next time */ }
+  }
+  function remembered() {
+    try { return localStorage.getItem("sfnet-dark") === "1"; } catch { return false; }
+  }
+  const deafen = listenToKeys(keys);
+
   let ready = false;
   let waiting = false;
   function waitForPlots() {
@@ -79,6 +96,7 @@ function render({ model, el }) {
       if (root && plots && painted(plots)) {
         ready = true;
         root.classList.add("sf-page");
+        if (remembered() && !dark) paint(true);
         update();
       } else if (performance.now() - started < 60000) requestAnimationFrame(look);
     })();
@@ -88,7 +106,7 @@ function render({ model, el }) {
   update();
   if (inVoila && location.search.length > 1) send({ do: "open-link", query: location.search });
   else waitForPlots();
-  return () => model.off("change:data", update);
+  return () => { deafen(); model.off("change:data", update); };
 }
 
 export default { render };

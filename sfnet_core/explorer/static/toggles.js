@@ -2,7 +2,7 @@
 
 function render({ model, el }) {
   const send = (message) => model.send(message);
-  const button = (action, text, title) => h("button", { type: "button", title, onclick: () => send({ do: action }) }, text);
+  const button = (action, text, title) => h("button", { type: "button", title, "data-action": action, onclick: () => send({ do: action }) }, text);
   const modes = ["ablate", "refill"].map((mode) =>
     h("button", { type: "button", role: "radio", "data-mode": mode, title: mode === "ablate" ? "A feature switched off leaves its place empty" : "The strongest runner-up takes the free place", onclick: () => send({ do: "mode", mode }) }, mode),
   );
