@@ -1,0 +1,100 @@
+"""The benchmarks' plain implementation of the paper and the package are the same network, to 1e-4 and better."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.paper_peer import Jpegs, Packed, PaperSFNet, RAdamLookahead, encode, training_step
+from sfnet_core.augment import ORIENTATIONS, orient, to_input
+from sfnet_core.network import SFNet
+from sfnet_core.optimiser import make_optimiser
+from sfnet_core.recipes import RECIPES
+
+
+def pair(k: int, targets: int) -> tuple[SFNet, PaperSFNet]:
+    """The package's network and the peer with the same weights, and batch statistics that are not the trivial ones."""
+    torch.manual_seed(0)
+    ours, peer = SFNet(k, targets), PaperSFNet(k, targets)
+    for name, buffer in ours.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 1.5)
+    peer.load_state_dict(ours.state_dict())
+    return ours, peer
+
+
+@pytest.mark.parametrize(("k", "targets", "training"), [(4, 1, False), (4, 1, True), (8, 4, True)])
+def test_forward_pass_and_gradient_agree(k, targets, training):
+    ours, peer = pair(k, targets)
+    images, truth = torch.randn(4, 3, 64, 64), torch.randn(4, targets)
+    for network in (ours, peer):
+        network.train(training)
+        (network(images) - truth).square().mean().sqrt().backward()
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), peer(images), atol=1e-4, rtol=1e-4)
+    theirs = dict(peer.named_parameters())
+    for name, parameter in ours.named_parameters():
+        scale = max(float(theirs[name].grad.norm()), 1e-6)
+        assert float((parameter.grad - theirs[name].grad).norm()) <= 1e-4 * scale, name
+    assert float(peer.conv1.weight.grad.norm()) > 0 and not (peer.head.weight.grad == 0).all()
+    for name, buffer in ours.named_buffers():
+        torch.testing.assert_close(buffer, dict(peer.named_buffers())[name], atol=1e-5, rtol=1e-5)
+
+
+def test_the_papers_optimiser_takes_the_same_steps():
+    """Thirteen steps: past RAdam's switch to the rectified rate and twice past Lookahead's pull."""
+    torch.manual_seed(1)
+    first = torch.randn(5, 3)
+    goal = torch.randn(5, 3)
+    ours, peer = torch.nn.Linear(3, 5), torch.nn.Linear(3, 5)
+    peer.load_state_dict(ours.state_dict())
+    recipe = RECIPES["paper"]
+    one, two = make_optimiser(ours, recipe), RAdamLookahead(peer.parameters(), recipe.rate, recipe.weight_decay)
+    start = peer.weight.detach().clone()
+    for _ in range(13):
+        one.zero_grad()
+        (ours(first) - goal @ goal.T).square().mean().sqrt().backward()
+        one.step()
+        training_step(peer, two, first, goal @ goal.T)
+    assert float((peer.weight - start).detach().abs().max()) > 0.01
+    torch.testing.assert_close(ours.weight, peer.weight, atol=1e-4, rtol=1e-4)
+
+
+def test_both_see_the_same_pixels(tmp_path):
+    rng = np.random.default_rng(0)
+    cutouts = rng.integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path, cutout in zip(paths, cutouts, strict=True):
+        Image.fromarray(cutout).save(path)
+    mean, std = [0.1, 0.2, 0.3], [0.2, 0.25, 0.3]
+    wanted = to_input(torch.from_numpy(cutouts), mean, std)
+    for data in (Jpegs(paths, np.zeros(3), mean, std, augment=False), Packed(cutouts, mean, std)):
+        torch.testing.assert_close(torch.stack([data[i][0] for i in range(3)]), wanted, atol=1e-5, rtol=1e-5)
+
+    def whole(image: torch.Tensor) -> bytes:
+        """An image (3, H, W) as the bytes of its pixels."""
+        scale, shift = (torch.tensor(values)[:, None, None] for values in (std, mean))
+        return ((image * scale + shift) * 255).round().to(torch.uint8).numpy().tobytes()
+
+    views = {whole(to_input(orient(torch.from_numpy(cutouts[:1]), i), mean, std)[0]) for i in range(ORIENTATIONS)}
+    torch.manual_seed(0)
+    turned = Jpegs(paths, np.zeros(3), mean, std, augment=True)
+    assert {whole(turned[0][0]) for _ in range(200)} == views and len(views) == 8
+
+
+def test_codes_agree():
+    ours, peer = pair(4, 1)
+    cutouts = np.random.default_rng(3).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
+    indices, values, predictions = encode(peer, Packed(cutouts, [0.5] * 3, [0.3] * 3), batch=4, workers=0)
+    with torch.no_grad():
+        images = to_input(torch.from_numpy(cutouts), [0.5] * 3, [0.3] * 3)
+        wanted, strengths, _ = ours.eval().encode(images)
+        torch.testing.assert_close(torch.from_numpy(predictions), ours(images), atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(values, strengths.numpy(), atol=1e-4, rtol=1e-4)
+    clear = (np.diff(values, axis=1) < -1e-4).all(axis=1)
+    assert clear.any()
+    np.testing.assert_array_equal(indices[clear], wanted.numpy()[clear])
