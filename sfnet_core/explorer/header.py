@@ -28,10 +28,9 @@ def status_text(scene: Scene, state: State) -> str:
     numbers, unit = scene.numbers(state), scene.unit(state.target)
     parts = []
     if numbers.n:
-        parts += [
-            f"RMSE {numbers.rmse:.4f} {unit}",
-            f"R² {signed(numbers.r2, 3) if numbers.r2 < 0 else f'{numbers.r2:.3f}'}",
-        ]
+        parts += [f"RMSE {numbers.rmse:.4f} {unit}".rstrip()]
+    if np.isfinite(numbers.r2):
+        parts += [f"R² {numbers.r2:.3f}".replace("-", MINUS)]
     if state.off and numbers.n:
         parts += [f"ΔRMSE {signed(numbers.rmse - numbers.rmse_all_on, 4)} {unit}"]
     if state.off and np.isfinite(numbers.mean_change):

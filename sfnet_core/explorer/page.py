@@ -214,6 +214,5 @@ def _explore(codes: Any, dataset: Any, allow_mismatch: bool) -> Explorer:
         codes = SparseCodes.open(codes)
     if isinstance(dataset, str | os.PathLike):
         dataset = Dataset.open(dataset)
-    if dataset is not None:
-        check_dataset(codes, dataset, allow=allow_mismatch)
-    return Explorer(codes, dataset, title=title)
+    mismatch = None if dataset is None else check_dataset(codes, dataset, allow=allow_mismatch)
+    return Explorer(codes, dataset, title=title, notes=[mismatch] if mismatch else None)

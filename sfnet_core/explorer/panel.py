@@ -22,6 +22,7 @@ from sfnet_core import astro
 __all__ = ["MOST_POINTS", "Panel", "histogram", "inside"]
 
 MOST_POINTS = 5000  # above this a figure shows densities: drawing points is what takes the time
+MOST_CORNERS = 2000
 BINS = (120, 90)
 BPT_RANGE = ((-1.55, 0.55), (-1.05, 1.3))
 
@@ -77,6 +78,8 @@ def inside(x: np.ndarray, y: np.ndarray, geometry: dict) -> np.ndarray:
         y0, y1 = sorted((float(geometry["y0"]), float(geometry["y1"])))
         return (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
     px, py = (np.asarray(list(geometry[c]), dtype=float) for c in "xy")
+    step = len(px) // MOST_CORNERS + 1  # a hand's lasso has hundreds of corners
+    px, py = px[::step], py[::step]
     if len(px) < 3 or len(px) != len(py) or not np.isfinite(px + py).all():
         return np.zeros(len(x), dtype=bool)
     out = (x >= px.min()) & (x <= px.max()) & (y >= py.min()) & (y <= py.max())
