@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sfnet_core import astro
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.scene import Scene
@@ -95,3 +96,111 @@ def test_sort_search_and_permalink(made, address, open_page):
     again = open_page(page.url)
     assert again.locator(".sf-card").first.get_attribute("data-feature") == str(strongest)
     assert again.get_by_label("Sort the features by").input_value() == "weight"
+
+
+def view(made) -> tuple[SparseCodes, np.ndarray, dict]:
+    codes = SparseCodes.open(made[0])
+    return codes, np.flatnonzero(codes.split == "validation"), Almanac(Scene(codes)).table("validation", 0)
+
+
+def test_a_card_opens_its_feature_and_the_browser_goes_back(made, address, open_page):
+    page = open_page(address)
+    codes, rows, table = view(made)
+    first = int(table["feature"][0])
+    page.locator(f".sf-card[data-feature='{first}'] .sf-open").click()
+    page.wait_for_selector(f".sf-leaf[data-slow='{first}']")
+    assert f"feature={first}" in page.url and page.locator(".sf-cards").is_hidden()
+    a = np.where(codes.indices[rows, :K] == first, codes.values[rows, :K], 0).max(axis=1)
+    top = page.locator("[data-group=top] .sf-thumb").evaluate_all("all => all.map(e => e.dataset.id)")
+    assert top == codes.ids[rows[np.argsort(-a, kind="stable")[:8]]].tolist()
+    assert page.locator(".sf-group").count() == 5
+    assert page.locator(".sf-group img").count() >= 32
+    controls = [codes.column(name)[rows] for name in ("lgm_tot_p50", "sfr_tot_p50", "z")]
+    plain = astro.partial_correlation(a, codes.truth()[rows], controls, n=1000, seed=0)
+    row = page.locator(".sf-forest-row[data-key=all]").inner_text().replace("\N{MINUS SIGN}", "-")
+    digits = 3 if plain.high - plain.low < 0.1 else 2
+    assert f"{plain.value:+.3f}" in row and f"[{plain.low:+.{digits}f}, {plain.high:+.{digits}f}]" in row
+    assert f"n = {plain.n}" in row
+    assert page.locator(".sf-nine img").count() == 9
+    assert page.locator(".sf-part-bpt svg path").count() > 3 and page.locator(".sf-mean-map").is_visible()
+    page.go_back()
+    page.wait_for_function("() => document.querySelector('.sf-leaf').hidden")
+    assert page.locator(f".sf-card[data-feature='{first}']").is_visible() and "feature=" not in page.url
+
+
+def test_keys_choices_and_a_second_browser(made, address, open_page):
+    page = open_page(f"{address}&feature={int(view(made)[2]['feature'][1])}")
+    _, _, table = view(made)
+    page.wait_for_selector(".sf-leaf .sf-part-scatter svg path", state="attached")
+    page.locator(".sf-leaf-head").get_by_role("button").first.focus()
+    page.keyboard.press("ArrowRight")
+    third = int(table["feature"][2])
+    page.wait_for_function("f => document.querySelector('.sf-leaf h2').textContent === `f${f}`", arg=third)
+    page.get_by_label("Draw the activation against").select_option("lgm_tot_p50")
+    page.wait_for_function(
+        "() => document.querySelector('.sf-part-scatter svg').textContent.includes('log stellar mass')"
+    )
+    page.get_by_role("button", name="draw again").click()
+    page.wait_for_function("() => location.search.includes('seed=1')")
+    drawn = "all => all.map(e => e.dataset.id)"
+    here = page.locator("[data-group=random] .sf-thumb").evaluate_all(drawn)
+    again = open_page(page.url)
+    again.wait_for_selector("[data-group=random] .sf-thumb")
+    assert again.locator("[data-group=random] .sf-thumb").evaluate_all(drawn) == here
+    assert again.locator(".sf-leaf h2").inner_text() == f"f{third}"
+    assert "log stellar mass" in again.locator(".sf-part-scatter svg").text_content()
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => document.querySelector('.sf-leaf').hidden")
+
+
+def test_a_point_shows_its_galaxy_and_leads_to_it_in_explore(made, address, open_page):
+    codes, _, table = view(made)
+    page = open_page(f"{address}&feature={int(table['feature'][0])}")
+    page.wait_for_selector(f".sf-leaf[data-slow='{int(table['feature'][0])}']")
+    place = page.locator(".sf-part-scatter svg")
+    box = place.bounding_box()
+    # the pointer goes over the plot until it meets a point
+    for i in range(60):
+        page.mouse.move(
+            box["x"] + 80 + (i * 37) % (box["width"] - 110), box["y"] + 60 + (i * 53) % (box["height"] - 120)
+        )
+        if page.locator(".sf-part-scatter .sf-tip:not([hidden])").count():
+            break
+    page.wait_for_selector(".sf-part-scatter .sf-tip img")
+    shown = page.locator(".sf-part-scatter .sf-tip b").inner_text()
+    assert shown in codes.ids
+    link = page.locator("[data-group=top] .sf-thumb").first.get_attribute("href")
+    assert link.startswith("explore.ipynb?galaxy=galaxy-") and f"feature={int(table['feature'][0])}" in link
+
+
+def test_the_tables_of_signs_and_correlations(made, address, open_page):
+    page = open_page(f"{address}&view=signs")
+    _, _, table = view(made)
+    page.wait_for_selector(".sf-signs tbody tr")
+    assert page.locator(".sf-signs tbody tr").count() == len(table["feature"])
+    text = page.locator(".sf-signs tbody tr").first.inner_text().replace("\N{MINUS SIGN}", "-")
+    assert f"{table['weight'][0]:+.4f}" in text and f"{table['pearson'][0]:+.3f}" in text
+    page.get_by_role("button", name="Correlations").click()
+    page.wait_for_selector(".sf-matrix td")
+    assert page.locator(".sf-matrix tbody tr").count() == len(table["feature"])
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="save CSV").click()
+    lines = saved.value.path().read_text().splitlines()
+    assert lines[0] == "," + ",".join(f"f{f}" for f in table["feature"]) and len(lines) == 1 + len(table["feature"])
+
+
+WIDER = """() => [...document.querySelectorAll('.sf-atlas *')]
+    .filter(e => !e.closest('svg') && e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1)
+    .map(e => e.className)"""
+
+
+def test_nothing_is_wider_than_the_window(made, address, open_page):
+    page = open_page(address)
+    for opened in (False, True):
+        if opened:
+            page.locator(".sf-card .sf-open").first.click()
+            page.wait_for_selector(".sf-leaf[data-slow]")
+        for width, height in ((1440, 900), (1024, 768)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(200)
+            assert page.evaluate(WIDER) == []

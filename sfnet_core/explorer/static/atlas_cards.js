@@ -131,8 +131,8 @@ function render({ model, el }) {
     });
     const same = deck.children.length === list.length && list.every((node, i) => deck.children[i] === node);
     if (!same) deck.replaceChildren(...list);
-    const partial = data.fixed ? `partial: at fixed ${data.fixed}` : `no partial correlation: the catalogue has none of ${data.missing.join(", ")}`;
-    const truth = data.known ? `ρ and partial correlation with the true ${data.target} of ${count(data.known)} galaxies (0 where a feature is silent; ● ρ, ◇ ${partial})` : `no correlations: no galaxy in view has a true ${data.target}`;
+    const partial = data.fixed ? `◇ partial: at fixed ${data.fixed}` : `no partial correlation: the catalogue has none of ${data.missing.join(", ")}`;
+    const truth = data.known ? `ρ and partial correlation with the true ${data.target} of ${count(data.known)} galaxies (0 where a feature is silent) · ● ρ, ${partial}` : `no correlations: no galaxy in view has a true ${data.target}`;
     say(caption, `${data.cards.length} of ${data.active} active features · ${data.of}, n = ${count(data.n)} · ${truth}${data.why ? ` · ${data.why}` : ""}`);
     empty.hidden = data.cards.length > 0;
     say(empty, data.active ? "No feature fits the search and the firing rate asked for: clear the search, or choose “any” after “fires on”." : "No feature fires on the galaxies in view: choose another split.");

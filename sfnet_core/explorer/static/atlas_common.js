@@ -35,7 +35,7 @@ function pageLink(href, props, ...children) {
 /** A galaxy's picture with its link; the size is kept before the picture is there. */
 function galaxyTile(galaxy, url, caption) {
   const words = `galaxy ${galaxy.id}, activation ${galaxy.activation.toFixed(3)}`;
-  const picture = url ? h("img", { src: url, alt: "", draggable: "false" }) : h("span", { class: "sf-blank" });
+  const picture = url ? h("img", { src: url, alt: "", draggable: "false" }) : h("span", { class: "sf-blank sf-no-image" }, galaxy.id);
   return pageLink(galaxy.link, { class: "sf-thumb", "data-id": galaxy.id, "aria-label": words, title: `${words}\n${IN_VOILA ? "open in Explore" : ""}`.trim() }, picture, caption ? h("span", { class: "sf-value" }, caption) : null);
 }
 

@@ -30,7 +30,7 @@ function render({ model, el }) {
   const button = (text, title, onclick) => h("button", { type: "button", title, onclick }, text);
 
   // the line with the feature's name
-  const back = button("‹ all features", "Back to all features (Esc)", () => send({ do: "open", feature: -1 }));
+  const back = button("‹ all features", "Back to all features (Esc); ← and → open the neighbours", () => send({ do: "open", feature: -1 }));
   const before = button("", "", () => send({ do: "open", feature: model.get("data").before[0] }));
   const after = button("", "", () => send({ do: "open", feature: model.get("data").after[0] }));
   const name = h("h2");
@@ -68,13 +68,18 @@ function render({ model, el }) {
     section("scatter", "Activation against a quantity", h("div", { class: "sf-part-head" }, h("h3", {}, "Activation against"), against), scatter.node, scatterNote),
     section("forest", "Correlations with intervals", h("h3", {}, "Correlation with the target"), forest, forestNote),
     section("bpt", "BPT diagram", h("h3", {}, "BPT diagram"), bpt.node, bptEmpty, mix),
-    section("nine", "Nine of its galaxies", h("h3", {}, "Its strongest galaxies there"), nine),
+    section("nine", "Nine of its galaxies", h("h3", {}, "Nine of its strongest galaxies"), nine),
     section("looks", "Where it looks", h("h3", {}, "Where it looks"), looks, looksNote),
     section("fellows", "Features that fire with it", fellows, fellowsNote),
   );
   el.classList.add("sf-leaf");
   el.replaceChildren(h("div", { class: "sf-bar sf-leaf-head" }, back, before, name, after, flag, toExplore, h("span", { class: "sf-push" }), stats), silent, body);
-  el.addEventListener("keydown", (event) => { if (event.key === "Escape") send({ do: "open", feature: -1 }); });
+  el.addEventListener("keydown", (event) => {
+    if (event.target.matches("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape") back.click();
+    else if (event.key === "ArrowLeft" && !before.hidden) before.click();
+    else if (event.key === "ArrowRight" && !after.hidden) after.click();
+  });
 
   function step(node, [feature, label], arrow) {
     node.hidden = feature < 0;
@@ -110,7 +115,10 @@ function render({ model, el }) {
     drawForest(data.coefficients, data);
     drawBpt(data);
     drawFellows(data);
-    if (opened !== data.feature) el.scrollTop = 0;
+    if (opened !== data.feature) {
+      el.scrollTop = 0;
+      if (!el.contains(document.activeElement)) back.focus({ preventScroll: true }); // the keys work at once
+    }
     opened = data.feature;
     if (!model.get("slow").coefficients) {
       looks.replaceChildren(h("p", { class: "sf-empty" }, "averaging maps and pictures …"));
@@ -164,7 +172,8 @@ function render({ model, el }) {
       const svg = s("svg", { viewBox: `0 0 ${width} 18`, class: "sf-rho", "aria-hidden": "true" }, s("path", { d: `M${x(-1)} 9H${x(1)}`, class: "sf-rho-axis" }), s("path", { d: `M${x(0)} 1V17`, class: "sf-rho-zero" }));
       if (r.low !== null) svg.append(s("path", { d: `M${x(r.low)} 9H${x(r.high)}M${x(r.low)} 5v8M${x(r.high)} 5v8`, class: "sf-rho-interval" }));
       if (r.value !== null) svg.append(r.key === "pearson" || r.key === "fires" ? s("circle", { cx: x(r.value), cy: 9, r: 4, class: "sf-rho-pearson" }) : s("path", { d: `M${x(r.value) - 5} 9l5 -5 5 5 -5 5z`, class: "sf-rho-partial" }));
-      const interval = r.low !== null ? `[${signed(r.low, 2)}, ${signed(r.high, 2)}]` : r.value === null ? "" : "…";
+      const digits = r.high - r.low < 0.1 ? 3 : 2;
+      const interval = r.low !== null ? `[${signed(r.low, digits)}, ${signed(r.high, digits)}]` : r.value === null ? "" : "…";
       return h("div", { class: "sf-forest-row", "data-key": r.key }, h("span", {}, r.name), svg, h("b", { class: "sf-number" }, signedOr(r.value, 3)), h("span", { class: "sf-number sf-interval" }, interval), h("span", { class: "sf-number sf-count" }, `n = ${count(r.n)}`));
     }));
     const drawn = Math.min(...rows.map((r) => r.resamples || Infinity));
