@@ -1,0 +1,141 @@
+"""A training step at the paper's sizes: the package's own training beside the plain implementation.
+
+    python -m benchmarks.bench_train_step [--images FOLDER --catalogue FILE] [--steps 8] [--repeats 5] [--quick]
+
+Ours is :func:`sfnet_core.training.train` itself with the recipe ``paper``: the time between two calls of its callback,
+with everything that happens there (the evaluation of the few held-out galaxies too). Between two such epochs the plain
+implementation trains on as many images, once from JPEGs through a ``DataLoader`` and once with its batches ready in
+memory, so that the ratio of the bare step is known too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from benchmarks import common
+from benchmarks.paper_peer import Jpegs, PaperSFNet, RAdamLookahead, training_step
+from sfnet_core.recipes import RECIPES
+from sfnet_core.survey.dataset import Dataset
+from sfnet_core.survey.pack import pack
+from sfnet_core.training import train
+
+MEAN, STD = [0.1, 0.1, 0.1], [0.15, 0.15, 0.15]
+PEERS = ("plain, JPEGs through a DataLoader", "plain, batches ready in memory")
+
+
+def plain_ways(dataset: Dataset, images: Path, batch: int, steps: int, device: str) -> dict[str, Callable[[], None]]:
+    """The two ways of the plain implementation, each training on ``steps`` batches when called."""
+    paths = [next(images.rglob(f"{name}.jpg")) for name in dataset.ids]
+    truth = np.asarray(dataset.column("oh_p50"), dtype=np.float32)[:, None]
+    data = Jpegs(paths, truth, MEAN, STD, augment=True)
+
+    def trainer() -> Callable[[Iterator], None]:
+        network = PaperSFNet().to(device)
+        optimiser = RAdamLookahead(list(network.parameters()), rate=1e-3)
+
+        def run(batches: Iterator) -> None:
+            for pictures, wanted in itertools.islice(batches, steps):
+                training_step(network, optimiser, pictures.to(device), wanted.to(device))
+
+        return run
+
+    # the workers live on between epochs; starting them is not counted against the plain way
+    loader = DataLoader(
+        data, batch, shuffle=True, drop_last=True, num_workers=os.cpu_count() or 1, persistent_workers=True
+    )
+    few = min(steps, 4)
+    ready = [next(iter(DataLoader(data, batch, shuffle=True))) for _ in range(few)]
+    from_files, in_memory = trainer(), trainer()
+    return {
+        PEERS[0]: lambda: from_files(iter(loader)),
+        PEERS[1]: lambda: in_memory(itertools.cycle(ready)),
+    }
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--catalogue", type=Path, help="with the column oh_p50; goes with --images")
+    parser.add_argument("--steps", type=int, help="per timed epoch")
+    parser.add_argument("--batch", type=int, help="default 64, the paper's")
+    parser.add_argument("--side", type=int, help="pixels of made-up images; default 160, the paper's")
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    steps, batch = arguments.steps or (3 if quick else 8), arguments.batch or (8 if quick else 64)
+    repeats, side = arguments.repeats or (1 if quick else 5), arguments.side or (64 if quick else 160)
+    count = steps * batch
+    with tempfile.TemporaryDirectory(prefix="sfnet-bench-") as name:
+        folder = Path(name)
+        images, catalogue = arguments.images, arguments.catalogue
+        n = count + max(2, count // 32)
+        if images is None:
+            images, catalogue = common.made_up_jpegs(folder / "made", n, side)
+        about = common.describe_images(images, n, arguments.images is None)
+        dataset = pack(catalogue, images, folder / "dataset", progress=False)
+        if arguments.images is not None:
+            if len(dataset) < n:
+                raise SystemExit(f"{len(dataset)} images are too few for {steps} steps of {batch}; give fewer --steps.")
+            rows = np.arange(n)
+            columns = {"oh_p50": np.asarray(dataset.column("oh_p50"))[rows]}
+            dataset = Dataset.create(folder / "part", dataset.ids[rows], dataset.cutouts[:n], columns)
+        ways = plain_ways(dataset, images, batch, steps, arguments.device)
+        seconds: dict[str, list[float]] = {"sfnet train": [], **{name: [] for name in ways}}
+        used: list[int] = []
+        clock = [time.perf_counter()]
+
+        def after_epoch(record: dict) -> bool:
+            spent = time.perf_counter() - clock[0]
+            warm = record["epoch"] > 1
+            common.progress(f"{'round' if warm else 'warm-up'} {record['epoch'] - 1}: sfnet train {spent:.3f} s")
+            for name, way in ways.items() if record["epoch"] % 2 else list(ways.items())[::-1]:
+                start = time.perf_counter()
+                way()
+                took = time.perf_counter() - start
+                common.progress(f"    {name} {took:.3f} s")
+                if warm:
+                    seconds[name].append(took)
+            if warm:
+                seconds["sfnet train"].append(spent)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            clock[0] = time.perf_counter()
+            return True
+
+        recipe = replace(RECIPES["paper"], epochs=repeats + 1, batch=batch)
+        run = train(
+            dataset, folder / "run", recipe=recipe, validation=1 - count / n, device=arguments.device,
+            progress=False, callback=after_epoch,
+        )  # fmt: skip
+        used.append(int(run.metrics["n_train"]))
+    ours = [spent / used[0] for spent in seconds["sfnet train"]]  # seconds per image; the split may round
+    plain = {name: [spent / count for spent in seconds[name]] for name in ways}
+    common.write(
+        "train_step",
+        arguments,
+        {**about, "batch": batch, "steps_per_round": steps, "k": 4, "device": arguments.device},
+        {
+            "images_per_second": {
+                "sfnet train": 1 / float(np.median(ours)),
+                **{name: 1 / float(np.median(each)) for name, each in plain.items()},
+            },
+            "seconds_per_round": seconds,
+            "images_per_round": {"sfnet train": used[0], "plain": count},
+            "times_faster": {f"than {name}": common.ratio(each, ours) for name, each in plain.items()},
+            "ours_counts": "loading, augmentation, step, loss check, and evaluation of the held-out galaxies per epoch",
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
