@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlsplit
+
 import numpy as np
 import pytest
 
 from sfnet_core import astro
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.atlas.bootstrap import correlations
-from sfnet_core.explorer.atlas.cards import BINS, Almanac, disagree
+from sfnet_core.explorer.atlas.cards import BINS, Almanac, clear, disagree, partial_all
 from sfnet_core.explorer.atlas.drawing import cells, points
+from sfnet_core.explorer.atlas.examples import examples
 from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.scene import Scene
@@ -154,7 +157,8 @@ def test_sorting_searching_and_the_lowest_rate(page):
 
 
 def test_a_permalink_is_the_whole_state(page, codes):
-    page.open_link("?feature=3&split=train&sort=weight&token=x")
+    page.open_link("?feature=3&split=train&sort=weight&token=x&off=2&galaxy=g1")
+    assert page.state.off == frozenset() and page.state.galaxy == -1  # the explorer's choices mean nothing here
     assert (page.state.feature, page.state.split, page.state.sort) == (3, "train", "weight")
     other = Atlas(codes)
     other.open_link(page.query)
@@ -211,6 +215,45 @@ def test_features_that_fire_together_are_counted_once(codes):
     on = (dense > 0).astype(int)
     assert np.array_equal(both, on.T @ on)
     assert np.allclose(product, dense.T @ dense, rtol=1e-9)
+
+
+def test_few_galaxies_have_no_partial_correlation():
+    few = plain_codes().take(np.arange(20, 30))  # ten, of which two have no SFR
+    rows = np.arange(10)
+    controls = [np.asarray(few.column(name), dtype=float) for name in ("lgm_tot_p50", "sfr_tot_p50", "z")]
+    for keep in (10, 8, 7):
+        y = np.where(rows < keep, few.truth(), np.nan)
+        found = partial_all(Firing(few, rows), y, controls)
+        for feature in range(F):
+            plain = astro.partial_correlation(dense_of(few)[:, feature], y, controls)
+            assert found[feature] == pytest.approx(plain.value, abs=1e-9, nan_ok=True)
+        assert np.isnan(found).all() == (keep == 7)  # 5 left, 3 controls: 6 are needed
+
+
+def test_opposing_residuals_are_on_both_sides_or_left_out(codes):
+    firing = Firing(codes, np.arange(N))
+    feature = int(np.argmax(firing.fires))
+    residual = np.full(N, np.nan)
+    position, _ = firing.of(feature)
+    residual[position[:6]] = [0.1, 0.3, 0.2, 0.5, 0.4, -0.1]
+    group = examples(firing, feature, residual, 0)[-1]
+    assert group.captions == ["\N{MINUS SIGN}0.10", "+0.20", "+0.30", "+0.40", "+0.50"]
+
+
+def test_a_correlation_is_clear_beyond_chance():
+    assert clear(np.array([0.195, -0.197, np.nan]), 100).tolist() == [False, True, False]
+
+
+def test_another_feature_has_its_own_slow_part(opened):
+    leaf = opened.leaf
+    leaf._receive(leaf, {"do": "slow"}, [])
+    first = leaf.slow
+    leaf._receive(leaf, {"do": "slow"}, [])
+    assert leaf.slow is first  # computed once
+    opened.state.change(feature=leaf.data["after"][0])
+    assert leaf.slow == {}
+    leaf._receive(leaf, {"do": "slow"}, [])
+    assert leaf.slow["feature"] == opened.state.feature != first["feature"]
 
 
 def test_signs_disagree_only_where_both_are_known():
@@ -440,7 +483,10 @@ def test_t10_identifiers_and_links_are_texts_and_addresses(codes):
     page.state.change(split="train", feature=int(codes.indices[5, 0]))
     page.leaf._receive(page.leaf, {"do": "peek", "row": 5}, [])
     one = page.leaf._galaxy(5, 1.0)
-    assert one["id"] == HOSTILE and "<" not in one["link"] and one["link"].startswith("explore.ipynb?galaxy=%3Cimg")
+    assert one["id"] == HOSTILE and "<" not in one["link"]
+    link = urlsplit(one["link"])
+    assert link.path == "explore.ipynb"
+    assert dict(parse_qsl(link.query)) == {"galaxy": HOSTILE, "feature": str(page.state.feature), "split": "train"}
 
 
 @pytest.mark.parametrize(

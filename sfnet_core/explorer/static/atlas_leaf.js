@@ -74,12 +74,14 @@ function render({ model, el }) {
   );
   el.classList.add("sf-leaf");
   el.replaceChildren(h("div", { class: "sf-bar sf-leaf-head" }, back, before, name, after, flag, toExplore, h("span", { class: "sf-push" }), stats), silent, body);
-  el.addEventListener("keydown", (event) => {
-    if (event.target.matches("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
+  function keys(event) {
+    const ours = el.contains(event.target) || event.target === document.body;
+    if (el.hidden || !ours || event.target.matches("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") back.click();
     else if (event.key === "ArrowLeft" && !before.hidden) before.click();
     else if (event.key === "ArrowRight" && !after.hidden) after.click();
-  });
+  }
+  document.addEventListener("keydown", keys);
 
   function step(node, [feature, label], arrow) {
     node.hidden = feature < 0;
@@ -132,11 +134,13 @@ function render({ model, el }) {
     if (!data.groups) return;
     examplePictures.turn();
     say(galaxiesNote, data.images ? "activation below each; click to open in Explore" : data.why);
+    const focused = document.activeElement === again;
     groups.replaceChildren(...data.groups.map((group) => {
       const tiles = group.galaxies.map((galaxy) => galaxyTile(galaxy, examplePictures.url(galaxy.jpeg), galaxy.caption));
       const strip = tiles.length ? h("div", { class: "sf-row8" }, ...tiles) : h("p", { class: "sf-empty" }, group.empty || "none here");
       return h("div", { class: "sf-group", "data-group": group.key }, h("div", { class: "sf-group-head" }, h("b", {}, group.title), h("span", { class: "sf-caption" }, group.hint), group.key === "random" ? again : null), strip);
     }));
+    if (focused) again.focus({ preventScroll: true });
   }
 
   function drawScatter() {
@@ -270,6 +274,7 @@ function render({ model, el }) {
   }
   return () => {
     for (const [event, handler] of handlers) model.off(event, handler);
+    document.removeEventListener("keydown", keys);
     forgetPeeks();
     for (const some of [examplePictures, ninePictures, slowPictures]) some.turn();
   };
