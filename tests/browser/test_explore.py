@@ -218,3 +218,40 @@ def test_toggles_plots_and_the_galaxy_are_in_sight_without_scrolling(open_page, 
     for box in frames(page):
         assert box["width"] > 90 and box["height"] > 80 and box["y"] + box["height"] < size[1]
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_the_gate_slider_gives_numpys_error_at_every_k(page, codes):
+    rows = codes.split == "validation"
+    for k in (1, codes.k + 2, codes.indices.shape[1]):
+        before = page.inner_text(".sf-status")
+        page.locator(".sf-gate input").evaluate(
+            "(slider, k) => { slider.value = k; slider.dispatchEvent(new Event('input')); }", k
+        )
+        page.wait_for_function(CHANGED, arg=before)
+        truth, now = codes.truth()[rows], predict(codes, k=k)[rows]
+        assert numbers(page.inner_text(".sf-status"))["RMSE"] == f"{np.sqrt(np.mean((now - truth) ** 2)):.4f}"
+        left, right = page.inner_text(".sf-sum").replace("\N{MINUS SIGN}", "-").split("=")
+        terms = [Decimal(term.replace(" ", "")) for term in re.findall(r"[+-]?\s*[\d.]+", left)]
+        assert len(terms) <= 1 + k and sum(terms) == Decimal(right.split()[0])
+
+
+def test_the_keyboard_does_what_the_mouse_does(page, codes):
+    first = page.get_attribute(".sf-galaxy >> nth=0", "data-id")
+    second = page.get_attribute(".sf-galaxy >> nth=1", "data-id")
+    assert page.inner_text(".sf-inspector h2") == first
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent === id", arg=second)
+    before = page.inner_text(".sf-status")
+    feature = int(page.get_attribute(".sf-row.sf-focus .sf-toggle", "data-feature"))
+    page.keyboard.press("t")
+    page.wait_for_function(CHANGED, arg=before)
+    assert numbers(page.inner_text(".sf-status")) == expected(codes, {feature}, "ablate")
+    off = page.inner_text(".sf-status")
+    page.keyboard.press("Control+z")
+    page.wait_for_function(CHANGED, arg=off)
+    assert page.inner_text(".sf-status") == before
+    page.keyboard.press("?")
+    assert page.locator(".sf-keys").is_visible()
+    page.keyboard.press("/")
+    page.keyboard.type("tax")  # typing in the search field toggles nothing
+    assert page.inner_text(".sf-status") == before

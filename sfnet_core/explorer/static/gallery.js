@@ -15,6 +15,8 @@ function render({ model, el }) {
   let shown = "";
 
   el.classList.add("sf-gallery");
+  el.setAttribute("role", "region");
+  el.setAttribute("aria-label", "Gallery");
   el.replaceChildren(h("div", { class: "sf-bar" }, h("h2", {}, "Gallery"), h("label", {}, "sort by ", sort), order, form, total, h("span", { class: "sf-push" }), previous, count, next), grid);
 
   function tile(galaxy, data) {

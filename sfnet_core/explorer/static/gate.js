@@ -7,6 +7,8 @@ function render({ model, el }) {
   const plot = document.createElementNS(NS, "svg");
   const caption = h("p", { class: "sf-caption" });
   el.classList.add("sf-gate");
+  el.setAttribute("role", "region");
+  el.setAttribute("aria-label", "Gate");
   el.replaceChildren(h("div", { class: "sf-bar" }, h("label", { title: "How many features the gate keeps per galaxy" }, "gate "), value, slider), plot, caption);
 
   // A dragged slider sends its last value, at most one message at a time.

@@ -96,6 +96,7 @@ function render({ model, el }) {
       if (root && plots && painted(plots)) {
         ready = true;
         root.classList.add("sf-page");
+        if (inVoila) root.setAttribute("role", "main");
         if (remembered() && !dark) paint(true);
         update();
       } else if (performance.now() - started < 60000) requestAnimationFrame(look);

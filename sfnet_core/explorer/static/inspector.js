@@ -21,6 +21,8 @@ function render({ model, el }) {
   const empty = h("p", { class: "sf-empty" }, "Click a galaxy in the gallery or a point in a plot to see what its prediction is made of.");
   const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, h("div", {}, frame, buttons), facts), legend, h("h3", {}, "Picture equation"), bars, sum, more);
   el.classList.add("sf-inspector");
+  el.setAttribute("role", "region");
+  el.setAttribute("aria-label", "Galaxy in focus");
   el.replaceChildren(heading, empty, body);
 
   function drawMap(data) {

@@ -11,6 +11,8 @@ function render({ model, el }) {
   const rows = new Map();
 
   el.classList.add("sf-toggles");
+  el.setAttribute("role", "region");
+  el.setAttribute("aria-label", "Sparse features");
   el.replaceChildren(
     h("h2", {}, "Sparse features"),
     h("div", { class: "sf-bar" }, button("all", "all", "Switch all features on"), button("none", "none", "Switch all features off"), button("invert", "invert", "Swap on and off"), h("span", { class: "sf-push" }), h("span", { class: "sf-modes", role: "radiogroup", "aria-label": "What a switched-off feature's place becomes" }, ...modes)),
