@@ -170,7 +170,7 @@ function render({ model, el }) {
 
   function drawForest(rows, data) {
     const unknown = rows.every((r) => r.value === null);
-    const width = 200;
+    const width = innerWidth > 1240 ? 200 : 96; // about the place there is, so that the marks keep their size
     const x = (v) => 6 + ((v + 1) / 2) * (width - 12);
     forest.replaceChildren(...rows.map((r) => {
       const svg = s("svg", { viewBox: `0 0 ${width} 18`, class: "sf-rho", "aria-hidden": "true" }, s("path", { d: `M${x(-1)} 9H${x(1)}`, class: "sf-rho-axis" }), s("path", { d: `M${x(0)} 1V17`, class: "sf-rho-zero" }));
