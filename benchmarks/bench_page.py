@@ -1,0 +1,259 @@
+"""The page in a real browser: first paint, a toggle's round trip, a lasso, a turn of the gallery's page.
+
+    python -m benchmarks.bench_page [--sizes 1000,250000] [--toggles 40] [--visits 5] [--quick]
+
+Headless Chromium on the server that ``sfnet explore`` starts, over made-up codes and pictures. Beside it in the same
+run: a page that draws every galaxy as a point (its predictions recomputed by numpy, and by torch from a dense matrix),
+and what running the network again on every toggle would take. Times are the browser's own, see ``browser.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks import common
+from benchmarks.browser import Visitor, any_of, chromium, settle
+from benchmarks.simulated_codes import simulated_codes
+from sfnet_core.codes import SparseCodes
+from sfnet_core.explorer.serve import serving
+from sfnet_core.interpret import feature_table
+from sfnet_core.survey.dataset import Dataset
+
+POOLS = (0, 1, 2)  # kernels kept ready
+LASSO = [(0.05, 0.95), (0.05, 0.05), (0.5, 0.05), (0.5, 0.95)]  # the left half of a figure
+SPLIT = "select[aria-label='Galaxies in view, by split']"
+NAIVE = {"all points, numpy": "numpy", "all points, torch on a dense matrix": "torch"}
+
+
+def make_data(folder: Path, n: int) -> tuple[Path, Path, dict[str, Any]]:
+    """A codes file and the dataset behind it: pictures of 128 px up to 10,000 galaxies, 32 px above (disks are finite)."""
+    side = 128 if n <= 10_000 else 32
+    codes = simulated_codes(n, map_shape=(4, 4) if n <= 10_000 else None)
+    few = common.made_up_cutouts(min(n, 500), side)
+
+    def cutouts() -> Iterator[np.ndarray]:
+        for i in range(n):
+            yield few[i % len(few)]
+
+    columns = {name: codes.column(name) for name in codes.columns if name not in ("id", "ra", "dec")}
+    dataset = Dataset.create(folder / f"dataset-{n}", codes.ids, cutouts(), columns, simulated=True)
+    codes.provenance.update(dataset_fingerprint=dataset.fingerprint, crop=side, cutout_size=[side, side])
+    path = folder / f"codes-{n}.parquet"
+    codes.save(path)
+    return path, dataset.path, {"pictures_px": side, "codes_mb": round(path.stat().st_size / 1e6, 1)}
+
+
+def spread(visits: list[dict[str, float | None]]) -> dict[str, Any]:
+    """Percentiles of each of the times of several visits or clicks."""
+    keys = dict.fromkeys(key for visit in visits for key in visit)
+    return {key: common.percentiles(any_of(visits, key)) for key in keys if any_of(visits, key)}
+
+
+def first_paint(codes: Path, dataset: Path, visits: int) -> dict[str, Any]:
+    """ms from the start of the navigation, for servers with 0, 1 and 2 kernels kept ready."""
+    found: dict[str, Any] = {}
+    for pool in POOLS:
+        start = time.perf_counter()
+        with serving(codes, dataset, pool=pool) as (address, process), chromium() as browser:
+            found[f"server answers, pool {pool}"] = {"s": time.perf_counter() - start}
+            new, again = [], []
+            for visit in range(visits):
+                settle(process)
+                visitor = Visitor(browser)
+                new.append(visitor.open(address))
+                visitor.leave()
+                settle(process)
+                again.append(visitor.open(address))
+                visitor.close()
+                common.progress(
+                    f"    pool {pool}, visit {visit + 1}: {new[-1]['ready']:.0f}, {again[-1]['ready']:.0f} ms"
+                )
+            kind = f"{pool} kernels ready" if pool else "no kernel ready (cold)"
+            found[f"{kind}, empty cache"] = spread(new)
+            found[f"{kind}, warm cache"] = spread(again)
+    return found
+
+
+def clicks(visitor: Visitor, selectors: list[str], count: int, what: str) -> list[dict[str, float | None]]:
+    """Each of ``count`` clicks on one switch after another; the first four warm up and are not kept."""
+    quiet = 500
+    all_of = itertools.cycle(selectors)
+    found = [visitor.click(next(all_of), ".sf-status", quiet=quiet) for _ in range(count + 4)][4:]
+    common.progress(f"    {what}: toggle painted after {np.median(any_of(found, 'painted')):.0f} ms")
+    return found
+
+
+def interactions(codes: Path, dataset: Path, toggles: int) -> dict[str, Any]:
+    """What a user does, on the whole table (all splits in view)."""
+    with serving(codes, dataset, pool=1) as (address, process), chromium() as browser:
+        settle(process)
+        visitor = Visitor(browser)
+        visitor.open(address)
+        page = visitor.page
+        before = page.inner_text(".sf-status")
+        page.select_option(SPLIT, "")
+        page.wait_for_function("t => document.querySelector('.sf-status').textContent !== t", arg=before)
+        settle(process)
+        features = page.eval_on_selector_all(".sf-toggle", "all => all.slice(0, 12).map(e => e.dataset.feature)")
+        switches = [f".sf-toggle[data-feature='{feature}']" for feature in features]
+        found = {"toggle": spread(clicks(visitor, switches, toggles, "ours"))}
+        rounds = max(2, toggles // 4)
+        turned, focused, selected = [], [], []
+        for i in range(rounds):
+            turned.append(visitor.click("button[aria-label='Next page']", ".sf-gallery", ".sf-galaxy"))
+            focused.append(visitor.click(f".sf-galaxy:nth-child({2 + i % 8})", ".sf-inspector h2"))
+        for _ in range(rounds):
+            selected.append(visitor.lasso(1, LASSO))
+            settle(process, 5)
+            visitor.click("button:not([hidden]):is(.sf-clear, .sf-selected + button)", ".sf-total")
+            settle(process, 5)
+        found["gallery's next page"] = spread(turned)
+        found["focus a galaxy"] = spread(focused)
+        found["lasso to gallery"] = spread(selected)
+        found["memory_mb"] = memory(process.pid)
+        visitor.close()
+    return found
+
+
+def memory(pid: int) -> dict[str, float]:
+    """Resident memory of the server and of its largest kernel."""
+    server = psutil.Process(pid)
+    kernels = []
+    for child in server.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            kernels.append(child.memory_info().rss / 1e6)
+    return {"server": server.memory_info().rss / 1e6, "largest kernel": max(kernels, default=float("nan"))}
+
+
+@contextlib.contextmanager
+def naive_notebook(kind: str) -> Iterator[Path]:
+    """A folder with a notebook that calls :mod:`benchmarks.naive_page`, and the environment that its kernel needs."""
+    source = {"cell_type": "code", "execution_count": None, "id": "page", "metadata": {}, "outputs": []}
+    source["source"] = ["from benchmarks.naive_page import show\n", "\n", "show()"]
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    wanted = {"PYTHONPATH": str(common.ROOT), "SFNET_NAIVE": kind}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        with tempfile.TemporaryDirectory(prefix="sfnet-naive-") as folder:
+            notebook = {"cells": [source], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+            Path(folder, "explore.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+            yield Path(folder)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def naive(codes: Path, kind: str, toggles: int, visits: int) -> dict[str, Any]:
+    """First paint and toggle of the naive page."""
+    features = feature_table(SparseCodes.open(codes))["feature"][:12].tolist()
+    with (
+        naive_notebook(kind) as folder,
+        serving(codes, pool=1, notebooks=folder) as (address, process),
+        chromium() as browser,
+    ):
+        visitor = Visitor(browser)
+        opened = []
+        for _ in range(visits):
+            settle(process)
+            opened.append(visitor.open(address, quiet=1000))
+        settle(process)
+        switches = [f".sf-switch-{feature}" for feature in features]
+        found = {
+            "1 kernel ready": spread(opened),
+            "toggle": spread(clicks(visitor, switches, toggles, f"naive, {kind}")),
+            "memory_mb": memory(process.pid),
+        }
+        visitor.close()
+    return found
+
+
+def network_again(images: int, side: int) -> dict[str, Any]:
+    """Seconds of the plain float32 network on ``images`` pictures that are in memory already."""
+    import torch
+
+    from benchmarks.paper_peer import PaperSFNet
+
+    network = PaperSFNet().eval()
+    batch = torch.randn(min(images, 64), 3, side, side)
+    with torch.inference_mode():
+        network(batch)
+        start = time.perf_counter()
+        for _ in range(-(-images // len(batch))):
+            network(batch)
+        spent = time.perf_counter() - start
+    done = -(-images // len(batch)) * len(batch)
+    return {"images": done, "s": spent, "images_per_second": done / spent}
+
+
+def measure(n: int, folder: Path, arguments: argparse.Namespace, network: dict[str, Any]) -> dict[str, Any]:
+    codes, dataset, about = make_data(folder, n)
+    common.progress(f"{n:,} galaxies")
+    found: dict[str, Any] = {"data": about, "first paint": first_paint(codes, dataset, arguments.visits)}
+    found["whole table in view"] = interactions(codes, dataset, arguments.toggles)
+    few = max(2, arguments.toggles if n <= 10_000 else arguments.toggles // 4)
+    found["naive"] = {name: naive(codes, kind, few, max(1, arguments.visits // 2)) for name, kind in NAIVE.items()}
+    seconds = n / network["images_per_second"]
+    found["naive"]["the network run again on every image"] = {"toggle_s": seconds, "measured_on": network["images"]}
+    ours = found["whole table in view"]["toggle"]
+    found["toggle_times_faster_p50"] = {
+        **{
+            f"than {name}, until {until}": found["naive"][name]["toggle"][until]["p50_ms"] / ours[until]["p50_ms"]
+            for name in NAIVE
+            for until in ("painted", "done")
+        },
+        "than the network run again": 1000 * seconds / ours["done"]["p50_ms"],
+    }
+    return found
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("--sizes", help="numbers of galaxies, with commas between")
+    parser.add_argument("--toggles", type=int, help="timed clicks")
+    parser.add_argument("--visits", type=int, help="timed visits of each kind")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    arguments.sizes = arguments.sizes or ("300,20000" if quick else "1000,250000")
+    arguments.toggles = arguments.toggles or arguments.repeats or (4 if quick else 40)
+    arguments.visits = arguments.visits or (1 if quick else 5)
+    network = network_again(16 if quick else 1024, 64 if quick else 160)
+    with tempfile.TemporaryDirectory(prefix="sfnet-bench-") as name:
+        measured = {
+            f"{n} galaxies": measure(n, Path(name), arguments, network) for n in map(int, arguments.sizes.split(","))
+        }
+    with chromium() as browser:
+        version = browser.version
+    common.write(
+        "page",
+        arguments,
+        {
+            "codes": "made up (benchmarks/simulated_codes.py), F = 512, k = 4, 8 runners-up, seed 0",
+            "browser": f"Chromium {version}, headless, software rendering, 1440×900",
+            "times": {
+                "text": "from the click until the numbers have changed",
+                "painted": "until the next frame after that is painted",
+                "figures": "until the last stroke on a canvas",
+                "done": "until both",
+                "ready": "from the start of the navigation until .sf-page with a canvas is painted",
+                "still": "until its figures are still",
+            },
+        },
+        {**measured, "plain network": network},
+    )
+
+
+if __name__ == "__main__":
+    main()
