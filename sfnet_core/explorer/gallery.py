@@ -45,7 +45,7 @@ class Gallery(View):
         """Rows in the gallery's order: the selection if there is one, else the galaxies in view."""
         scene, state = self._scene, self._state
         selected = unpack_rows(state.selection)
-        return scene.order(state, selected if len(selected) else scene.rows(state.split))
+        return scene.order(state, selected if len(selected) else scene.view(state))
 
     def _shown_row(self, identifier: str) -> int:
         row = self._scene.row_of(identifier)

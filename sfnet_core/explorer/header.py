@@ -102,7 +102,7 @@ class Header(View):
             "split": state.split,
             "status": status_text(scene, state),
             "warn": bool(numbers.n and not state.split and scene.splits),
-            "selected": f"{selected:,} selected of {len(scene.rows(state.split)):,}" if selected else "",
+            "selected": f"{selected:,} selected of {len(scene.view(state)):,}" if selected else "",
             "notices": self._notices,
             "query": self._query,
             "opened": self._serial,

@@ -54,7 +54,7 @@ class Inspector(View):
     """The galaxy in focus (``sf-inspector``), large, with its picture equation (``sf-sum``)."""
 
     _esm = front_end("inspector")
-    observes = frozenset({"off", "mode", "target", "galaxy", "map", "feature", "k"})
+    observes = frozenset({"off", "mode", "target", "galaxy", "map", "feature", "k", "tab"})
 
     def __init__(
         self,
@@ -77,8 +77,11 @@ class Inspector(View):
         """Send the galaxy in focus, or what to do to get one."""
         scene, state = self._scene, self._state
         row = state.galaxy
+        if state.tab != "galaxy":
+            self.data = {"shown": False}
+            return
         if row < 0:
-            self.data = {"id": ""}
+            self.data = {"shown": True, "id": ""}
             return
         codes, unit = scene.codes, scene.unit(state.target)
         picture = equation(scene, state, row)
@@ -93,6 +96,7 @@ class Inspector(View):
             facts += [["true value", f"{truth:.4f} {unit}"], ["predicted − true", f"{signed(now - truth, 4)} {unit}"]]
         facts += [["split", str(codes.split[row]) or "–"], ["margin of the gate", f"{float(codes.margin[row]):.4f}"]]
         self.data = {
+            "shown": True,
             "id": str(codes.ids[row]),
             "jpeg": self._pictures.jpeg(row),
             "why": self._pictures.why,

@@ -17,10 +17,13 @@ from sfnet_core.explorer.gallery import Gallery
 from sfnet_core.explorer.gate import Gate
 from sfnet_core.explorer.header import Header
 from sfnet_core.explorer.inspector import Inspector
+from sfnet_core.explorer.pair import Pair
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.plots import Plots
 from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.special import Special
 from sfnet_core.explorer.state import State
+from sfnet_core.explorer.tabs import Tabs
 from sfnet_core.explorer.toggles import Toggles
 
 if TYPE_CHECKING:
@@ -65,9 +68,22 @@ class Explorer:
         self.gate = Gate(self.scene, self.state, say)
         self.plots = Plots(self.scene, self.state, self.label)
         self.chooser = Chooser(self.scene, self.state, say)
+        self.tabs = Tabs(self.state, say)
+        shared = (self.scene, self.state, pictures, say, self.label)
+        self.special, self.pair = Special(*shared), Pair(*shared)
         self.inspector = Inspector(self.scene, self.state, pictures, say, self.label)
         self.gallery = Gallery(self.scene, self.state, pictures, say)
-        self._views = (self.toggles, self.gate, self.plots, self.chooser, self.inspector, self.gallery)
+        self._views = (
+            self.toggles,
+            self.gate,
+            self.plots,
+            self.chooser,
+            self.tabs,
+            self.inspector,
+            self.special,
+            self.pair,
+            self.gallery,
+        )
         self.state.on_change(self._draw)
         self._draw(None)
         for note in notes or []:
@@ -127,11 +143,13 @@ class Explorer:
     def _layout(self) -> ipywidgets.Widget:
         left = ipywidgets.VBox([self.toggles, self.gate])
         centre = ipywidgets.VBox([self.chooser, self.plots.widget])
-        panes = ipywidgets.HBox([left, centre, self.inspector])
+        right = ipywidgets.VBox([self.tabs, self.inspector, self.special, self.pair])
+        panes = ipywidgets.HBox([left, centre, right])
         page = ipywidgets.VBox([self.header, panes, self.gallery])
         for widget, name in (
             (left, "sf-left"),
             (centre, "sf-centre"),
+            (right, "sf-right"),
             (panes, "sf-panes"),
             (page, "sf-root"),
             (self.plots.widget, "sf-plots"),

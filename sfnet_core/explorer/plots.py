@@ -66,7 +66,7 @@ class Plots:
         everything = changed is None or bool(changed & {"split", "target", "k"})
         with self.widget.one_patch() if self.widget else contextlib.nullcontext():
             if everything:
-                self._rows = self._scene.rows(self._state.split)
+                self._rows = self._scene.view(self._state)
             moved = everything or bool(changed & {"off", "mode", "feature", "third", "fourth"})
             if moved:
                 self._draw_points(everything, changed or frozenset())

@@ -111,13 +111,13 @@ class Scene:
         """RMSE of the galaxies in view for k = 1 … k + r, features off as in the state; [] without true values."""
 
         def compute() -> list[float]:
-            rows = self.rows(state.split)
+            rows = self.view(state)
             rows = rows[np.isfinite(self.truth(state.target)[rows])]
             truth, part = self.truth(state.target)[rows], self.own.take(rows)
             how = {"off": state.off, "mode": state.mode, "target": state.target}
             return [float(metrics.rmse(truth, predict(part, k=k, **how))) for k in range(1, part.indices.shape[1] + 1)]
 
-        if not np.isfinite(self.truth(state.target)[self.rows(state.split)]).any():
+        if not np.isfinite(self.truth(state.target)[self.view(state)]).any():
             return []
         return self._remember(
             ("by_k", state.split, state.target, state.off, state.mode if state.off else ""), compute, keep=4
@@ -161,6 +161,10 @@ class Scene:
             return np.arange(self.n, dtype=np.int32)
         return np.flatnonzero(self.codes.split == split).astype(np.int32)
 
+    def view(self, state: State) -> np.ndarray:
+        """Rows of the galaxies in view: those of the split that pass the filter, ascending."""
+        return self.rows(state.split)
+
     def truth(self, target: int) -> np.ndarray:
         return self._remember(("truth", target), lambda: np.asarray(self.codes.truth(target), dtype=np.float64))
 
@@ -195,7 +199,7 @@ class Scene:
         """RMSE, R² and the change, over ``rows`` (the galaxies in view by default)."""
         if rows is None:
             key = ("numbers", state.split, state.target, state.off, state.mode if state.off else "")
-            return self._remember(key, lambda: self.numbers(state, self.rows(state.split)), keep=4)
+            return self._remember(key, lambda: self.numbers(state, self.view(state)), keep=4)
         truth, now = self.truth(state.target)[rows], self.prediction(state)[rows]
         before = self.prediction(state, all_on=True)[rows]
         known = np.isfinite(truth)

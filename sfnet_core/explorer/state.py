@@ -17,11 +17,13 @@ from urllib.parse import parse_qsl, urlencode
 import numpy as np
 from traitlets import Bool, Bytes, CaselessStrEnum, HasTraits, Instance, Int, TraitError, Unicode, validate
 
-__all__ = ["MAX_QUERY", "State", "pack_rows", "unpack_rows"]
+__all__ = ["MAX_QUERY", "TABS", "State", "pack_rows", "unpack_rows"]
 
 MAX_QUERY = 8192  # characters of a permalink's query that are read; more is refused with a notice
 MAX_SELECTION = 4096  # characters a selection may take in a permalink
+MAX_FILTER = 500
 UNDO_STEPS = 200
+TABS = {"galaxy": "Galaxy", "selection": "Selection", "compare": "Compare", "near": "Neighbours"}
 
 
 def pack_rows(rows: Iterable[int] | np.ndarray) -> bytes:
@@ -59,6 +61,10 @@ class State(HasTraits):
     feature = Int(-1, min=-1, help="feature in focus, -1 for none")
     galaxy = Int(-1, min=-1, help="row of the galaxy in focus, -1 for none")
     selection = Bytes(b"", help="rows selected by lasso or box, packed by pack_rows")
+    tab = CaselessStrEnum(list(TABS), "galaxy", help="what the right side shows")
+    pinned = Int(-1, min=-1, help="row of the galaxy to compare with, -1 for none")
+    kept = Bytes(b"", help="rows of the selection to compare with, packed by pack_rows")
+    filter = Unicode("", help="which galaxies are in view, in the filters' grammar")
     third = Unicode("", help="key of the third plot")
     fourth = Unicode("", help="key of the fourth plot")
     sort = Unicode("", help="quantity the gallery is sorted by")
@@ -103,7 +109,13 @@ class State(HasTraits):
     def _check_feature(self, proposal: dict) -> int:
         return self._below(proposal["value"], self._features, "feature")
 
-    @validate("galaxy")
+    @validate("filter")
+    def _check_filter(self, proposal: dict) -> str:
+        if len(proposal["value"]) > MAX_FILTER:
+            raise TraitError(f"a filter has at most {MAX_FILTER} characters")
+        return proposal["value"]
+
+    @validate("galaxy", "pinned")
     def _check_galaxy(self, proposal: dict) -> int:
         return self._below(proposal["value"], self._galaxies, "galaxy row")
 
@@ -113,7 +125,7 @@ class State(HasTraits):
             raise TraitError(f"there is no split {proposal['value']!r} here")
         return proposal["value"]
 
-    @validate("selection")
+    @validate("selection", "kept")
     def _check_selection(self, proposal: dict) -> bytes:
         packed = proposal["value"]
         if len(packed) % 4:
@@ -212,19 +224,20 @@ class State(HasTraits):
                 continue
             if name == "off":
                 out["off"] = ",".join(map(str, sorted(value)))
-            elif name == "galaxy":
-                out["galaxy"] = str(ids[value]) if value >= 0 else ""
-            elif name == "selection":
+            elif name in ("galaxy", "pinned"):
+                out[name] = str(ids[value]) if value >= 0 else ""
+            elif name in ("selection", "kept"):
                 packed = zlib.compress(np.diff(unpack_rows(value), prepend=np.int32(0)).tobytes(), 9)
-                out["selection"] = base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
+                out[name] = base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
             elif name == "descending":
                 out["descending"] = "1" if value else "0"
             else:
                 out[name] = str(value)
         query = urlencode(out, safe=",")
-        if len(out.get("selection", "")) > MAX_SELECTION or len(query) > MAX_QUERY:
-            out.pop("selection", None)
-            query = urlencode(out, safe=",")
+        for name in ("kept", "selection"):
+            if len(out.get(name, "")) > MAX_SELECTION or len(query) > MAX_QUERY:
+                out.pop(name, None)
+                query = urlencode(out, safe=",")
         return query
 
     def read_query(self, query: str, row_of: Callable[[str], int | None]) -> tuple[dict[str, Any], list[str]]:
@@ -252,14 +265,14 @@ class State(HasTraits):
     def _read(self, name: str, text: str, row_of: Callable[[str], int | None]) -> Any:
         if name == "off":
             return frozenset(int(part) for part in text.split(",") if part)
-        if name == "galaxy":
+        if name in ("galaxy", "pinned"):
             row = row_of(text)
             if row is None and not text:
                 return -1
             if row is None:
                 raise ValueError("there is no galaxy with that identifier here")
             return row
-        if name == "selection":
+        if name in ("selection", "kept"):
             return self._read_selection(text)
         if name == "descending":
             if text not in ("0", "1"):

@@ -48,7 +48,7 @@ class Toggles(View):
         """Send the switches as the state has them."""
         scene, state = self._scene, self._state
         table = scene.features(state.split, state.target)
-        n = max(1, len(scene.rows(state.split)))
+        n = max(1, len(scene.view(state)))
         largest = max((abs(float(c)) for c in table["mean"]), default=0.0) or 1.0
         rows = [
             {

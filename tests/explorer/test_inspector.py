@@ -135,7 +135,7 @@ def test_a_galaxy_without_truth_position_or_activations(gated):
     assert "true value" not in dict(view.data["facts"]) and dict(view.data["catalogue"])["z"] == "–"
     view._state.change(galaxy=-1)
     view.draw()
-    assert view.data == {"id": ""}
+    assert view.data == {"shown": True, "id": ""}
 
 
 def test_only_observed_galaxies_link_to_the_sky(gated):

@@ -60,7 +60,7 @@ def test_the_page_opens_and_every_control_works(gated, kind):
         page.state.change(split=split, feature=features - 1, selection=pack_rows(range(n)))
         assert f"N {page.scene.numbers(page.state).n or len(page.scene.rows(split))} " in page.header.data["status"]
     page.state.change(feature=-1, galaxy=-1, selection=b"")
-    assert page.inspector.data == {"id": ""}
+    assert page.inspector.data == {"shown": True, "id": ""}
     page.state.change(**page._defaults)
     assert page.query == ""
     if "truth" not in page.scene.quantities:

@@ -56,6 +56,8 @@ function render({ model, el }) {
 
   function update() {
     const data = model.get("data");
+    el.hidden = !data.shown;
+    if (!data.shown) return;
     body.hidden = !data.id;
     empty.hidden = Boolean(data.id);
     say(heading, data.id ? data.id : "Inspector");

@@ -1,0 +1,81 @@
+"""Two galaxies, or two selections, contribution by contribution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfnet_core.explorer.header import MINUS, signed
+from sfnet_core.explorer.report import Report, bars, buttons, galaxies, heading, line
+from sfnet_core.explorer.state import unpack_rows
+from sfnet_core.selection import compare
+
+__all__ = ["Pair"]
+
+DIGITS = 4
+
+
+class Pair(Report):
+    """The galaxy in focus beside the pinned one; the selection beside the kept one."""
+
+    tab = "compare"
+    observes = frozenset({"tab", "galaxy", "pinned", "selection", "kept", "off", "mode", "target", "k", "feature"})
+
+    def __init__(self, scene, state, pictures, notify, label):
+        actions = {
+            "pin": lambda _m: state.change(pinned=state.galaxy),
+            "unpin": lambda _m: state.change(pinned=-1),
+            "keep": lambda _m: state.change(kept=state.selection),
+            "drop": lambda _m: state.change(kept=b""),
+        }
+        super().__init__(scene, state, pictures, notify, label, actions)
+
+    def compose(self) -> list[dict]:
+        """The two comparisons, each with how to get it where it is not there."""
+        return [*self._galaxies(), *self._selections()]
+
+    def _galaxies(self) -> list[dict]:
+        state = self._state
+        out = [heading("Two galaxies")]
+        if state.pinned < 0:
+            out.append(line("Pin the galaxy in focus, then choose another one to see why their predictions differ."))
+            return [*out, buttons(("pin the galaxy in focus", "pin", "Keep it as the second of the pair"))]
+        pair = [row for row in (state.galaxy, state.pinned) if row >= 0]
+        ids = [str(self._scene.codes.ids[row]) for row in pair]
+        words = ["in focus", "pinned"]
+        out.append(galaxies([(i, self._pictures.jpeg(row), w) for i, row, w in zip(ids, pair, words, strict=False)]))
+        out.append(
+            buttons(("unpin", "unpin", "Forget the pinned galaxy"), ("pin the one in focus", "pin", "Pin it instead"))
+        )
+        if len(pair) == 2 and pair[0] != pair[1]:
+            out += self._difference(np.array(pair[:1]), np.array(pair[1:]), "in focus − pinned")
+        else:
+            out.append(line("Choose another galaxy: this one is pinned."))
+        return out
+
+    def _selections(self) -> list[dict]:
+        state = self._state
+        chosen, kept = unpack_rows(state.selection), unpack_rows(state.kept)
+        out = [heading("Two selections")]
+        if not len(kept):
+            out.append(line("Select galaxies, keep that selection, then select others."))
+            return (
+                [*out, buttons(("keep this selection", "keep", "Keep it as the second group"))] if len(chosen) else out
+            )
+        out.append(
+            buttons(("drop the kept one", "drop", "Forget it"), ("keep this selection", "keep", "Keep it instead"))
+        )
+        if len(chosen) and not np.array_equal(chosen, kept):
+            return [*out, *self._difference(chosen, kept, f"{len(chosen):,} selected − {len(kept):,} kept")]
+        return [*out, line(f"{len(kept):,} galaxies are kept; select others to compare with them.")]
+
+    def _difference(self, a: np.ndarray, b: np.ndarray, words: str) -> list[dict]:
+        state, unit = self._state, self._scene.unit(self._state.target)
+        found = compare(self._scene.codes, a, b, target=state.target, off=state.off, mode=state.mode)
+        texts = [text.replace("-", MINUS) if text.startswith("-") else f"+{text}" for text in found.texts(DIGITS)]
+        labels = [self._label(int(f)) for f in found.feature]
+        total = signed(found.total, DIGITS)
+        rows = bars(
+            [*labels, "sum"], [*found.difference, found.total], [*texts, f"{total} {unit}"], [*found.feature, -1]
+        )
+        means = f"{found.prediction_a:.{DIGITS}f} − {found.prediction_b:.{DIGITS}f} = {total} {unit}"
+        return [line(f"Prediction{'s, means' if max(len(a), len(b)) > 1 else ''}: {words}: {means}"), rows]
