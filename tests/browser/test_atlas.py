@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from sfnet_core import astro
 from sfnet_core.codes import SparseCodes
@@ -204,3 +205,39 @@ def test_nothing_is_wider_than_the_window(made, address, open_page):
             page.set_viewport_size({"width": width, "height": height})
             page.wait_for_timeout(200)
             assert page.evaluate(WIDER) == []
+
+
+def test_axe_finds_no_violation_on_a_feature_and_the_tables_in_light_and_dark(made, address, open_page):
+    page = open_page(address)
+    page.locator(".sf-card .sf-open").first.click()
+    page.wait_for_selector(".sf-leaf[data-slow]")
+    for key, drawn in ((None, ".sf-leaf"), ("2", ".sf-signs"), ("3", ".sf-matrix"), ("1", ".sf-card")):
+        if key == "2":
+            page.keyboard.press("Escape")
+            page.wait_for_selector(".sf-card")
+        if key:
+            page.keyboard.press(key)
+        page.wait_for_selector(drawn)
+        for _ in ("light, then dark", "and back"):
+            found = Axe().run(page).response["violations"]
+            assert not [f"{v['id']}: {n['html'][:120]}" for v in found for n in v["nodes"]], drawn
+            page.keyboard.press("d")
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog", name="Keyboard").is_visible()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "SVG"])
+def test_a_figure_is_saved_with_its_title_dark_on_white(made, address, open_page, kind):
+    page = open_page(f"{address}&feature={int(view(made)[2]['feature'][0])}")
+    page.wait_for_selector(".sf-leaf[data-slow]")
+    page.keyboard.press("d")
+    page.locator(".sf-part-bpt .sf-plot").hover()
+    with page.expect_download() as saved:
+        page.locator(".sf-part-bpt").get_by_role("button", name=kind).click()
+    data = saved.value.path().read_bytes()
+    if kind == "PNG":
+        assert data.startswith(b"\x89PNG") and len(data) > 5000
+    else:
+        text = data.decode()
+        assert "BPT, colour: activation of" in text and "n = 80 · validation" in text and "#1c2733" in text
+        assert "#dfe7ee" not in text and "#dfe7ee" in page.locator(".sf-part-bpt svg").evaluate("e => e.outerHTML")

@@ -14,6 +14,8 @@ function render({ model, el }) {
   let timer = 0;
 
   el.classList.add("sf-cards");
+  el.setAttribute("role", "region");
+  el.setAttribute("aria-label", "Features");
   el.replaceChildren(caption, empty, deck);
 
   const sight = new IntersectionObserver((entries) => {

@@ -61,8 +61,14 @@ function correlationAxis(pearson, partial, width = 300) {
   return svg;
 }
 
-/** Red for what adds, blue for what takes away, white for 0; `share` from −1 to 1. */
-function diverging(share) {
-  const end = share < 0 ? [33, 102, 172] : [178, 24, 43];
-  return end.map((v) => Math.round(255 + Math.min(1, Math.abs(share)) * (v - 255)));
+/** Whether the page around an element is dark now. */
+function isDark(element) {
+  return Boolean(element.closest(".sf-root")?.classList.contains("sf-dark"));
+}
+
+/** Red for what adds, blue for what takes away, the ground's colour for 0; `share` from −1 to 1. */
+function diverging(share, dark = false) {
+  const ground = dark ? [26, 33, 40] : [255, 255, 255];
+  const end = dark ? (share < 0 ? [84, 168, 255] : [255, 112, 84]) : share < 0 ? [33, 102, 172] : [178, 24, 43];
+  return end.map((v, i) => Math.round(ground[i] + Math.min(1, Math.abs(share)) * (v - ground[i])));
 }

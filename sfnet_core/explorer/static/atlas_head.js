@@ -22,7 +22,10 @@ function render({ model, el }) {
   const warn = h("span", { class: "sf-warn", title: "Numbers over all splits include the galaxies that the network was trained on" }, "includes training galaxies");
   const undo = h("button", { type: "button", title: "Undo the last change", "aria-label": "Undo", onclick: () => send({ do: "undo" }) }, "↶");
   const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
-  const link = h("button", { type: "button", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
+  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
+  const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
+  const keys = keyList();
+  const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
   const notice = h("div", { class: "sf-notice", role: "status" });
   const targetLabel = h("label", {}, "target ", target);
   const overview = h("span", { class: "sf-overview" }, h("label", {}, "sort by ", sort), order, h("label", {}, "fires on ", least), find);
@@ -50,10 +53,24 @@ function render({ model, el }) {
   el.classList.add("sf-header");
   el.replaceChildren(
     h("div", { class: "sf-title" }, title, badge, facts, pageLinks("atlas")),
-    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link),
+    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link, theme, help),
     bar,
+    keys,
     notice,
   );
+
+  let dark = false;
+  function paint(wanted) {
+    dark = wanted;
+    el.closest(".sf-root")?.classList.toggle("sf-dark", dark);
+    document.body.classList.toggle("sf-dark-page", dark && IN_VOILA);
+    document.dispatchEvent(new Event("sf-theme")); // figures are drawn anew
+    try { localStorage.setItem("sfnet-dark", dark ? "1" : "0"); } catch { /* a page without storage stays light next time */ }
+  }
+  function remembered() {
+    try { return localStorage.getItem("sfnet-dark") === "1"; } catch { return false; }
+  }
+  const deafen = listenToKeys(keys);
 
   let ready = false;
   function address(data) {
@@ -102,6 +119,8 @@ function render({ model, el }) {
       const root = el.closest(".sf-root");
       if (!root || !root.querySelector(".sf-drawn")) return requestAnimationFrame(look);
       ready = true;
+      if (IN_VOILA) root.setAttribute("role", "main");
+      if (remembered()) paint(true);
       root.classList.add("sf-page");
       update();
     });
@@ -113,6 +132,7 @@ function render({ model, el }) {
   if (IN_VOILA && location.search.length > 1) send({ do: "open-link", query: location.search });
   else show();
   return () => {
+    deafen();
     window.removeEventListener("popstate", back);
     model.off("change:data", update);
   };

@@ -27,13 +27,13 @@ function render({ model, el }) {
 
   const section = (name, title, ...children) => h("section", { class: `sf-part sf-part-${name}`, "aria-label": title }, ...children);
   const caption = () => h("p", { class: "sf-caption" });
-  const button = (text, title, onclick) => h("button", { type: "button", title, onclick }, text);
+  const button = (action, text, title, onclick) => h("button", { type: "button", "data-action": action, title, onclick }, text);
 
   // the line with the feature's name
-  const back = button("‹ all features", "Back to all features (Esc); ← and → open the neighbours", () => send({ do: "open", feature: -1 }));
-  const before = button("", "", () => send({ do: "open", feature: model.get("data").before[0] }));
-  const after = button("", "", () => send({ do: "open", feature: model.get("data").after[0] }));
-  const name = h("h2");
+  const back = button("back", "‹ all features", "Back to all features (Esc); ← and → open the neighbours", () => send({ do: "open", feature: -1 }));
+  const before = button("before", "", "", () => send({ do: "open", feature: model.get("data").before[0] }));
+  const after = button("after", "", "", () => send({ do: "open", feature: model.get("data").after[0] }));
+  const name = h("h2", { tabindex: -1 });
   const flag = h("span", { class: "sf-flag" });
   const toExplore = h("span");
   const stats = h("dl", { class: "sf-stats" });
@@ -42,7 +42,7 @@ function render({ model, el }) {
   // galaxies
   const groups = h("div", { class: "sf-groups" });
   const galaxiesNote = caption();
-  const again = button("draw again", "Draw other random galaxies", () => send({ do: "again" }));
+  const again = button("again", "draw again", "Draw other random galaxies", () => send({ do: "again" }));
 
   // plots
   const against = h("select", { "aria-label": "Draw the activation against", onchange: () => send({ do: "against", key: against.value }) });
@@ -73,16 +73,9 @@ function render({ model, el }) {
     section("fellows", "Features that fire with it", fellows, fellowsNote),
   );
   el.classList.add("sf-leaf");
+  el.setAttribute("role", "region");
+  el.setAttribute("aria-label", "Feature");
   el.replaceChildren(h("div", { class: "sf-bar sf-leaf-head" }, back, before, name, after, flag, toExplore, h("span", { class: "sf-push" }), stats), silent, body);
-  function keys(event) {
-    const ours = el.contains(event.target) || event.target === document.body;
-    if (el.hidden || !ours || event.target.matches("select, input") || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape") back.click();
-    else if (event.key === "ArrowLeft" && !before.hidden) before.click();
-    else if (event.key === "ArrowRight" && !after.hidden) after.click();
-  }
-  document.addEventListener("keydown", keys);
-
   function step(node, [feature, label], arrow) {
     node.hidden = feature < 0;
     say(node, arrow === "‹" ? `‹ ${label}` : `${label} ›`);
@@ -119,7 +112,7 @@ function render({ model, el }) {
     drawFellows(data);
     if (opened !== data.feature) {
       el.scrollTop = 0;
-      if (!el.contains(document.activeElement)) back.focus({ preventScroll: true }); // the keys work at once
+      if (!el.contains(document.activeElement)) name.focus({ preventScroll: true }); // where reading goes on
     }
     opened = data.feature;
     if (!model.get("slow").coefficients) {
@@ -148,7 +141,7 @@ function render({ model, el }) {
     if (!data.choices) return;
     options(against, data.choices, data.key);
     const rho = data.rho === null ? "" : `Pearson ρ where it fires ${signed(data.rho, 2)} · `;
-    const lines = data.running.x ? [["low", 1, "3 3"], ["median", 2, ""], ["high", 1, "3 3"]].map(([key, width, dash]) => ({ x: data.running.x, y: data.running[key], width, dash, colour: ACCENT, name: key === "median" ? "running median" : "16th and 84th percentile" })) : [];
+    const lines = data.running.x ? [["low", 1, "3 3"], ["median", 2, ""], ["high", 1, "3 3"]].map(([key, width, dash]) => ({ x: data.running.x, y: data.running[key], width, dash, accent: true, name: key === "median" ? "running median" : "16th and 84th percentile" })) : [];
     const bars = data.silent ? [{ x: 0, low: data.silent[0], middle: data.silent[1], high: data.silent[2], words: `silent on ${count(data.silent[3])} galaxies: median and 16th to 84th percentile` }] : [];
     scatter.draw({
       ...data,
@@ -252,12 +245,12 @@ function render({ model, el }) {
       const canvas = h("canvas", { class: "sf-mean-map", width: data.map[0].length, height: data.map.length, style: inside });
       const context = canvas.getContext("2d");
       const pixels = context.createImageData(data.map[0].length, data.map.length);
-      flat.forEach((value, i) => pixels.data.set([...diverging(value / largest), 255], 4 * i));
+      flat.forEach((value, i) => pixels.data.set([...diverging(value / largest, isDark(el)), 255], 4 * i));
       context.putImageData(pixels, 0, 0);
       const unit = model.get("data").unit;
       parts.push(h("figure", {}, h("div", { class: "sf-square", role: "img", "aria-label": "mean contribution map" }, canvas), h("figcaption", {}, `mean contribution map, ${data.map.length}×${data.map[0].length} cells; full colour ${signed(flat.find((v) => Math.abs(v) === largest) ?? 0, 4)} ${unit}; sum ${signed(flat.reduce((a, b) => a + b, 0), 4)} ${unit}`)));
     }
-    if (url) parts.push(h("figure", {}, h("div", { class: "sf-square sf-dark" }, h("img", { src: url, alt: `mean picture of the ${data.stack} strongest galaxies` }), h("span", { class: "sf-crop", style: inside })), h("figcaption", {}, `mean picture of its ${data.stack} strongest galaxies; dashed: what the network sees`)));
+    if (url) parts.push(h("figure", {}, h("div", { class: "sf-square sf-night" }, h("img", { src: url, alt: `mean picture of the ${data.stack} strongest galaxies` }), h("span", { class: "sf-crop", style: inside })), h("figcaption", {}, `mean picture of its ${data.stack} strongest galaxies; dashed: what the network sees`)));
     looks.replaceChildren(...(parts.length ? parts : [h("p", { class: "sf-empty" }, "These codes hold no maps and there are no images: run sfnet infer with maps, and name the dataset.")]));
     const lacks = [data.map ? "" : data.maps ? "" : "These codes hold no maps.", data.why].filter(Boolean).join(" ");
     say(looksNote, data.map ? `Mean over ${data.used < data.fires ? `${count(data.used)} of the ` : ""}${count(data.fires)} galaxies where it fires; red adds, blue takes away. Pictures are averaged as stored (display values). ${lacks}` : lacks);
@@ -266,6 +259,7 @@ function render({ model, el }) {
 
   const handlers = [["change:data", drawNumbers], ["change:galaxies", drawGalaxies], ["change:plot", drawScatter], ["change:slow", drawSlow], ["change:data", forgetPeeks], ["msg:custom", receive]];
   for (const [event, handler] of handlers) model.on(event, handler);
+  document.addEventListener("sf-theme", drawSlow);
   drawNumbers();
   if (!el.hidden) {
     drawGalaxies();
@@ -274,7 +268,7 @@ function render({ model, el }) {
   }
   return () => {
     for (const [event, handler] of handlers) model.off(event, handler);
-    document.removeEventListener("keydown", keys);
+    document.removeEventListener("sf-theme", drawSlow);
     forgetPeeks();
     for (const some of [examplePictures, ninePictures, slowPictures]) some.turn();
   };

@@ -1,12 +1,14 @@
 // A figure of points or cells as one SVG: axes with units, title with n and split, hover, saved as PNG or SVG.
 
-const INK = "#1c2733", FAINT = "#c9d2db", GRID = "#e8edf2", POINT = "#4d6478", SILENT = "#c3cdd6", ACCENT = "#0b6e8f";
+const LIGHT = { ink: "#1c2733", soft: "#566575", frame: "#c9d2db", grid: "#e8edf2", point: "#4d6478", silent: "#c3cdd6", accent: "#0b6e8f", ground: "#ffffff" };
+const DARK = { ink: "#dfe7ee", soft: "#9fb0bf", frame: "#35424d", grid: "#26313a", point: "#a9bccb", silent: "#45535f", accent: "#52b6d6", ground: "#1a2128" };
 // Magma from light to dark (van der Walt & Smith): perceptually uniform, the strongest the darkest on a white ground.
 const MAGMA = [[254, 207, 146], [254, 159, 109], [247, 112, 92], [222, 73, 104], [183, 55, 121], [140, 41, 129], [100, 26, 128], [59, 15, 112], [20, 14, 54]];
 const STEPS = 18;
 
-/** Colour of a share from 0 to 1. */
-function magma(share) {
+/** Colour of a share from 0 to 1; on a dark ground the strongest is the lightest. */
+function magma(share, dark) {
+  if (dark) share = 1 - share;
   const at = Math.min(0.9999, Math.max(0, share)) * (MAGMA.length - 1);
   const [low, high] = [MAGMA[Math.floor(at)], MAGMA[Math.floor(at) + 1]];
   return low.map((v, i) => Math.round(v + (at % 1) * (high[i] - v)));
@@ -34,7 +36,7 @@ async function saveFigure(svg, name, kind) {
   const copy = svg.cloneNode(true);
   copy.querySelectorAll(".sf-hover").forEach((node) => node.remove());
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  copy.prepend(s("rect", { width: "100%", height: "100%", fill: "#fff" }));
+  copy.prepend(s("rect", { width: "100%", height: "100%", fill: LIGHT.ground }));
   const text = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
   let blob = text;
   if (kind === "png") {
@@ -57,17 +59,23 @@ function figure({ tallest = 348, peek = null }) {
   let height = tallest;
   const svg = s("svg", { class: "sf-figure", role: "img", "font-family": "system-ui, sans-serif", "font-size": 11 });
   const tip = h("div", { class: "sf-tip", hidden: true });
-  const save = h("span", { class: "sf-save" }, ...["png", "svg"].map((kind) => h("button", { type: "button", title: `Save this figure as ${kind.toUpperCase()}`, onclick: () => saveFigure(svg, spec?.name || "figure", kind) }, kind.toUpperCase())));
+  const save = h("span", { class: "sf-save" }, ...["png", "svg"].map((kind) => h("button", { type: "button", title: `Save this figure as ${kind.toUpperCase()}`, onclick: () => { draw(spec, LIGHT); saveFigure(svg, spec.name, kind); draw(spec); } }, kind.toUpperCase())));
   const node = h("div", { class: "sf-plot" }, svg, save, tip);
   let spec = null;
   let place = null;
   let width = 0;
+  let paint = LIGHT;
   new ResizeObserver(() => {
     if (node.clientWidth && Math.abs(node.clientWidth - width) > 1 && spec) draw(spec);
   }).observe(node);
 
-  function draw(next) {
+  const again = () => spec && node.isConnected && draw(spec);
+  document.addEventListener("sf-theme", again);
+
+  // A file is always saved as on paper: dark on white.
+  function draw(next, colours = isDark(node) ? DARK : LIGHT) {
     spec = next;
+    paint = colours;
     width = node.clientWidth || 400;
     height = Math.round(Math.min(tallest, Math.max(250, 0.74 * width)));
     svg.setAttribute("height", height);
@@ -81,24 +89,24 @@ function figure({ tallest = 348, peek = null }) {
     const id = `clip-${Math.random().toString(36).slice(2)}`;
     const inner = s("g", { "clip-path": `url(#${id})` });
     const parts = [s("defs", {}, s("clipPath", { id }, s("rect", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top })))];
-    const text = (x, y, words, more = {}) => s("text", { x, y, fill: INK, ...more }, words);
-    parts.push(text(box.left, 13, spec.title[0], { "font-size": 12, "font-weight": 650 }), text(box.left, 29, spec.title[1], { fill: "#566575", "font-size": 11.5 }));
+    const text = (x, y, words, more = {}) => s("text", { x, y, fill: paint.ink, ...more }, words);
+    parts.push(text(box.left, 13, spec.title[0], { "font-size": 12, "font-weight": 650 }), text(box.left, 29, spec.title[1], { fill: paint.soft, "font-size": 11.5 }));
     for (const [value, words] of ticks([x0, x1], (box.right - box.left) / 70)) {
-      parts.push(s("path", { d: `M${X(value)} ${box.top}V${box.bottom}`, stroke: GRID }), text(X(value), box.bottom + 14, words, { "text-anchor": "middle" }));
+      parts.push(s("path", { d: `M${X(value)} ${box.top}V${box.bottom}`, stroke: paint.grid }), text(X(value), box.bottom + 14, words, { "text-anchor": "middle" }));
     }
     for (const [value, words] of ticks([y0, y1], (box.bottom - box.top) / 46)) {
-      parts.push(s("path", { d: `M${box.left} ${Y(value)}H${box.right}`, stroke: GRID }), text(box.left - 6, Y(value) + 4, words, { "text-anchor": "end" }));
+      parts.push(s("path", { d: `M${box.left} ${Y(value)}H${box.right}`, stroke: paint.grid }), text(box.left - 6, Y(value) + 4, words, { "text-anchor": "end" }));
     }
     parts.push(text((box.left + box.right) / 2, height - 8, spec.xLabel, { "text-anchor": "middle", "font-size": 12 }));
     parts.push(text(0, 0, spec.yLabel, { "text-anchor": "middle", "font-size": 12, transform: `translate(13 ${(box.top + box.bottom) / 2}) rotate(-90)` }));
-    parts.push(inner, s("rect", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top, fill: "none", stroke: FAINT }));
+    parts.push(inner, s("rect", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top, fill: "none", stroke: paint.frame }));
     if (spec.cells) inner.append(cellImage(spec, X, Y));
     else inner.append(...pointPaths(spec, X, Y));
-    for (const line of spec.lines || []) inner.append(s("path", { d: line.x.map((v, i) => `${i ? "L" : "M"}${X(v).toFixed(1)} ${Y(line.y[i]).toFixed(1)}`).join(""), fill: "none", stroke: line.colour || INK, "stroke-width": line.width || 1.2, "stroke-dasharray": line.dash || null, "stroke-opacity": line.colour ? 1 : 0.75 }, s("title", {}, line.name)));
-    for (const bar of spec.bars || []) inner.append(s("g", {}, s("title", {}, bar.words), s("path", { d: `M${X(bar.x)} ${Y(bar.low)}V${Y(bar.high)}`, stroke: "#8996a3", "stroke-width": 7, "stroke-opacity": 0.55 }), s("circle", { cx: X(bar.x), cy: Y(bar.middle), r: 4, fill: "#fff", stroke: INK, "stroke-width": 1.5 })));
-    for (const mark of spec.marks || []) if (mark.x !== null && mark.y !== null) inner.append(s("circle", { cx: X(mark.x), cy: Y(mark.y), r: 7, fill: "#ffffffb0", stroke: INK, "stroke-width": 1.5 }), text(X(mark.x), Y(mark.y) + 3.5, mark.words, { "text-anchor": "middle", "font-size": 10, "font-weight": 650 }));
+    for (const line of spec.lines || []) inner.append(s("path", { d: line.x.map((v, i) => `${i ? "L" : "M"}${X(v).toFixed(1)} ${Y(line.y[i]).toFixed(1)}`).join(""), fill: "none", stroke: line.accent ? paint.accent : paint.ink, "stroke-width": line.width || 1.2, "stroke-dasharray": line.dash || null, "stroke-opacity": line.accent ? 1 : 0.75 }, s("title", {}, line.name)));
+    for (const bar of spec.bars || []) inner.append(s("g", {}, s("title", {}, bar.words), s("path", { d: `M${X(bar.x)} ${Y(bar.low)}V${Y(bar.high)}`, stroke: "#8996a3", "stroke-width": 7, "stroke-opacity": 0.55 }), s("circle", { cx: X(bar.x), cy: Y(bar.middle), r: 4, fill: paint.ground, stroke: paint.ink, "stroke-width": 1.5 })));
+    for (const mark of spec.marks || []) if (mark.x !== null && mark.y !== null) inner.append(s("circle", { cx: X(mark.x), cy: Y(mark.y), r: 7, fill: `${paint.ground}b0`, stroke: paint.ink, "stroke-width": 1.5 }), text(X(mark.x), Y(mark.y) + 3.5, mark.words, { "text-anchor": "middle", "font-size": 10, "font-weight": 650 }));
     if (spec.legend) parts.push(...legend(box.right - 118, box.top + 8, spec.legend));
-    parts.push(s("circle", { class: "sf-hover", r: 7, fill: "none", stroke: INK, "stroke-width": 2, visibility: "hidden" }));
+    parts.push(s("circle", { class: "sf-hover", r: 7, fill: "none", stroke: paint.ink, "stroke-width": 2, visibility: "hidden" }));
     svg.replaceChildren(...parts);
     place = spec.cells ? null : { X, Y };
   }
@@ -106,10 +114,10 @@ function figure({ tallest = 348, peek = null }) {
   function pointPaths({ x, y, shade }, X, Y) {
     const dot = (i) => `M${X(x[i]).toFixed(1)} ${Y(y[i]).toFixed(1)}h0`;
     const path = (d, colour, size, opacity) => s("path", { d: d.join(""), fill: "none", stroke: colour, "stroke-width": size, "stroke-linecap": "round", "stroke-opacity": opacity });
-    if (!shade) return [path(Array.from(x, (_, i) => dot(i)), POINT, 5, 0.5)];
+    if (!shade) return [path(Array.from(x, (_, i) => dot(i)), paint.point, 5, 0.5)];
     const bins = Array.from({ length: STEPS + 1 }, () => []);
     for (let i = 0; i < x.length; i++) bins[shade[i] > 0 ? 1 + Math.min(STEPS - 1, Math.floor(shade[i] * STEPS)) : 0].push(dot(i));
-    return bins.map((d, i) => (d.length ? path(d, i ? `rgb(${magma((i - 0.5) / STEPS)})` : SILENT, i ? 5.5 : 4, i ? 0.95 : 0.7) : "")).filter(Boolean);
+    return bins.map((d, i) => (d.length ? path(d, i ? `rgb(${magma((i - 0.5) / STEPS, paint === DARK)})` : paint.silent, i ? 5.5 : 4, i ? 0.95 : 0.7) : "")).filter(Boolean);
   }
 
   function cellImage({ cells, grid: [columns, rows], ranges: [[x0, x1], [y0, y1]], shaded }, X, Y) {
@@ -119,8 +127,8 @@ function figure({ tallest = 348, peek = null }) {
     for (let i = 0; i < cells.length; i++) {
       if (Number.isNaN(cells[i])) continue;
       const [row, column] = [rows - 1 - Math.floor(i / columns), i % columns];
-      const grey = Math.round(205 - 160 * cells[i]);
-      const colour = !shaded ? [grey, grey + 8, grey + 16] : cells[i] > 0 ? magma(cells[i]) : [195, 205, 214];
+      const grey = paint === DARK ? Math.round(60 + 160 * cells[i]) : Math.round(205 - 160 * cells[i]);
+      const colour = !shaded ? [grey, grey + 8, grey + 16] : cells[i] > 0 ? magma(cells[i], paint === DARK) : paint === DARK ? [69, 83, 95] : [195, 205, 214];
       pixels.data.set([...colour, 255], 4 * (row * columns + column));
     }
     context.putImageData(pixels, 0, 0);
@@ -128,9 +136,9 @@ function figure({ tallest = 348, peek = null }) {
   }
 
   function legend(x, y, words) {
-    const swatches = Array.from({ length: STEPS }, (_, i) => s("rect", { x: x + (i * 110) / STEPS, y, width: 110 / STEPS + 0.5, height: 8, fill: `rgb(${magma((i + 0.5) / STEPS)})` }));
-    const end = (at, text, anchor) => s("text", { x: at, y: y + 19, fill: INK, "font-size": 10, "text-anchor": anchor }, text);
-    return [s("rect", { x: x - 4, y: y - 4, width: 118, height: 28, fill: "#ffffffd0" }), ...swatches, end(x, "0", "start"), end(x + 55, words, "middle"), end(x + 110, "1", "end")];
+    const swatches = Array.from({ length: STEPS }, (_, i) => s("rect", { x: x + (i * 110) / STEPS, y, width: 110 / STEPS + 0.5, height: 8, fill: `rgb(${magma((i + 0.5) / STEPS, paint === DARK)})` }));
+    const end = (at, text, anchor) => s("text", { x: at, y: y + 19, fill: paint.ink, "font-size": 10, "text-anchor": anchor }, text);
+    return [s("rect", { x: x - 4, y: y - 4, width: 118, height: 28, fill: `${paint.ground}d0` }), ...swatches, end(x, "0", "start"), end(x + 55, words, "middle"), end(x + 110, "1", "end")];
   }
 
   let under = -1;

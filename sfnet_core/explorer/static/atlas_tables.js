@@ -6,6 +6,8 @@ function render({ model, el }) {
   const place = h("div", { class: "sf-table-place" });
   const csv = h("button", { type: "button", title: "Save this table as CSV", onclick: save }, "save CSV");
   el.classList.add("sf-tables");
+  el.setAttribute("role", "region");
+  el.setAttribute("aria-label", "Features as a table");
   el.replaceChildren(h("div", { class: "sf-bar" }, caption, h("span", { class: "sf-push" }), csv), place);
 
   const open = (feature, label) => h("button", { type: "button", class: "sf-name", title: `Open ${label}`, onclick: () => send({ do: "open", feature }) }, label);
@@ -35,13 +37,13 @@ function render({ model, el }) {
     const size = Math.max(13, Math.min(40, Math.floor((place.clientHeight - 56) / Math.max(1, n)) - 1));
     const head = h("tr", {}, h("td"), ...data.labels.map((label) => h("th", { scope: "col" }, h("span", {}, label))));
     const words = (i, j) => `${data.labels[i]} and ${data.labels[j]}: ρ = ${signedOr(data.cells[i][j], 2)}, both on ${count(data.both[i][j])}`;
-    const rows = data.features.map((feature, i) => h("tr", {}, h("th", { scope: "row" }, open(feature, data.labels[i])), ...data.cells[i].map((value, j) => h("td", { title: words(i, j), style: value === null ? null : `background:rgb(${diverging(i === j ? 0 : value)})`, class: i === j ? "sf-diagonal" : Math.abs(value) > 0.6 ? "sf-strong" : null }, i === j || size < 24 ? "" : signedOr(value, 1).replace("0.", ".")))));
+    const rows = data.features.map((feature, i) => h("tr", {}, h("th", { scope: "row" }, open(feature, data.labels[i])), ...data.cells[i].map((value, j) => h("td", { title: words(i, j), style: value === null ? null : `background:rgb(${diverging(i === j ? 0 : value, isDark(el))})`, class: i === j ? "sf-diagonal" : Math.abs(value) > 0.6 ? "sf-strong" : null }, i === j || size < 24 ? "" : signedOr(value, 1).replace("0.", ".")))));
     const table = h("table", { class: "sf-matrix", style: `--cell:${size}px` }, h("thead", {}, head), h("tbody", {}, ...rows));
     const all = [];
     for (let i = 0; i < n; i++) for (let j = 0; j < i; j++) if (data.cells[i][j] !== null) all.push([data.cells[i][j], i, j]);
     all.sort((a, b) => b[0] - a[0]);
     const pair = ([value, i, j]) => h("div", { class: "sf-pair", title: words(i, j) }, open(data.features[j], data.labels[j]), open(data.features[i], data.labels[i]), h("span", { class: "sf-number", style: `background:${ground(value)}` }, signed(value, 2)), h("span", { class: "sf-number sf-count" }, count(data.both[i][j])));
-    const list = (title, pairs) => (pairs.length ? [h("h3", {}, title), h("div", { class: "sf-pair sf-columns" }, h("span", {}, ""), h("span", {}, ""), h("span", {}, "ρ"), h("span", {}, "both fire on")), ...pairs.map(pair)] : []);
+    const list = (title, pairs) => (pairs.length ? [h("h2", {}, title), h("div", { class: "sf-pair sf-columns" }, h("span", {}, ""), h("span", {}, ""), h("span", {}, "ρ"), h("span", {}, "both fire on")), ...pairs.map(pair)] : []);
     const side = h("div", { class: "sf-pairs" }, ...list("Most alike, together on 5 or more", all.filter(([v, i, j]) => v > 0 && data.both[i][j] >= 5).slice(0, 12)), ...list("Most opposed", all.filter(([v]) => v < 0).slice(-8).reverse()));
     place.replaceChildren(...(n ? [h("div", { class: "sf-matrix-place" }, table, side)] : [h("p", { class: "sf-empty" }, "No feature fits the search and the firing rate asked for.")]));
     say(caption, `Pearson ρ of the activations (0 where silent) over the ${data.of} galaxies, n = ${count(data.n)}; red together, blue apart. ${n < data.listed ? `The first ${n} of ${data.listed} listed features; ask for a higher firing rate or search to see others. ` : ""}Order as sorted above.`);
@@ -69,8 +71,12 @@ function render({ model, el }) {
     else place.replaceChildren();
   }
   model.on("change:data", update);
+  document.addEventListener("sf-theme", update);
   update();
-  return () => model.off("change:data", update);
+  return () => {
+    document.removeEventListener("sf-theme", update);
+    model.off("change:data", update);
+  };
 }
 
 export default { render };
