@@ -522,3 +522,27 @@ def test_what_is_missing_is_said_on_a_feature_page():
     assert page.leaf.plot["key"] == "prediction"
     page.state.change(feature=21)  # silent everywhere
     assert page.leaf.data["fires"] == page.leaf.data["elsewhere"] == 0
+
+
+def test_several_targets_each_have_their_own_numbers(codes):
+    rng = np.random.default_rng(2)
+    weight = rng.normal(0, 0.1, (2, F))
+    truth = np.column_stack([codes.truth(), rng.normal(0, 1, N)])
+    both = SparseCodes.from_arrays(
+        ids=codes.ids, indices=codes.indices, values=codes.values, k=K, features=F, weight=weight, bias=[8.7, 0.1],
+        targets=["oh_p50", "log_Ha"], units=["dex", "dex"], truth=truth,
+    )  # fmt: skip
+    page = Atlas(both)
+    page.head._receive(page.head, {"do": "target", "target": 1}, [])
+    page.state.change(view="signs")
+    dense, data = dense_of(both), page.tables.data
+    assert data["bias"] == 0.1 and data["target"] == "log_Ha" and len(data["targets"]) == 2
+    for row in data["rows"]:
+        f = row["feature"]
+        assert row["weight"] == weight[1, f] == row["targets"][1][1] and row["targets"][0][1] == weight[0, f]
+        for t, (pearson, _) in enumerate(row["targets"]):
+            known = np.isfinite(truth[:, t])
+            assert pearson == pytest.approx(np.corrcoef(dense[known, f], truth[known, t])[0, 1], abs=1e-9)
+    page.state.change(feature=data["rows"][0]["feature"])
+    assert page.leaf.data["weight"] == weight[1, page.state.feature]
+    assert Atlas(both).query == "" and "target=1" in page.query

@@ -45,7 +45,8 @@ class Atlas:
         self.codes = codes
         self.scene = Scene(codes)
         self.almanac = Almanac(self.scene)
-        self.state = AtlasState(codes.features, len(codes), self.scene.splits)
+        slots = codes.indices.shape[1]
+        self.state = AtlasState(codes.features, len(codes), self.scene.splits, len(codes.targets), slots, k=codes.k)
         split = "validation" if "validation" in self.scene.splits else ""
         against = "truth" if "truth" in self.scene.quantities else "prediction"
         self.state.change(split=split, sort="contribution", against=against)
@@ -79,8 +80,6 @@ class Atlas:
         for key, known in (("sort", SORTS), ("against", self.scene.quantities)):
             if choices.get(key, next(iter(known))) not in known:
                 troubles.append(f"The link's “{key}” was left out: there is no {choices.pop(key)!r} here.")
-        if choices.get("target", 0) >= len(self.codes.targets):
-            troubles.append(f"The link's “target” was left out: there is no target {choices.pop('target')} here.")
         try:
             self.state.change(**{**self._defaults, **choices})
         except TraitError as error:
