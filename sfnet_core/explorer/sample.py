@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.survey.dataset import Dataset
 
-__all__ = ["sample_codes", "sample_dataset", "sample_folder"]
+if TYPE_CHECKING:
+    from sfnet_core.run import Run
+
+__all__ = ["sample_codes", "sample_dataset", "sample_folder", "sample_run"]
 
 
 def sample_folder() -> Path:
@@ -29,7 +32,13 @@ def sample_codes() -> SparseCodes:
 
 def sample_dataset() -> Dataset:
     """The sample's galaxies as a Dataset; unpacked once into the user's cache folder."""
-    from sfnet_core.survey.sample import open_sample
+    from sfnet_core.survey.sample import default_cache, open_sample
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sfnet"
-    return open_sample(sample_folder() / "sample-galaxies.parquet", cache)
+    return open_sample(sample_folder() / "sample-galaxies.parquet", default_cache())
+
+
+def sample_run() -> Run:
+    """The network behind the sample's codes (needs torch)."""
+    from sfnet_core.run import Run
+
+    return Run.open(sample_folder() / "sample-run")
