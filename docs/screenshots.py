@@ -1,4 +1,4 @@
-"""Photographs the served pages on the embedded sample: `python docs/screenshots.py [PAGE …]` writes docs/screenshots/*.png."""
+"""Photographs the served pages on the embedded sample: `python docs/screenshots.py [PAGE …]`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ function render({ model, el }) {
   const next = h("button", { type: "button", "aria-label": "Next page", title: "Next page", onclick: () => send({ do: "page", page: model.get("data").page + 1 }) }, "›");
   const count = h("span", { class: "sf-count" });
   const total = h("span", { class: "sf-total" });
-  const grid = h("div", { class: "sf-grid" });
+  const grid = h("div", { class: "sf-grid", tabindex: 0, role: "group", "aria-label": "Galaxies" });
   const form = h("form", { onsubmit: (event) => { event.preventDefault(); if (find.value.trim()) send({ do: "find", id: find.value.trim() }); } }, find);
   let shown = "";
 

@@ -22,6 +22,7 @@ function render({ model, el }) {
   const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, h("div", {}, frame, buttons), facts), legend, h("h3", {}, "Picture equation"), bars, sum, more);
   el.classList.add("sf-inspector");
   el.setAttribute("role", "region");
+  el.tabIndex = 0;
   el.setAttribute("aria-label", "Galaxy in focus");
   el.replaceChildren(heading, empty, body);
 

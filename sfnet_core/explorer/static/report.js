@@ -5,6 +5,7 @@ function render({ model, el }) {
   const images = pictures();
   el.classList.add("sf-report");
   el.setAttribute("role", "tabpanel");
+  el.tabIndex = 0;
 
   const featureButton = (feature, label, focus) =>
     h("button", { type: "button", class: "sf-name", "aria-pressed": feature === focus, title: `Show ${label} in the plots`, onclick: () => send({ do: "feature", feature }) }, label);

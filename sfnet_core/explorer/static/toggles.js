@@ -7,7 +7,7 @@ function render({ model, el }) {
     h("button", { type: "button", role: "radio", "data-mode": mode, title: mode === "ablate" ? "A feature switched off leaves its place empty" : "The strongest runner-up takes the free place", onclick: () => send({ do: "mode", mode }) }, mode),
   );
   const caption = h("p", { class: "sf-caption" });
-  const list = h("div", { class: "sf-list" });
+  const list = h("div", { class: "sf-list", tabindex: 0, role: "group", "aria-label": "Switches" });
   const rows = new Map();
 
   el.classList.add("sf-toggles");
