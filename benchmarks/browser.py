@@ -76,11 +76,13 @@ CLICK = """async ([button, watched, inside, quiet]) => {
   const start = performance.now();
   document.querySelector(button).click();
   const text = (await changed) - start;
+  const said = node.textContent;
   await bench.pictures(node);
   const painted = (await bench.painted()) - start;
   const figures = quiet ? await bench.still(start, quiet) : null;  // null too where nothing was drawn
-  if (figures === null) return { text, painted };
-  return { text, painted, figures: figures - start, done: Math.max(painted, figures - start) };
+  const found = { text, painted, said, stayed: said === node.textContent };
+  if (figures === null) return found;
+  return { ...found, figures: figures - start, done: Math.max(painted, figures - start) };
 }"""
 
 LASSO = """() => {
@@ -146,8 +148,11 @@ class Visitor:
         first = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
         return {"ready": ready, "still": still or ready, "first_contentful_paint": self.page.evaluate(first)}
 
-    def click(self, button: str, watched: str, inside: str = "", quiet: int = 0) -> dict[str, float | None]:
-        """Click → ms until ``watched`` has changed, until that is painted, and until the figures are still."""
+    def click(self, button: str, watched: str, inside: str = "", quiet: int = 0) -> dict[str, Any]:
+        """Click → ms until ``watched`` has changed, until that is painted, and until the figures are still.
+
+        Also what it said at its first change, and whether that was its last word: else the clock stopped too early.
+        """
         return self.page.evaluate(CLICK, [button, watched, inside, quiet])
 
     def lasso(self, frame: int, corners: list[tuple[float, float]]) -> dict[str, float | None]:
@@ -174,7 +179,10 @@ class Visitor:
 
 
 def settle(process: subprocess.Popen, longest: float = 90) -> None:
-    """Wait until the server and its kernels have nothing to do: the kernels kept ready have opened their codes."""
+    """Wait until the server and its kernels have nothing to do: the kernels kept ready have opened their codes.
+
+    Voilà starts the next one a second after a visit, so two and a half seconds of rest are asked for.
+    """
     import psutil
 
     def used() -> float:
@@ -186,7 +194,7 @@ def settle(process: subprocess.Popen, longest: float = 90) -> None:
         return total
 
     deadline, quiet, before = time.monotonic() + longest, 0, used()
-    while quiet < 3 and time.monotonic() < deadline:
+    while quiet < 5 and time.monotonic() < deadline:
         time.sleep(0.5)
         now = used()
         quiet = quiet + 1 if now - before < 0.04 else 0

@@ -34,7 +34,7 @@ def by_numpy(codes: SparseCodes) -> Callable[[set[int]], np.ndarray]:
 
 
 def by_torch(codes: SparseCodes) -> Callable[[set[int]], np.ndarray]:
-    """off → (N,) predictions from the dense matrix: switch off, top-k, linear head."""
+    """off → (N,) predictions from the dense matrix: top-k, switch off, linear head."""
     import torch
 
     dense = torch.zeros(len(codes), codes.features)
@@ -46,10 +46,9 @@ def by_torch(codes: SparseCodes) -> Callable[[set[int]], np.ndarray]:
     weight = torch.from_numpy(codes.weight[0]).float()
 
     def predict(off: set[int]) -> np.ndarray:
-        a = dense.clone()
-        a[:, list(off)] = 0
-        values, indices = torch.topk(a, codes.k, dim=1)
-        kept = torch.zeros_like(a).scatter(1, indices, values)
+        values, indices = torch.topk(dense, codes.k, dim=1)
+        kept = torch.zeros_like(dense).scatter(1, indices, values)
+        kept[:, list(off)] = 0
         return (kept @ weight + float(codes.bias[0])).double().numpy()
 
     return predict
