@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import html
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 from traitlets import TraitError
 
-from sfnet_core.codes import SparseCodes, check_dataset
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.gallery import Gallery
 from sfnet_core.explorer.gate import Gate
 from sfnet_core.explorer.header import Header
 from sfnet_core.explorer.inspector import Inspector
+from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, served, show
 from sfnet_core.explorer.pair import Pair
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.plots import Plots
@@ -27,9 +23,10 @@ from sfnet_core.explorer.tabs import Tabs
 from sfnet_core.explorer.toggles import Toggles
 
 if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
-__all__ = ["Explorer", "explore"]
+__all__ = ["Explorer", "Sentence", "explore", "facts", "served"]
 
 
 class Explorer:
@@ -158,47 +155,8 @@ class Explorer:
         return page
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        if not served():  # our own Voilà template brings BokehJS; JupyterLab needs it inline
-            from bokeh.io import output_notebook
-            from bokeh.resources import Resources
-
-            output_notebook(Resources(mode="inline", components=["bokeh"]), hide_banner=True)
         self.plots.widget.refresh_bundle()
-        display(self.widget)
-
-
-class Sentence:
-    """What a visitor of the served page sees instead of a traceback: one readable sentence (``sf-notice``)."""
-
-    def __init__(self, text: str):
-        self.widget = ipywidgets.HTML(f'<div class="sf-page sf-notice" role="alert">{html.escape(text)}</div>')
-
-    def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display(self.widget)
-
-
-def served() -> bool:
-    """Whether this kernel's page is one of ours, served by ``sfnet explore``."""
-    return bool(os.environ.get("SFNET_BOKEH_ON_PAGE"))
-
-
-def facts(codes: SparseCodes) -> list[str]:
-    """What stands beside the title: whose data and whose weights these are."""
-    provenance = codes.provenance
-    targets = ", ".join(f"{name} [{unit}]" if unit else name for name, unit in codes.units.items())
-    out = [
-        f"{len(codes):,} galaxies",
-        f"k = {codes.k} of {codes.features} features",
-        f"target {targets}",
-        f"weights: {provenance.get('weights') or 'origin not recorded'}",
-    ]
-    if provenance.get("dataset"):
-        out.append(f"data: {provenance['dataset']}")
-    return [*out, *provenance.get("notes", [])]
+        show(self.widget, bokeh=True)
 
 
 def explore(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = False) -> Explorer | Sentence:
@@ -209,28 +167,9 @@ def explore(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = Fa
 
     Raises :class:`~sfnet_core.errors.SFNetError` where the dataset is not the one that the codes were made from.
     """
-    if not served():
-        return _explore(codes, dataset, allow_mismatch)
-    try:
-        return _explore(codes, dataset, allow_mismatch)
-    except SFNetError as error:
-        return Sentence(str(error))
 
+    def make() -> Explorer:
+        opened = open_codes(codes, dataset, allow_mismatch=allow_mismatch)
+        return Explorer(opened.codes, opened.dataset, title=opened.title, notes=opened.notes)
 
-def _explore(codes: Any, dataset: Any, allow_mismatch: bool) -> Explorer:
-    from sfnet_core.explorer.sample import sample_codes, sample_dataset
-    from sfnet_core.survey.dataset import Dataset
-
-    codes = codes or os.environ.get("SFNET_CODES") or None
-    dataset = dataset or os.environ.get("SFNET_DATASET") or None
-    allow_mismatch = allow_mismatch or bool(os.environ.get("SFNET_ALLOW_MISMATCH"))
-    title = ""
-    if codes is None:
-        codes, dataset, title = sample_codes(), sample_dataset(), "embedded sample"
-    if isinstance(codes, str | os.PathLike):
-        title = title or Path(codes).stem
-        codes = SparseCodes.open(codes)
-    if isinstance(dataset, str | os.PathLike):
-        dataset = Dataset.open(dataset)
-    mismatch = None if dataset is None else check_dataset(codes, dataset, allow=allow_mismatch)
-    return Explorer(codes, dataset, title=title, notes=[mismatch] if mismatch else None)
+    return or_sentence(make)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 from traitlets import TraitError
 
-from sfnet_core.codes import SparseCodes, check_dataset
 from sfnet_core.explorer.atlas.cards import SORTS, Almanac
 from sfnet_core.explorer.atlas.deck import Deck
 from sfnet_core.explorer.atlas.head import AtlasHead
@@ -17,9 +14,11 @@ from sfnet_core.explorer.atlas.leaf import Leaf
 from sfnet_core.explorer.atlas.looking import AtlasPictures
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.atlas.tables import Tables
+from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, show
 from sfnet_core.explorer.scene import Scene
 
 if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Atlas", "atlas"]
@@ -41,7 +40,9 @@ class Atlas:
         What stands at the top of the page.
     """
 
-    def __init__(self, codes: SparseCodes, dataset: Dataset | None = None, *, title: str = ""):
+    def __init__(
+        self, codes: SparseCodes, dataset: Dataset | None = None, *, title: str = "", notes: list[str] | None = None
+    ):
         self.codes = codes
         self.scene = Scene(codes)
         self.almanac = Almanac(self.scene)
@@ -62,6 +63,8 @@ class Atlas:
         self.tables = Tables(self.almanac, self.state, say, self.label)
         self.state.on_change(self._draw)
         self._draw(None)
+        for note in notes or []:
+            say(note)
         self.widget = ipywidgets.VBox([self.head, self.deck, self.leaf, self.tables])
         for name in ("sf-root", "sf-atlas"):
             self.widget.add_class(name)
@@ -103,23 +106,10 @@ class Atlas:
         self.leaf.draw(changed)
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
-
-        display(self.widget)
+        show(self.widget)
 
 
-def facts(codes: SparseCodes) -> list[str]:
-    """What stands beside the title: whose data and whose weights these are."""
-    provenance = codes.provenance
-    targets = ", ".join(f"{name} [{unit}]" if unit else name for name, unit in codes.units.items())
-    out = [f"{len(codes):,} galaxies", f"k = {codes.k} of {codes.features} features", f"target {targets}"]
-    out.append(f"weights: {provenance.get('weights') or 'origin not recorded'}")
-    if provenance.get("dataset"):
-        out.append(f"data: {provenance['dataset']}")
-    return [*out, *provenance.get("notes", [])]
-
-
-def atlas(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = False) -> Atlas:
+def atlas(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = False) -> Atlas | Sentence:
     """The atlas of a codes file and, for the pictures, its dataset; without arguments what ``sfnet explore`` was given.
 
     ``codes`` and ``dataset`` are paths or open objects. Where neither is given and the environment names none
@@ -127,20 +117,10 @@ def atlas(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = Fals
 
     Raises :class:`~sfnet_core.errors.SFNetError` where the dataset is not the one that the codes were made from.
     """
-    from sfnet_core.explorer.sample import sample_codes, sample_dataset
-    from sfnet_core.survey.dataset import Dataset
 
-    codes = codes or os.environ.get("SFNET_CODES") or None
-    dataset = dataset or os.environ.get("SFNET_DATASET") or None
-    allow_mismatch = allow_mismatch or bool(os.environ.get("SFNET_ALLOW_MISMATCH"))
-    title = ""
-    if codes is None:
-        codes, dataset, title = sample_codes(), sample_dataset(), "embedded sample"
-    if isinstance(codes, str | os.PathLike):
-        title = title or Path(codes).stem
-        codes = SparseCodes.open(codes)
-    if isinstance(dataset, str | os.PathLike):
-        dataset = Dataset.open(dataset)
-    if dataset is not None:
-        check_dataset(codes, dataset, allow=allow_mismatch)
-    return Atlas(codes, dataset, title=f"{title} · atlas" if title else "")
+    def make() -> Atlas:
+        opened = open_codes(codes, dataset, allow_mismatch=allow_mismatch)
+        title = f"{opened.title} · atlas" if opened.title else ""
+        return Atlas(opened.codes, opened.dataset, title=title, notes=opened.notes)
+
+    return or_sentence(make)
