@@ -16,6 +16,7 @@ from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 from jupyter_bokeh.widgets import BokehModel
 
+from sfnet_core.astro import log_ratio
 from sfnet_core.codes import SparseCodes
 from sfnet_core.interpret import activations, feature_table
 
@@ -62,14 +63,16 @@ def show() -> None:
     predict = {"numpy": by_numpy, "torch": by_torch}[os.environ.get("SFNET_NAIVE", "numpy")](codes)
     truth, features = codes.truth(), feature_table(codes)["feature"][:SWITCHES].tolist()
     mass, first = codes.column("lgm_tot_p50"), activations(codes, features[0])
+    n2 = log_ratio(codes.column("nii_6584_flux"), codes.column("h_alpha_flux"))
+    o3 = log_ratio(codes.column("oiii_5007_flux"), codes.column("h_beta_flux"))
 
     def columns(off: set[int]) -> dict[str, np.ndarray]:
         now = predict(off)
-        return {"truth": truth, "prediction": now, "residual": now - truth, "mass": mass, "activation": first}
+        return {"truth": truth, "prediction": now, "mass": mass, "activation": first, "n2": n2, "o3": o3}
 
     source = ColumnDataSource(columns(set()))
     figures = []
-    for x, y in (("truth", "activation"), ("truth", "prediction"), ("mass", "truth"), ("truth", "residual")):
+    for x, y in (("truth", "activation"), ("truth", "prediction"), ("mass", "truth"), ("n2", "o3")):
         figures.append(figure(width=420, height=300, tools="pan,wheel_zoom,lasso_select", output_backend="canvas"))
         figures[-1].scatter(x, y, source=source, size=5, fill_alpha=0.45, line_color=None)
     status = ipywidgets.Label(value="all features on")
@@ -79,7 +82,7 @@ def show() -> None:
     def update(_change: dict) -> None:
         off = {f for f, switch in switches.items() if not switch.value}
         source.data = columns(off)
-        residual = source.data["residual"]
+        residual = source.data["prediction"] - truth
         status.value = f"RMSE {np.sqrt(np.mean(residual**2)):.6f} dex, {len(off)} off"
 
     for feature, switch in switches.items():
