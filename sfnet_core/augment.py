@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["centre", "channel_statistics", "orient", "to_input"]
+__all__ = ["centre", "channel_statistics", "orient", "recalibrate", "to_input"]
 
 ORIENTATIONS = 8  # the symmetries of the square (D4): four quarter turns, each also mirrored
 
@@ -46,6 +46,16 @@ def to_input(cutouts: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     scale = torch.tensor([1.0 / (255.0 * s) for s in std], device=cutouts.device)
     shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=cutouts.device)
     return (cutouts.float() * scale + shift).permute(0, 3, 1, 2)
+
+
+def recalibrate(images: Tensor, mean: Sequence[float], std: Sequence[float], gain: Tensor, sky: Tensor) -> Tensor:
+    """As if calibrated otherwise: value · gain + sky on the 0…1 scale, applied to normalised images (B, 3, s, s).
+
+    ``gain`` (B,), one for all bands so that colours stay; ``sky`` (B, 3), a residual background per band.
+    """
+    offset = torch.tensor(mean, device=images.device) * (gain[:, None] - 1) + sky  # (B, 3)
+    offset = offset / torch.tensor(std, device=images.device)
+    return images * gain[:, None, None, None] + offset[:, :, None, None]
 
 
 def channel_statistics(cutouts: np.ndarray, rows: np.ndarray, side: int) -> tuple[list[float], list[float]]:

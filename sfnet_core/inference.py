@@ -77,7 +77,8 @@ def infer(
         raise SFNetError(f"batch={batch} must be at least 1 and runners_up={runners_up} at least 0.")
     notes = check_fit(run, dataset, allow_mismatch=allow_mismatch)
     where = pick_device(device)
-    network = run.network().to(where, memory_format=torch.channels_last)
+    network = run.network()
+    network = network.to(where, memory_format=network.memory_format)
     micro = _MICRO[where.type]
     step = -(-batch // micro) * micro
     pieces = [(start, min(start + step, len(dataset))) for start in range(0, len(dataset), step)]
@@ -202,8 +203,8 @@ def _assemble(run: Run, network: SFNet, dataset: Dataset, part: dict[str, np.nda
         raise SFNetError(
             f"None of the {len(good):,} galaxies has finite activations; the weights or cutouts are broken."
         )
-    weight = network.head.weight.double().cpu().numpy()  # (T, F)
-    bias = network.head.bias.double().cpu().numpy()
+    weight = network.head.weight.detach().double().cpu().numpy()  # (T, F)
+    bias = network.head.bias.detach().double().cpu().numpy()
     indices, values = part["indices"][good], part["values"][good]
     d4 = None
     if "views" in part:
@@ -276,7 +277,7 @@ def _work_folder(out: Path, key: dict, resume: bool) -> Iterator[Path]:
 def _read_part(path: Path) -> dict[str, np.ndarray] | None:
     """A finished piece, or ``None`` where there is none or it does not unpack (it is then made again)."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
             return dict(stored)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None

@@ -68,7 +68,7 @@ def one_cycle(step: int, total: int, peak: float, warm_up: float = 0.25) -> tupl
     goes 0.95 → 0.85 → 0.95 against it. A function of the step, so that resuming needs no state.
     """
     top = warm_up * total - 1
-    if step <= top:
+    if step < top or step == top > 0:
         return _cosine(peak / 25, peak, step / top), _cosine(0.95, 0.85, step / top)
     done = (step - top) / max(total - 1 - top, 1e-12)
     return _cosine(peak, peak / 25e4, done), _cosine(0.85, 0.95, done)

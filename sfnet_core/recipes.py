@@ -15,6 +15,9 @@ class Recipe:
 
     ``crop_share``: side of the central crop as a share of the cutout's shorter side, rounded down to a multiple of
     32 px (the trunk's stride); ``crop`` in px overrides it. ``warm_up``: share of the steps in which the rate rises.
+    ``gain``, ``sky``: standard deviations of a random log gain (one for all bands, so that colours stay) and of a
+    random background (each band, on the 0…1 scale), added in training. Without them one cutout with a strange sky,
+    unlike any in a small training set, can be predicted more than 1 dex off: activations have no upper bound.
     """
 
     name: str
@@ -26,6 +29,8 @@ class Recipe:
     loss: str  # "mse", or "rmse" (the root of each batch's MSE)
     crop_share: float
     warm_up: float
+    gain: float
+    sky: float
     crop: int | None = None
 
     def side(self, height: int, width: int) -> int:
@@ -45,7 +50,7 @@ class Recipe:
         return (
             f"recipe “{self.name}”: {self.epochs} epochs of {optimiser}, one cycle to {self.rate:g}, weight decay "
             f"{self.weight_decay:g}, batches of {self.batch}, {self.loss.upper()} on standardised targets, "
-            "turned and mirrored at random"
+            f"turned and mirrored at random{', gain and sky varied' if self.gain or self.sky else ''}"
         )
 
     def as_dict(self) -> dict:
@@ -56,10 +61,10 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("few hundred", 60, 32, 3e-3, 0.05, "adamw", "mse", 0.75, 0.25),
-        Recipe("thousands", 40, 32, 3e-3, 0.05, "adamw", "mse", 0.75, 0.25),
+        Recipe("few hundred", 60, 32, 3e-3, 0.05, "adamw", "mse", 0.75, 0.25, 0.1, 0.02),
+        Recipe("thousands", 40, 32, 3e-3, 0.05, "adamw", "mse", 0.75, 0.25, 0.1, 0.02),
         # Wu (2025), section 3, and the defaults of the library used there (fastai: one cycle, ranger)
-        Recipe("paper", 20, 64, 0.1, 0.01, "ranger", "rmse", 1.0, 0.25),
+        Recipe("paper", 20, 64, 0.1, 0.01, "ranger", "rmse", 1.0, 0.25, 0.0, 0.0),
     )
 }
 

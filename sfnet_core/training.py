@@ -6,11 +6,12 @@ kept to go on is therefore the weights, the optimiser and the position; ``last.c
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sfnet_core import __version__, checkpoint
-from sfnet_core.augment import ORIENTATIONS, channel_statistics, orient, to_input
+from sfnet_core.augment import ORIENTATIONS, channel_statistics, orient, recalibrate, to_input
 from sfnet_core.device import autocast, has_bfloat16, pick_device
 from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed
@@ -124,7 +125,7 @@ class _Training:
         self.origin = "from scratch"
         if plan.config["weights"] is not None and last is None:
             self.origin = checkpoint.load_imagenet(network, plan.config["weights"])
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network = network.to(device, memory_format=network.memory_format)
         self.optimiser = make_optimiser(self.network, self.recipe)
         self.epoch, self.step, self.history = 0, 0, []
         self.squares = np.zeros(len(plan.targets))  # summed squared errors of the running epoch, standardised
@@ -147,11 +148,7 @@ class _Training:
         with interrupts, bar:
             while self.epoch < total:
                 if not self._one_epoch(feed, interrupts):
-                    self._save("interrupted")
-                    bar.close()
-                    where = f"epoch {self.epoch + 1} of {total}"
-                    _say(True, f"Stopped in {where}; {self.out} can be used as it is, --resume goes on.")
-                    interrupts.leave()
+                    self._leave(interrupts, bar)
                 record = self._record(held)
                 self.history.append(record)
                 self.epoch, self.step, self.squares = self.epoch + 1, 0, np.zeros_like(self.squares)
@@ -161,12 +158,22 @@ class _Training:
                 go_on = self.callback is None or self.callback(dict(record)) is not False
                 if self.epoch < total and not go_on:
                     return self._save("stopped")
+                if self.epoch < total and interrupts.signal:  # it came after the epoch's last step
+                    self._leave(interrupts, bar)
                 if self.epoch < total and interrupts.seconds_since_save() > SAVE_SECONDS:
                     self._save("interrupted")
                     interrupts.saved()
             run = self._save("finished", {"active_features": self._active(feed, held)})
         (self.out / LAST).unlink(missing_ok=True)
         return run
+
+    def _leave(self, interrupts: Interrupts, bar: tqdm) -> NoReturn:
+        """Save what there is, say how to go on, and end as the signal asked."""
+        self._save("interrupted")
+        bar.close()
+        where = f"epoch {self.epoch + 1} of {self.recipe.epochs}"
+        _say(True, f"Stopped in {where}; {self.out} can be used as it is, --resume goes on.")
+        interrupts.leave()
 
     def _one_epoch(self, feed: CutoutFeed, interrupts: Interrupts) -> bool:
         """The rest of an epoch; False when a signal ended it early."""
@@ -178,8 +185,13 @@ class _Training:
         check = 1 if self.device.type == "cpu" else 50  # reading the loss stalls a GPU
         for cutouts, chosen in zip(feed.batches(batches[self.step :]), batches[self.step :], strict=True):
             set_cycle(self.optimiser, *self._cycle(self.epoch * self.steps + self.step))
-            turns = np.random.default_rng([seed, 2, self.epoch, self.step]).integers(ORIENTATIONS, size=len(chosen))
+            rng = np.random.default_rng([seed, 2, self.epoch, self.step])
+            turns = rng.integers(ORIENTATIONS, size=len(chosen))
             images = to_input(orient(cutouts, torch.from_numpy(turns).to(self.device)), self.mean, self.std)
+            if recipe.gain or recipe.sky:
+                gain = torch.from_numpy(np.exp(rng.normal(0, recipe.gain, len(chosen)))).float().to(self.device)
+                sky = torch.from_numpy(rng.normal(0, recipe.sky, (len(chosen), 3))).float().to(self.device)
+                images = recalibrate(images, self.mean, self.std, gain, sky)
             wanted = self.standard[torch.from_numpy(plan.train[chosen])].to(self.device)
             with autocast(self.device, self.bf16):
                 found = self.network(images)
@@ -278,13 +290,12 @@ class _Training:
 
     def _folded(self) -> SFNet:
         """A copy on the CPU whose head speaks the targets' units: w ← σ w, b ← σ b + μ."""
-        copy = SFNet(self.network.k, self.network.targets, self.network.width)
-        copy.load_state_dict(self.network.state_dict())
-        weight, bias = copy.head.weight.double(), copy.head.bias.double()
+        folded = copy.deepcopy(self.network).cpu()
+        weight, bias = folded.head.weight.detach().double(), folded.head.bias.detach().double()
         scale, centre = torch.from_numpy(self.scale), torch.from_numpy(self.centre)
-        copy.head.weight.data = (weight * scale[:, None]).float()
-        copy.head.bias.data = (bias * scale + centre).float()
-        return copy.eval()
+        folded.head.weight.data = (weight * scale[:, None]).float()
+        folded.head.bias.data = (bias * scale + centre).float()
+        return folded.eval()
 
     def _metadata(self) -> dict[str, Any]:
         dataset, plan = self.dataset, self.plan
