@@ -301,8 +301,8 @@ def _finish(about: dict[str, Any], set_aside: Iterable[SetAside], as_json: bool,
         print(json.dumps(_plain(about), ensure_ascii=False, allow_nan=False))
     else:
         print(_line(words))
-        for note in about.get("notes", []):
-            _say(f"Note: {note}")
+    for note in about.get("notes", []):
+        _say(f"Note: {note}")
     if records:
         _say(f"{len(records):,} set aside:")
         for record in records[:LISTED]:

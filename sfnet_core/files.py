@@ -31,7 +31,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         yield part
         with open(part, "rb+") as handle:
             os.fsync(handle.fileno())
-        os.replace(part, path)
+        part.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -79,6 +79,7 @@ def folder_lock(folder: str | os.PathLike, doing: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise SFNetError(
-                f"Another process is writing in {folder} ({doing} needs it alone). Wait until it ends or choose another folder."
+                f"Another process is writing in {folder} ({doing} needs it alone). "
+                "Wait until it ends or choose another folder."
             ) from error
         yield

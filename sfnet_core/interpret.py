@@ -7,7 +7,7 @@ the strongest feature that is still on, which is what the network's own gate wou
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ __all__ = [
     "contributions",
     "feature_table",
     "predict",
+    "predict_by_k",
     "refill_exact",
     "round_to_sum",
     "surviving_slots",
@@ -83,6 +84,27 @@ def predict(
     t = codes.target_index(target)
     alive = ~_off_table(codes, off)[codes.indices.T]
     return _sum(_slot_contributions(codes, t), alive, k, mode, codes.bias[t])
+
+
+def predict_by_k(
+    codes: SparseCodes, *, off: Collection[int] = frozenset(), mode: str = "ablate", target: int | str = 0
+) -> Iterator[np.ndarray]:
+    """:func:`predict` for k = 1, 2, …, k + r in turn, in one pass over the codes.
+
+    Each array (N,) is a new one and equals ``predict(codes, k=k, …)`` to float rounding: ablate adds the next slot's
+    contribution where its feature is on, refill the contribution of the next feature that is on.
+    """
+    _mode(mode)
+    t = codes.target_index(target)
+    terms = _slot_contributions(codes, t)  # (k+r, N)
+    alive = (codes.indices.T >= 0) & ~_off_table(codes, off)[codes.indices.T]
+    if mode == "refill":  # move each galaxy's surviving contributions to the front, in order
+        order = np.argsort(~alive, axis=0, kind="stable")
+        terms, alive = np.take_along_axis(terms, order, axis=0), np.take_along_axis(alive, order, axis=0)
+    total = np.full(len(codes), codes.bias[t])
+    for term, here in zip(terms, alive, strict=True):
+        total = total + term * here
+        yield total
 
 
 def refill_exact(codes: SparseCodes, off: Collection[int]) -> np.ndarray:

@@ -8,35 +8,20 @@ the target's (dex for 12 + log10(O/H)), catalogue columns their own.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from sfnet_core import astro
 from sfnet_core.errors import SFNetError
-from sfnet_core.interpret import round_to_sum
+from sfnet_core.rates import Z95, benjamini_hochberg, fisher_exact, wilson
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
-__all__ = [
-    "CLASSES",
-    "Comparison",
-    "Mix",
-    "benjamini_hochberg",
-    "bpt_mix",
-    "compare",
-    "enrichment",
-    "fisher_exact",
-    "galaxy_classes",
-    "line_ratio",
-    "medians",
-    "wilson",
-]
+__all__ = ["CLASSES", "Mix", "bpt_mix", "enrichment", "galaxy_classes", "line_ratio", "medians", "positions"]
 
-Z95 = 1.959963984540054  # Φ⁻¹(0.975)
 SMALL = 5.0  # an expected count below this asks for the exact test (Cochran 1954, Biometrics 10, 417)
 CLASSES = ("SF", "composite", "AGN", "LINER")
 LINES = ("nii_6584", "h_alpha", "oiii_5007", "h_beta")
@@ -47,19 +32,21 @@ NOT_MEASURED = (-99.0, -999.0, -9999.0)  # what MPA-JHU and others write for it
 # ---- features
 
 
-def enrichment(codes: SparseCodes, selection: Any, *, within: Any = None, target: int | str = 0) -> dict[str, np.ndarray]:
+def enrichment(
+    codes: SparseCodes, selection: Any, *, within: Any = None, target: int | str = 0
+) -> dict[str, np.ndarray]:
     """Features that fire more or less often in a selection than in the rest, the clearest first; arrays (A,).
 
-    Per feature that fires on any of the galaxies: ``feature``; ``fires``, ``rate`` in the selection and ``fires_rest``,
-    ``rate_rest``; ``odds``, the odds ratio (a + ½)(d + ½) / ((b + ½)(c + ½)) of the 2 × 2 table a, b = fires, silent in
-    the selection and c, d = fires, silent in the rest (Haldane 1956, Ann. Hum. Genet. 20, 309; Anscombe 1956, Biometrika
-    43, 461), so that an empty cell gives a finite ratio; ``low``, ``high``: its 95 % interval from the standard error
-    √(Σ 1/(cell + ½)) of the logarithm (Woolf 1955, Ann. Hum. Genet. 19, 251; Gart 1966, Biometrika 53, 129);
-    ``p``, two-sided: Fisher's exact test where an expected count is below 5, else of log odds ratio / its standard
-    error as a normal deviate; ``exact``: where Fisher's; ``q``: the smallest false discovery rate at which the feature
-    is reported (Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57, 289) over the features listed; ``difference``: mean
-    activation in the selection minus in the rest (0 where silent); ``contribution``: the same of weight × activation, in
-    the target's unit. Ranked by |log odds ratio| / standard error; ties: the lower feature.
+    Per feature that fires on any of the galaxies: ``feature``; ``fires``, ``rate`` in the selection and
+    ``fires_rest``, ``rate_rest``; ``odds``, the odds ratio (a + ½)(d + ½) / ((b + ½)(c + ½)) of the 2 × 2 table
+    a, b = fires, silent in the selection and c, d = fires, silent in the rest (Haldane 1956, Ann. Hum. Genet. 20, 309;
+    Anscombe 1956, Biometrika 43, 461), so that an empty cell gives a finite ratio; ``low``, ``high``: its 95 % interval
+    from the standard error √(Σ 1/(cell + ½)) of the logarithm (Woolf 1955, Ann. Hum. Genet. 19, 251; Gart 1966,
+    Biometrika 53, 129); ``p``, two-sided: Fisher's exact test where an expected count is below 5, else of the log odds
+    ratio / its standard error as a normal deviate; ``exact``: where Fisher's; ``q``: the smallest false discovery rate
+    at which the feature is reported (Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57, 289) over the features listed;
+    ``difference``: mean activation in the selection minus in the rest (0 where silent); ``contribution``: the same of
+    weight × activation, in the target's unit. Ranked by |log odds ratio| / standard error; ties: the lower feature.
 
     Raises :class:`SFNetError` when the selection or the rest is empty.
     """
@@ -95,35 +82,6 @@ def enrichment(codes: SparseCodes, selection: Any, *, within: Any = None, target
     }
     order = np.argsort(-np.abs(log_odds) / error, kind="stable")
     return {name: array[order] for name, array in found.items()}
-
-
-def fisher_exact(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """Two-sided p of Fisher's exact test of tables [[a, b], [c, d]], (M,) counts each: the summed probability of the
-    tables with the same margins that are no likelier than the one seen (Fisher 1934, *Statistical Methods*, 21.02)."""
-    a, b, c, d = (np.asarray(count, dtype=np.int64) for count in (a, b, c, d))
-    if not a.size:
-        return np.ones(0)
-    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, int((a + b + c + d).max()) + 1)))])
-    out = np.empty(a.size)
-    for i, (w, x, y, z) in enumerate(zip(a.tolist(), b.tolist(), c.tolist(), d.tolist(), strict=True)):
-        first = np.arange(max(0, w - z), min(w + x, w + y) + 1)
-        chance = log_factorial[first] + log_factorial[w + x - first] + log_factorial[w + y - first]
-        chance = -(chance + log_factorial[z - w + first])
-        chance -= chance.max()
-        seen = chance[w - first[0]]
-        weight = np.exp(chance)
-        out[i] = weight[chance <= seen + 1e-7].sum() / weight.sum()
-    return np.minimum(out, 1.0)
-
-
-def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """q-values (M,) of p-values (M,): q₍ᵢ₎ = min over j ≥ i of p₍ⱼ₎ M / j, at most 1 (Benjamini & Hochberg 1995)."""
-    p = np.asarray(p, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    scaled = p[order] * p.size / np.arange(1, p.size + 1)
-    q = np.empty(p.size)
-    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return q
 
 
 # ---- kinds of galaxies
@@ -182,28 +140,16 @@ def _mix(kind: np.ndarray) -> Mix:
     return Mix(counts, share, *wilson(counts, n), n, len(kind) - n)
 
 
-def wilson(count: np.ndarray | int, n: int, z: float = Z95) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the interval of a share ``count``/``n`` (Wilson 1927, J. Am. Stat. Assoc. 22, 209); NaN for n = 0."""
-    count = np.asarray(count, dtype=np.float64)
-    if n == 0:
-        return np.full(count.shape, np.nan), np.full(count.shape, np.nan)
-    share, more = count / n, z * z / n
-    centre = share + more / 2
-    reach = z * np.sqrt(share * (1 - share) / n + more / (4 * n))
-    low, high = (centre - reach) / (1 + more), (centre + reach) / (1 + more)
-    # rounding must not push the ends past the share of none or all
-    return np.where(count == 0, 0.0, np.maximum(low, 0.0)), np.where(count == n, 1.0, np.minimum(high, 1.0))
-
-
 def medians(
     codes: SparseCodes, selection: Any, *, within: Any = None, columns: Sequence[str] | None = None
 ) -> dict[str, list]:
     """Medians of catalogue columns for a selection and the rest, as lists by column.
 
-    Keys: ``column``, ``unit``; ``n`` (galaxies with a value), ``median``, ``low``, ``high`` and the same with ``_rest``.
-    The 95 % interval needs no distribution: the order statistics number (n ± 1.96 √n)/2 (normal approximation of the
-    binomial; Conover 1999, *Practical Nonparametric Statistics*, 3.2), NaN below 6 galaxies. −99, −999 and −9999 count as
-    not measured. ``columns``: by default every one that holds numbers, but no whole numbers such as classes.
+    Keys: ``column``, ``unit``; ``n`` (galaxies with a value), ``median``, ``low``, ``high``; the same with ``_rest``.
+    The 95 % interval needs no distribution: the order statistics number (n + 1 ± 1.96 √n)/2, rounded outwards (normal
+    approximation of the binomial; Conover 1999, *Practical Nonparametric Statistics*, 3.2), NaN below 6 galaxies.
+    −99, −999 and −9999 count as not measured. ``columns``: by default every one that holds numbers with a fraction,
+    so no classes.
     """
     groups = _two_groups(codes, selection, within)
     if columns is None:
@@ -231,98 +177,11 @@ def _median(values: np.ndarray) -> tuple[int, float, float, float]:
     if not n:
         return 0, math.nan, math.nan, math.nan
     reach = Z95 * math.sqrt(n) / 2
-    first = max(math.floor(n / 2 - reach), 0)  # from 0
+    first = max(math.floor((n + 1) / 2 - reach) - 1, 0)  # from 0
     places = sorted({(n - 1) // 2, n // 2, first, n - 1 - first})
     part = np.partition(values, places)
     median = float(0.5 * (part[(n - 1) // 2] + part[n // 2]))
     return n, median, *((float(part[first]), float(part[n - 1 - first])) if n >= 6 else (math.nan, math.nan))
-
-
-# ---- two galaxies, two selections
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Mean contributions of two groups, feature by feature; in the target's unit.
-
-    ``feature`` (A,) every feature that contributes to either, by falling |difference|; ``a``, ``b`` (A,) mean
-    contribution over all galaxies of the group; ``difference`` = a − b; ``rate_a``, ``rate_b`` (A,) share of the group on
-    which it contributes; ``prediction_a``, ``prediction_b`` mean predictions, whose difference is ``total``: the sum of
-    ``difference`` (the bias cancels), to float rounding and, in :meth:`texts`, to the last digit written.
-    """
-
-    feature: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
-    difference: np.ndarray
-    rate_a: np.ndarray
-    rate_b: np.ndarray
-    prediction_a: float
-    prediction_b: float
-    bias: float
-    n_a: int
-    n_b: int
-    unit: str
-
-    @property
-    def total(self) -> float:
-        """Mean prediction of the first group minus that of the second."""
-        return self.prediction_a - self.prediction_b
-
-    def texts(self, digits: int = 4) -> list[str]:
-        """``difference`` as decimals that add up to ``f"{total:.{digits}f}"`` exactly (largest remainder)."""
-        return round_to_sum(self.difference.tolist(), self.total, digits)
-
-
-def compare(
-    codes: SparseCodes, a: Any, b: Any, *, target: int | str = 0, off: Collection[int] = (), mode: str = "ablate"
-) -> Comparison:
-    """Two galaxies (rows) or two selections of any sizes, overlapping or not, contribution by contribution.
-
-    ``off`` and ``mode`` as in :func:`sfnet_core.interpret.predict`. Raises :class:`SFNetError` for an empty group.
-    """
-    t = codes.target_index(target)
-    if mode not in ("ablate", "refill"):
-        raise SFNetError(f"The mode is `ablate` or `refill`, not {mode!r}.")
-    groups = [_positions(codes, group) for group in (a, b)]
-    if not all(map(len, groups)):
-        raise SFNetError("One of the two groups to compare has no galaxy; choose at least one for each.")
-    sums, fires = zip(*(_contributing(codes, rows, t, off, mode) for rows in groups), strict=True)
-    mean = [total / len(rows) for total, rows in zip(sums, groups, strict=True)]
-    feature = np.flatnonzero(fires[0] + fires[1])
-    difference = mean[0][feature] - mean[1][feature]
-    feature = feature[np.argsort(-np.abs(difference), kind="stable")]
-    bias = float(codes.bias[t])
-    return Comparison(
-        feature=feature,
-        a=mean[0][feature],
-        b=mean[1][feature],
-        difference=mean[0][feature] - mean[1][feature],
-        rate_a=fires[0][feature] / len(groups[0]),
-        rate_b=fires[1][feature] / len(groups[1]),
-        prediction_a=bias + math.fsum(mean[0].tolist()),
-        prediction_b=bias + math.fsum(mean[1].tolist()),
-        bias=bias,
-        n_a=len(groups[0]),
-        n_b=len(groups[1]),
-        unit=codes.units.get(codes.targets[t], ""),
-    )
-
-
-def _contributing(
-    codes: SparseCodes, rows: np.ndarray, t: int, off: Collection[int], mode: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Σ of contributions and how many galaxies they come from, per feature (F,)."""
-    width = codes.k if mode == "ablate" else codes.indices.shape[1]
-    indices, values = codes.indices[rows, :width], codes.values[rows, :width]
-    alive = indices >= 0
-    if off:
-        alive &= ~np.isin(indices, list(off))
-    if mode == "refill":
-        alive &= np.cumsum(alive, axis=1) <= codes.k
-    feature = indices[alive].astype(np.int64)
-    term = codes.weight[t][feature] * values[alive]
-    return np.bincount(feature, term, minlength=codes.features), np.bincount(feature, minlength=codes.features)
 
 
 def _fires(codes: SparseCodes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -338,7 +197,7 @@ def _fires(codes: SparseCodes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return count[1:], total[1:]
 
 
-def _positions(codes: SparseCodes, rows: Any) -> np.ndarray:
+def positions(codes: SparseCodes, rows: Any) -> np.ndarray:
     """Rows as ascending positions, each once."""
     rows = np.atleast_1d(np.asarray(rows))
     if rows.dtype == bool:
@@ -357,9 +216,9 @@ def _two_groups(codes: SparseCodes, selection: Any, within: Any) -> tuple[np.nda
     view = np.ones(len(codes), dtype=bool)
     if within is not None:
         view[:] = False
-        view[_positions(codes, within)] = True
+        view[positions(codes, within)] = True
     chosen = np.zeros(len(codes), dtype=bool)
-    chosen[_positions(codes, selection)] = True
+    chosen[positions(codes, selection)] = True
     inside, outside = np.flatnonzero(view & chosen), np.flatnonzero(view & ~chosen)
     if not len(inside):
         raise SFNetError("No galaxy in view is selected; select some, with the lasso or a filter.")

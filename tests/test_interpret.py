@@ -20,6 +20,7 @@ from sfnet_core.interpret import (
     contributions,
     feature_table,
     predict,
+    predict_by_k,
     refill_exact,
     round_to_sum,
     surviving_slots,
@@ -228,3 +229,13 @@ def test_round_to_sum_refuses_what_does_not_add_up():
     for terms, total in (([1.0], 1.2), ([float("nan")], 1.0), ([1.0, 1.0], float("inf"))):
         with pytest.raises(SFNetError):
             round_to_sum(terms, total, 2)
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=dense_and_codes(), mode=st.sampled_from(["ablate", "refill"]), target=st.integers(0, 1))
+def test_predict_by_k_is_predict_at_each_k(case, mode, target):
+    _dense, codes, off = case
+    each = list(predict_by_k(codes, off=off, mode=mode, target=target))
+    assert len(each) == codes.indices.shape[1]
+    for k, prediction in enumerate(each, start=1):
+        np.testing.assert_allclose(prediction, predict(codes, off=off, mode=mode, k=k, target=target), atol=1e-12)

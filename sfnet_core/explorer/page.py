@@ -12,6 +12,7 @@ from sfnet_core.explorer.gallery import Gallery
 from sfnet_core.explorer.gate import Gate
 from sfnet_core.explorer.header import Header
 from sfnet_core.explorer.inspector import Inspector
+from sfnet_core.explorer.near import Near
 from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, served, show
 from sfnet_core.explorer.pair import Pair
 from sfnet_core.explorer.pictures import Pictures
@@ -67,19 +68,20 @@ class Explorer:
         self.chooser = Chooser(self.scene, self.state, say)
         self.tabs = Tabs(self.state, say)
         shared = (self.scene, self.state, pictures, say, self.label)
-        self.special, self.pair = Special(*shared), Pair(*shared)
+        self.special, self.pair, self.near = Special(*shared), Pair(*shared), Near(*shared)
         self.inspector = Inspector(self.scene, self.state, pictures, say, self.label)
         self.gallery = Gallery(self.scene, self.state, pictures, say)
         self._views = (
             self.toggles,
-            self.gate,
             self.plots,
             self.chooser,
             self.tabs,
             self.inspector,
             self.special,
             self.pair,
+            self.near,
             self.gallery,
+            self.gate,
         )
         self.state.on_change(self._draw)
         self._draw(None)
@@ -140,7 +142,7 @@ class Explorer:
     def _layout(self) -> ipywidgets.Widget:
         left = ipywidgets.VBox([self.toggles, self.gate])
         centre = ipywidgets.VBox([self.chooser, self.plots.widget])
-        right = ipywidgets.VBox([self.tabs, self.inspector, self.special, self.pair])
+        right = ipywidgets.VBox([self.tabs, self.inspector, self.special, self.pair, self.near])
         panes = ipywidgets.HBox([left, centre, right])
         page = ipywidgets.VBox([self.header, panes, self.gallery])
         for widget, name in (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from sfnet_core.comparison import compare
 from sfnet_core.explorer.header import MINUS, signed
 from sfnet_core.explorer.report import Report, bars, buttons, galaxies, heading, line
 from sfnet_core.explorer.state import unpack_rows
-from sfnet_core.selection import compare
 
 __all__ = ["Pair"]
 

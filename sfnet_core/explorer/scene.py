@@ -15,7 +15,7 @@ import numpy as np
 
 from sfnet_core import astro, metrics
 from sfnet_core.errors import SFNetError
-from sfnet_core.interpret import Counterfactual, activations, feature_table, predict, surviving_slots
+from sfnet_core.interpret import Counterfactual, activations, feature_table, predict_by_k, surviving_slots
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -104,23 +104,28 @@ class Scene:
             return
         self.codes = self.own.at_k(k)
         self._counterfactuals.clear()
-        lasting = ("truth", "rows", "column", "ratio", "by_k")
+        lasting = ("truth", "rows", "column", "ratio", "by_k", "known", "filter")
         self._memory = {key: value for key, value in self._memory.items() if key[0] in lasting}
 
     def rmse_by_k(self, state: State) -> list[float]:
         """RMSE of the galaxies in view for k = 1 … k + r, features off as in the state; [] without true values."""
 
-        def compute() -> list[float]:
+        def known() -> tuple[np.ndarray, SparseCodes]:
             rows = self.view(state)
             rows = rows[np.isfinite(self.truth(state.target)[rows])]
-            truth, part = self.truth(state.target)[rows], self.own.take(rows)
-            how = {"off": state.off, "mode": state.mode, "target": state.target}
-            return [float(metrics.rmse(truth, predict(part, k=k, **how))) for k in range(1, part.indices.shape[1] + 1)]
+            return self.truth(state.target)[rows], self.own.take(rows)
+
+        def compute() -> list[float]:
+            truth, part = self.remember(("known", state.split, state.filter, state.target), known, keep=1)
+            each = predict_by_k(part, off=state.off, mode=state.mode, target=state.target)
+            return [float(metrics.rmse(truth, prediction)) for prediction in each]
 
         if not np.isfinite(self.truth(state.target)[self.view(state)]).any():
             return []
-        return self._remember(
-            ("by_k", state.split, state.target, state.off, state.mode if state.off else ""), compute, keep=4
+        return self.remember(
+            ("by_k", state.split, state.filter, state.target, state.off, state.mode if state.off else ""),
+            compute,
+            keep=4,
         )
 
     # -- looking up --------------------------------------------------------------------------------------------
@@ -154,7 +159,7 @@ class Scene:
 
     def rows(self, split: str) -> np.ndarray:
         """Rows of the galaxies in view, ascending; all of them for ''."""
-        return self._remember(("rows", split), lambda: self._rows(split))
+        return self.remember(("rows", split), lambda: self._rows(split))
 
     def _rows(self, split: str) -> np.ndarray:
         if not split:
@@ -166,13 +171,13 @@ class Scene:
         return self.rows(state.split)
 
     def truth(self, target: int) -> np.ndarray:
-        return self._remember(("truth", target), lambda: np.asarray(self.codes.truth(target), dtype=np.float64))
+        return self.remember(("truth", target), lambda: np.asarray(self.codes.truth(target), dtype=np.float64))
 
     def activation(self, feature: int) -> np.ndarray:
         """``(N,)`` gated activation of one feature: 0 where it does not fire (all 0 for -1, no feature)."""
         if feature < 0:
             return np.zeros(self.n)
-        return self._remember(
+        return self.remember(
             ("activation", feature), lambda: activations(self.codes, feature).astype(np.float64), keep=8
         )
 
@@ -187,7 +192,7 @@ class Scene:
         """``(N,)`` predictions with the state's features off (or with all on), in the target's unit."""
         off = frozenset() if all_on else state.off
         key = ("prediction", state.target, off, state.mode if off else "")
-        return self._remember(
+        return self.remember(
             key, lambda: self.counterfactual(state.target).prediction(off=off, mode=state.mode), keep=4
         )
 
@@ -198,8 +203,8 @@ class Scene:
     def numbers(self, state: State, rows: np.ndarray | None = None) -> Numbers:
         """RMSE, R² and the change, over ``rows`` (the galaxies in view by default)."""
         if rows is None:
-            key = ("numbers", state.split, state.target, state.off, state.mode if state.off else "")
-            return self._remember(key, lambda: self.numbers(state, self.view(state)), keep=4)
+            key = ("numbers", state.split, state.filter, state.target, state.off, state.mode if state.off else "")
+            return self.remember(key, lambda: self.numbers(state, self.view(state)), keep=4)
         truth, now = self.truth(state.target)[rows], self.prediction(state)[rows]
         before = self.prediction(state, all_on=True)[rows]
         known = np.isfinite(truth)
@@ -217,7 +222,7 @@ class Scene:
 
     def features(self, split: str, target: int) -> dict[str, np.ndarray]:
         """The feature table of the galaxies in view, ranked by mean |contribution|."""
-        return self._remember(
+        return self.remember(
             ("features", split, target), lambda: feature_table(self.codes, rows=self.rows(split), target=target), keep=8
         )
 
@@ -262,11 +267,11 @@ class Scene:
 
     def column(self, name: str) -> np.ndarray:
         """``(N,)`` float64 of a numeric column."""
-        return self._remember(("column", name), lambda: np.asarray(self.codes.column(name), dtype=np.float64))
+        return self.remember(("column", name), lambda: np.asarray(self.codes.column(name), dtype=np.float64))
 
     def line_ratio(self, top: str, bottom: str) -> np.ndarray:
         """``(N,)`` log10 of a flux ratio; NaN where either flux is not positive."""
-        return self._remember(("ratio", top), lambda: astro.log_ratio(self.column(top), self.column(bottom)))
+        return self.remember(("ratio", top), lambda: astro.log_ratio(self.column(top), self.column(bottom)))
 
     def values(self, key: str, state: State) -> np.ndarray:
         """``(N,)`` of a quantity."""
@@ -312,11 +317,11 @@ class Scene:
 
         on = tuple(getattr(state, name) for name in sorted(self.quantities[state.sort].depends))
         key = ("order", state.sort, state.descending, state.target, on, rows.tobytes())
-        return self._remember(key, ranked, keep=2)
+        return self.remember(key, ranked, keep=2)
 
     # -- memory ------------------------------------------------------------------------------------------------
 
-    def _remember(self, key: tuple, compute: Callable[[], Any], keep: int = 1024) -> Any:
+    def remember(self, key: tuple, compute: Callable[[], Any], keep: int = 1024) -> Any:
         """The last ``keep`` answers of a kind are kept; views ask for the same ones within one redraw."""
         if key not in self._memory:
             same = [old for old in self._memory if old[0] == key[0]]

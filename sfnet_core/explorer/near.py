@@ -1,0 +1,63 @@
+"""Galaxies like the one in focus: by code (the features they share) and by catalogue."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+from sfnet_core.explorer.report import Report, galaxies, heading, line
+from sfnet_core.neighbours import code_norms, nearest_by_catalogue, nearest_by_code, shared_features
+
+__all__ = ["Near"]
+
+SHOWN = 8
+
+
+class Near(Report):
+    """The nearest galaxies in view, by code and by mass, SFR and redshift."""
+
+    tab = "near"
+    observes = frozenset({"tab", "galaxy", "split", "filter", "target", "k"})
+
+    def compose(self) -> list[dict]:
+        """Two rows of pictures, each with what makes them near."""
+        scene, state = self._scene, self._state
+        if state.galaxy < 0:
+            return [heading("Neighbours"), line("Choose a galaxy: those most like it are shown here.")]
+        within = scene.view(state)
+        where = f"among {len(within):,} galaxies, {state.split or 'all splits'}"
+        return [*self._by_code(within, where), *self._by_catalogue(within, where)]
+
+    def _value(self, row: int) -> str:
+        truth = float(self._scene.truth(self._state.target)[row])
+        value = truth if np.isfinite(truth) else float(self._scene.prediction(self._state)[row])
+        return f"{value:.2f} {self._scene.unit(self._state.target)}".strip()
+
+    def _item(self, row: int, words: str) -> tuple[str, bytes, str]:
+        return str(self._scene.codes.ids[row]), self._pictures.jpeg(row), f"{self._value(row)} · {words}"
+
+    def _by_code(self, within: np.ndarray, where: str) -> list[dict]:
+        codes, row = self._scene.codes, self._state.galaxy
+        norms = self._scene.remember(("norms",), lambda: code_norms(codes))
+        found = nearest_by_code(codes, row, SHOWN, within=within, norms=norms)
+        out = [heading("By code"), line(f"Cosine of the activations and features shared, {where}.")]
+        if not len(found.rows):
+            return [*out, line("No other galaxy here shares a feature with this one.")]
+        items = []
+        for other, cosine in zip(found.rows.tolist(), found.cosine.tolist(), strict=True):
+            shared = ", ".join(self._label(int(f)) for f in shared_features(codes, row, other))
+            items.append(self._item(other, f"{cosine:.2f}: {shared}"))
+        return [*out, galaxies(items)]
+
+    def _by_catalogue(self, within: np.ndarray, where: str) -> list[dict]:
+        out = [heading("By catalogue")]
+        try:
+            found = nearest_by_catalogue(self._scene.codes, self._state.galaxy, SHOWN, within=within)
+        except SFNetError as error:
+            return [*out, line(str(error))]
+        columns = ", ".join(found.columns)
+        out.append(line(f"Distance in {columns}, each in units of its standard deviation, {where}."))
+        return [
+            *out,
+            galaxies([self._item(int(r), f"{d:.2f} σ") for r, d in zip(found.rows, found.distance, strict=True)]),
+        ]
