@@ -182,10 +182,10 @@ def test_r7_a_row_that_is_not_finite_is_set_aside_and_the_others_are_unchanged(r
 
 def test_d4_is_the_mean_over_the_eight_turned_and_mirrored_images(run, dataset, tmp_path):
     codes = infer(run, dataset, tmp_path / "codes.parquet", tta=True, progress=False)
-    square = dataset.cutouts[:, 4:36, 6:38]
+    square = dataset.cutouts[:20, 4:36, 6:38]
     views = [np.rot90(s, turn, (1, 2)) for s in (square, square[:, :, ::-1]) for turn in range(4)]
     expected = np.mean([by_hand(run, view)[0][:, 0] for view in views], axis=0)
-    np.testing.assert_allclose(codes.prediction_d4(), expected, atol=1e-5)
+    np.testing.assert_allclose(codes.prediction_d4()[:20], expected, atol=1e-5)
     assert infer(run, dataset, tmp_path / "plain.parquet", progress=False).prediction_d4() is None
 
 
