@@ -95,7 +95,7 @@ def test_the_odds_of_the_rest_are_the_inverse(codes):
 
 
 def test_a_selection_that_means_nothing_finds_nothing(codes):
-    """Of 40 random selections of a null hypothesis that is true, the false discovery rate of 5 % bounds those with finds."""
+    """Where nothing is special, about one random selection in twenty has a find at a false discovery rate of 5 %."""
     found = 0
     for seed in range(40):
         rows = np.random.default_rng(seed).permutation(600)[:100]
@@ -166,14 +166,13 @@ def test_fisher_against_whole_numbers(cells):
     assert fisher_exact(*([x] for x in cells))[0] == pytest.approx(float(expected), rel=1e-9)
 
 
-def test_fisher_against_scipy():
-    from scipy.stats import fisher_exact as theirs
-
-    rng = np.random.default_rng(0)
-    tables = rng.integers(0, [[30, 3000, 300, 20000]], (40, 4))
-    ours = fisher_exact(*tables.T)
-    for table, p in zip(tables, ours, strict=True):
-        assert p == pytest.approx(theirs(table.reshape(2, 2)).pvalue, rel=1e-6, abs=1e-300)
+def test_fisher_of_large_tables_with_a_small_expectation():
+    """250,000 galaxies, a feature on a handful: the sum in exact fractions again."""
+    a, b, c, d = 4, 996, 250, 248_750
+    row, column, n = a + b, a + c, a + b + c + d
+    ways = [math.comb(column, x) * math.comb(n - column, row - x) for x in range(column + 1)]
+    expected = Fraction(sum(way for way in ways if way <= ways[a]), math.comb(n, row))
+    assert fisher_exact([a], [b], [c], [d])[0] == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_fisher_of_nothing():
@@ -296,7 +295,7 @@ def test_the_medians_interval_covers_95_percent(n):
     below = int(low)  # order statistic from 0: the median lies under it when at most that many values do
     assert high == n - 1 - below
     missed = 2 * sum(math.comb(n, i) for i in range(below + 1)) / 2**n
-    assert 0.94 if n < 9 else 0.949 <= 1 - missed < 0.99
+    assert 0.949 <= 1 - missed < 0.995
 
 
 # ---- two groups
