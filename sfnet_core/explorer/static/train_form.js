@@ -1,0 +1,63 @@
+// What the user chooses. A field sends its value when it is left or entered; a refused value goes back to what it was.
+
+function render({ model, el }) {
+  const choose = (name, value) => model.send({ do: "choose", name, value });
+  const whole = (input, empty) => (input.value.trim() === "" ? empty : Number.isInteger(Number(input.value)) ? Number(input.value) : input.value);
+  const fields = {};
+  function field(name, label, input, hint) {
+    input.id = `sf-train-${name}`;
+    input.dataset.choice = name;
+    fields[name] = input;
+    const note = h("p", { class: "sf-caption", id: `${input.id}-hint` }, hint ?? "");
+    input.setAttribute("aria-describedby", note.id);
+    return [h("div", { class: "sf-field" }, h("label", { for: input.id }, label), input, note), note];
+  }
+  const textbox = (name, placeholder) => h("input", { type: "text", spellcheck: "false", autocomplete: "off", maxlength: 4000, placeholder, onchange: (event) => choose(name, event.target.value) });
+  const number = (name, empty, more) => h("input", { type: "number", step: 1, ...more, onchange: (event) => choose(name, whole(event.target, empty)) });
+
+  const [dataset] = field("dataset", "Dataset folder", textbox("dataset", "embedded sample"), "A folder that sfnet pack wrote; empty: the embedded sample.");
+  const [target, usable] = field("target", "Target", h("select", { onchange: (event) => choose("target", event.target.value) }));
+  const [k] = field("k", "k", number("k", 0, { min: 1, max: 512 }), "kept per galaxy");
+  const [width] = field("width", "Width", h("select", { onchange: (event) => choose("width", Number(event.target.value)) }), "the paper's network has 64");
+  const [epochs] = field("epochs", "Epochs", number("epochs", 0, { min: 1, max: 10000 }), "empty: the recipe's");
+  const [seed] = field("seed", "Seed", number("seed", 0, { min: 0 }), "same seed, same run");
+  const [recipe] = field("recipe", "Recipe", h("select", { onchange: (event) => choose("recipe", event.target.value) }));
+  const [validation] = field("validation", "Held out [%]", h("input", { type: "number", min: 5, max: 90, step: "any", onchange: (event) => choose("validation", event.target.value.trim() === "" ? 0.2 : Number(event.target.value) / 100) }), "of the objects");
+  const [out, folder] = field("out", "Run's folder", textbox("out", "a new one"));
+  const fresh = h("button", { type: "button", "data-action": "new-folder", onclick: () => model.send({ do: "new-folder" }) }, "new folder");
+  out.append(fresh);
+  const codes = h("input", { type: "checkbox", id: "sf-train-codes", "data-choice": "codes", onchange: (event) => choose("codes", event.target.checked) });
+  const set = h("fieldset", {}, dataset, target, h("div", { class: "sf-pair" }, k, epochs), h("div", { class: "sf-pair" }, validation, seed), width, recipe, out, h("div", { class: "sf-check" }, codes, h("label", { for: codes.id }, "then write the codes for the explorer")));
+  fields.codes = codes;
+
+  el.classList.add("sf-form");
+  el.replaceChildren(h("h2", {}, "Choose"), set);
+
+  let serial = -1;
+  function update() {
+    const data = model.get("data");
+    const values = data.values;
+    options(fields.target, data.targets, values.target);
+    options(fields.width, data.widths, String(values.width));
+    options(fields.recipe, data.recipes, values.recipe);
+    fields.epochs.placeholder = data.epochs;
+    const shown = { dataset: values.dataset, k: values.k, seed: values.seed, epochs: values.epochs || "", validation: Math.round(values.validation * 1e4) / 100, out: values.out };
+    for (const [name, value] of Object.entries(shown)) {
+      const input = fields[name];
+      if (document.activeElement !== input || serial !== data.serial) input.value = value;
+      input.title = input.type === "text" ? value : "";
+    }
+    serial = data.serial;
+    codes.checked = values.codes;
+    say(usable, data.usable);
+    say(folder, data.folder);
+    folder.hidden = !data.folder;
+    fresh.hidden = !data.taken || data.busy;
+    set.disabled = data.busy;
+  }
+  model.on("change:data", update);
+  update();
+  return () => model.off("change:data", update);
+}
+
+export default { render };

@@ -1,0 +1,129 @@
+// The top of the training page: buttons, progress, messages. Marks the page ready (class sf-page), keeps the address.
+
+const KEYS = [
+  ["s", "start the training"],
+  ["x", "stop it"],
+  ["r", "resume it"],
+  ["y", "copy the link"],
+  ["d", "dark or light"],
+];
+const PRESSED = { s: "start", x: "stop", r: "resume", y: "copy-link", d: "theme" };
+
+function render({ model, el }) {
+  const send = (message) => model.send(message);
+  const action = (name, label, title) => h("button", { type: "button", class: name === "start" ? "sf-primary" : "", "data-action": name, title, onclick: () => send({ do: name }) }, label);
+  const badge = h("span", { class: "sf-badge" });
+  const about = h("p", { class: "sf-facts" });
+  const start = action("start", "Start", "Train in a new folder");
+  const stop = action("stop", "Stop", "End at this step; the run can be used as it is, and resumed");
+  const resume = action("resume", "Resume", "Go on with the unfinished training in the folder");
+  const bar = h("progress", { class: "sf-progress", max: "1", "aria-label": "Share of the training that is done" });
+  const status = h("output", { class: "sf-status", "aria-live": "polite" });
+  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to these choices", onclick: copy }, "copy link");
+  const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
+  const keys = h("div", { class: "sf-keys", hidden: true, role: "dialog", "aria-label": "Keyboard" }, h("h2", {}, "Keyboard"), h("dl", {}, ...[...KEYS, ["?", "this list"]].flatMap(([key, what]) => [h("dt", {}, key), h("dd", {}, what)])));
+  const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
+  const notice = h("div", { class: "sf-notice", role: "status" });
+
+  el.classList.add("sf-header");
+  el.replaceChildren(
+    h("div", { class: "sf-title" }, h("h1", {}, "Train a network"), badge, about, pageLinks("train")),
+    h("div", { class: "sf-bar" }, start, stop, resume, bar, status, h("span", { class: "sf-push" }), link, theme, help),
+    notice,
+    keys,
+  );
+
+  async function copy() {
+    const url = new URL(location.href);
+    url.search = model.get("data").query;
+    try {
+      await navigator.clipboard.writeText(url.href);
+      say(link, "copied");
+    } catch {
+      say(link, "copy it from the address bar");
+    }
+    setTimeout(() => say(link, "copy link"), 1500);
+  }
+
+  let dark = false;
+  function paint(wanted) {
+    dark = wanted;
+    el.closest(".sf-root")?.classList.toggle("sf-dark", dark);
+    document.body.classList.toggle("sf-dark-page", dark && IN_VOILA);
+    send({ do: "theme", dark });
+    try { localStorage.setItem("sfnet-dark", dark ? "1" : "0"); } catch { /* a page without storage stays light next time */ }
+  }
+  function remembered() {
+    try { return localStorage.getItem("sfnet-dark") === "1"; } catch { return false; }
+  }
+
+  function onKey(event) {
+    const target = event.composedPath()[0];
+    const typing = target instanceof HTMLElement && (target.matches("input, textarea, select") || target.isContentEditable);
+    if (!IN_VOILA || typing || event.ctrlKey || event.metaKey || event.altKey) return; // JupyterLab has keys of its own
+    if (event.key === "?" || (event.key === "Escape" && !keys.hidden)) keys.hidden = !keys.hidden;
+    const control = PRESSED[event.key] && el.querySelector(`[data-action='${PRESSED[event.key]}']`);
+    if (control && !control.disabled) {
+      event.preventDefault();
+      control.click();
+    }
+  }
+
+  let ready = false;
+  function update() {
+    const data = model.get("data");
+    badge.hidden = data.simulated === null;
+    say(badge, data.simulated ? "simulated" : "observed");
+    badge.className = `sf-badge ${data.simulated ? "sf-simulated" : "sf-observed"}`;
+    badge.title = data.simulated ? "These galaxies are simulated: no number here says anything about real galaxies" : "These galaxies were observed";
+    say(about, data.facts.join(" · "));
+    about.title = data.facts.join("\n");
+    start.disabled = !data.startable;
+    stop.disabled = !data.stoppable;
+    resume.disabled = !data.resumable;
+    start.classList.toggle("sf-primary", data.startable);
+    resume.classList.toggle("sf-primary", data.resumable);
+    if (data.phase === "starting") bar.removeAttribute("value");
+    else bar.value = data.share;
+    say(status, data.status);
+    status.dataset.phase = data.phase;
+    notice.replaceChildren(...data.notices.map((text) => h("p", {}, text)));
+    notice.hidden = data.notices.length === 0;
+    if (data.notices.length) notice.append(h("button", { type: "button", "aria-label": "Dismiss messages", onclick: () => send({ do: "dismiss" }) }, "×"));
+    if (IN_VOILA && ready) {
+      const url = new URL(location.href);
+      const token = url.searchParams.get("token");
+      url.search = data.query;
+      if (token && !document.cookie) url.searchParams.set("token", token);
+      if (url.href !== location.href) history.replaceState(null, "", url.href);
+    }
+    if (data.opened) waitForPlots();
+  }
+
+  let waiting = false;
+  function waitForPlots() {
+    if (waiting) return;
+    waiting = true;
+    const started = performance.now();
+    (function look() {
+      const root = el.closest(".sf-root");
+      const plots = root?.querySelector(".sf-plots");
+      if (root && plots && painted(plots)) {
+        ready = true;
+        if (IN_VOILA) root.setAttribute("role", "main");
+        if (remembered() && !dark) paint(true);
+        root.classList.add("sf-page");
+        update();
+      } else if (performance.now() - started < 60000) requestAnimationFrame(look);
+    })();
+  }
+
+  document.addEventListener("keydown", onKey);
+  model.on("change:data", update);
+  update();
+  if (IN_VOILA && location.search.length > 1) send({ do: "open-link", query: location.search });
+  else waitForPlots();
+  return () => { document.removeEventListener("keydown", onKey); model.off("change:data", update); };
+}
+
+export default { render };

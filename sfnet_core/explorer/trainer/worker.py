@@ -1,0 +1,177 @@
+"""The process that trains for the page: ``python -m sfnet_core.explorer.trainer.worker '{"dataset": …, "out": …}'``.
+
+It says what it does as one JSON object a line on standard output (:func:`main` lists them). When nobody reads any more
+(the page was closed), or on SIGINT, it stops as ``sfnet train`` stops on Ctrl-C: a usable run that can be resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+from sfnet_core.recipes import Recipe
+
+__all__ = ["CODES", "config_of", "main", "sample_rows"]
+
+CODES = "codes.parquet"
+MOST_EXAMPLES = 500  # held-out galaxies whose predictions are told after each epoch
+STEP_SECONDS = 0.25
+EPOCH_KEYS = ("epoch", "rate", "train_rmse", "validation_rmse")
+
+
+class Speaker:
+    """Writes the events; once the reader is gone it asks this process, once, to stop."""
+
+    def __init__(self) -> None:
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)  # whatever a library prints must not look like an event
+        self._gone = False
+
+    def __call__(self, event: str, **more: Any) -> None:
+        if self._gone:
+            return
+        try:
+            self._out.write(json.dumps({"event": event, **more}) + "\n")
+            self._out.flush()
+        except BrokenPipeError:
+            self._gone = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def sample_rows(n: int, most: int = MOST_EXAMPLES) -> np.ndarray:
+    """At most ``most`` of ``n`` positions, always the same ones, in order."""
+    if n <= most:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
+
+
+def watched(training: type, say: Callable[..., None]) -> type:
+    """The class of a training, which also tells the page its plan, its steps and what the held-out galaxies get."""
+
+    class Watched(training):
+        def run(self):
+            plan, held = self.plan, self.plan.validation
+            truth = plan.truth[held, 0]
+            self._shown = sample_rows(len(held))
+            self._told = 0.0
+            say(
+                "plan",
+                n_train=len(plan.train),
+                n_validation=len(held),
+                n_left_out=len(self.dataset) - len(plan.train) - len(held),
+                epochs=self.recipe.epochs,
+                steps=max(1, round(len(plan.train) / self.recipe.batch)),
+                done=self.epoch * self.steps + self.step,
+                k=self.network.k,
+                features=self.network.n_features,
+                recipe=self.recipe.sentence(),
+                side=plan.side,
+                origin=self.origin,
+                device=str(self.device),
+                precision="bfloat16" if self.bf16 else "float32",
+                unit=plan.units[0],
+                spread=float(self.scale[0]),
+                baseline=float(np.sqrt(np.mean((truth - self.centre[0]) ** 2))) if len(held) else None,
+                rows=held[self._shown].tolist(),
+                truth=truth[self._shown].tolist(),
+                history=[{key: row[key] for key in EPOCH_KEYS if key in row} for row in self.history],
+            )
+            return super().run()
+
+        def _cycle(self, step: int):
+            if time.monotonic() - self._told > STEP_SECONDS:  # asked for before each step
+                self._told = time.monotonic()
+                say("step", done=step)
+            return super()._cycle(step)
+
+        def _predict(self, *arguments):
+            self._last = super()._predict(*arguments)
+            return self._last
+
+        def _record(self, held):
+            record = super()._record(held)
+            told: dict[str, Any] = {key: record[key] for key in EPOCH_KEYS if key in record}
+            if len(self.plan.validation):
+                found, fires = (tensor.double().numpy() for tensor in self._last)
+                found = found[:, 0] * self.scale[0] + self.centre[0]
+                told |= {
+                    "active": int((fires > 0).sum()),
+                    "active_percent": int((fires >= max(1, 0.01 * len(found))).sum()),
+                    "predictions": found[self._shown].tolist(),
+                }
+            say("epoch", **told)
+            return record
+
+    return Watched
+
+
+def config_of(out: str) -> dict[str, Any]:
+    """What an unfinished training was begun with, as arguments of :func:`sfnet_core.training.train`."""
+    from sfnet_core.run import Run
+
+    config = dict(Run.open(out).config)
+    config.pop("dataset_fingerprint", None)
+    try:
+        config["recipe"] = Recipe(**config["recipe"])
+    except (KeyError, TypeError) as error:
+        raise SFNetError(f"{out} was begun with a recipe that this version does not know; start anew.") from error
+    return config
+
+
+def work(job: dict[str, Any], say: Speaker) -> None:
+    """Train, then (where asked) infer and evaluate."""
+    from sfnet_core import training
+    from sfnet_core.survey.dataset import Dataset
+
+    # This process does nothing else, so the class may be exchanged: `train` itself stays the one way to train.
+    training._Training = watched(training._Training, say)
+    dataset = Dataset.open(job["dataset"])
+    choices = config_of(job["out"]) if job.get("resume") else job["choices"]
+    run = training.train(dataset, job["out"], resume=bool(job.get("resume")), progress=False, **choices)
+    say("run", status=run.status, metrics=run.metrics)
+    if not job.get("codes"):
+        return
+    say("infer")
+    from sfnet_core.evaluate import evaluate
+    from sfnet_core.inference import infer
+
+    codes = infer(run, dataset, Path(job["out"]) / CODES, progress=False)
+    found = next(iter(evaluate(codes, intervals=1000)["targets"].values()))["splits"].get("validation", {})
+    numbers = {key: found.get(key) for key in ("n", "rmse", "r2")}
+    interval = (found.get("intervals") or {}).get("rmse")
+    notes = [str(note) for note in codes.provenance.get("notes") or []]
+    say("codes", file=CODES, interval=interval, notes=notes, set_aside=len(codes.set_aside), **numbers)
+
+
+def main(arguments: list[str]) -> int:
+    """Events: ``plan``, ``step``, ``epoch``, ``run``, ``infer``, ``codes``; ``stopped`` or ``refused`` as the last."""
+    say = Speaker()
+    try:
+        os.nice(5)  # the page stays quick
+        work(json.loads(arguments[0]), say)
+    except SFNetError as error:
+        say("refused", sentence=str(error))
+        return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say("refused", sentence=f"{error.filename}: {error.strerror}.")
+        return 2
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

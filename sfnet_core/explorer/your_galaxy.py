@@ -1,0 +1,256 @@
+"""The page about one galaxy of the visitor's own: what its prediction is made of, and whether to believe it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+from traitlets import TraitError
+
+from sfnet_core.explorer.chooser import Chooser
+from sfnet_core.explorer.header import signed
+from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, show
+from sfnet_core.explorer.pictures import Pictures
+from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.state import State
+from sfnet_core.explorer.yours.asking import Asking
+from sfnet_core.explorer.yours.checks import Training
+from sfnet_core.explorer.yours.engine import Engine
+from sfnet_core.explorer.yours.plots import Where, menu
+from sfnet_core.explorer.yours.subject import Subject
+from sfnet_core.explorer.yours.views import Checks, Head, Near, SubjectInspector
+
+if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
+    from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["YourGalaxy", "your_galaxy"]
+
+# This page's own choices: a link may carry the explorer's too (features off, a selection), which mean nothing here.
+OWN = frozenset({"split", "target", "galaxy", "feature", "map", "third", "fourth", "sort"})
+
+
+class YourGalaxy:
+    """The page beside one codes file; every control is also here in Python (``page.asking.image(name, data)``).
+
+    Parameters
+    ----------
+    codes
+        What inference gave: the galaxies to compare with.
+    dataset
+        The cutouts behind the codes, for pictures and for the measures of brightness; the page works without.
+    run
+        The weights that made the codes, for images that are not in them; found beside the codes where not named.
+    title
+        What stands at the top of the page.
+    """
+
+    def __init__(
+        self,
+        codes: SparseCodes,
+        dataset: Dataset | None = None,
+        run: str | os.PathLike | None = None,
+        *,
+        title: str = "",
+        allow_mismatch: bool = False,
+    ):
+        self.codes, self.dataset = codes, dataset
+        self.scene = Scene(codes)
+        self.pictures = Pictures(codes, dataset)
+        self.engine = Engine(codes, run, allow_mismatch=allow_mismatch)
+        self._index = self._dataset_rows()
+        self.training = Training(self.scene, dataset, self._index)
+        self.state = State(codes.features, len(codes), self.scene.splits, len(codes.targets), k=codes.k)
+        plots = menu(self.scene, dataset is not None)
+        self._plots = plots.plots
+        self._first_choices()
+        self._defaults = self.state.values()
+        self.subject: Subject | None = None
+        self.image: Subject | None = None  # the last image of the visitor's; undo comes back to it
+        self.head = Head(
+            self.scene,
+            self.state,
+            title=title or "Your galaxy",
+            facts=facts(codes),
+            open_link=self.open_link,
+            set_theme=lambda dark: self.where.theme(dark),
+        )
+        say = self.head.notify
+        self.asking = Asking(self)
+        self.checks = Checks(say, {})
+        self.where = Where(self.scene, self.state, self.training, plots.plots, self.label, self.open_row)
+        self.chooser = Chooser(plots, self.state, say)
+        self.inspector = SubjectInspector(self.scene, self.state, self.pictures, say, self.label)
+        self.near = Near(self.scene, self.state, self.pictures, say, self.open_row)
+        self.state.on_change(self._draw)
+        self._draw(None)
+        self.widget = self._layout()
+
+    def label(self, feature: int) -> str:
+        """A feature's name on the page."""
+        return f"f{feature}"
+
+    def _dataset_rows(self) -> np.ndarray | None:
+        """The dataset's row of each of the codes' galaxies, −1 where it has none."""
+        if self.dataset is None:
+            return None
+        if len(self.dataset.ids) == len(self.codes) and np.array_equal(self.dataset.ids, self.codes.ids):
+            return np.arange(len(self.codes))
+        where = {str(name): i for i, name in enumerate(self.dataset.ids)}
+        return np.array([where.get(str(name), -1) for name in self.codes.ids])
+
+    def _first_choices(self) -> None:
+        scene, plots = self.scene, list(self._plots)
+        split = "validation" if "validation" in scene.splits else ""
+        third = "look" if "look" in plots else plots[0]
+        fourth = next((name for name in ("colour", "mass", "margin_prediction") if name in plots), plots[-1])
+        feature = scene.default_feature(split, 0)
+        self.state.change(split=split, feature=feature, third=third, fourth=fourth, sort="cosine")
+        self.state.forget()
+
+    # -- what the page is about --------------------------------------------------------------------------------
+
+    def open_row(self, row: int) -> None:
+        """Look at a galaxy of the loaded codes."""
+        self.state.change(galaxy=row, map="sum", feature=self._strongest(self._of_row(row)))
+
+    def open_image(self, subject: Subject) -> None:
+        """Look at an image of the visitor's."""
+        self.image = subject
+        if not self.state.change(galaxy=-1, map="sum", feature=self._strongest(subject)):
+            self._draw(frozenset())  # another image under the same choices
+
+    def _strongest(self, subject: Subject) -> int:
+        """The feature with the largest |contribution|; the one in focus where the galaxy has none."""
+        features = subject.features[subject.features >= 0]
+        if not len(features):
+            return self.state.feature
+        terms = self.codes.weight[self.state.target][features] * subject.activations[subject.features >= 0]
+        return int(features[np.argmax(np.abs(terms))])
+
+    def _of_row(self, row: int) -> Subject:
+        index = -1 if self._index is None else int(self._index[row])
+        rgb = np.asarray(self.dataset.cutouts[index]) if index >= 0 else None
+        scale = self.codes.provenance.get("pixel_scale")
+        return Subject(str(self.codes.ids[row]), self.codes.take([row]), row, rgb, None, scale)
+
+    def _now(self) -> Subject | None:
+        """The galaxy that the state names: a row, else the visitor's image, else none."""
+        row = self.state.galaxy
+        if row < 0:
+            return self.image
+        if self.subject is not None and self.subject.row == row:
+            return self.subject
+        return self._of_row(row)
+
+    def open_link(self, query: str) -> None:
+        """Read a permalink's query; what does not hold is said in a notice, and the page opens without it."""
+        choices, troubles = self.state.read_query(query, self.scene.row_of)
+        choices = {name: value for name, value in choices.items() if name in OWN}
+        for name, known in (("third", self._plots), ("fourth", self._plots), ("sort", ("cosine", "shared"))):
+            if name in choices and choices[name] not in known:
+                troubles.append(f"The link's “{name}” was left out: there is no {choices.pop(name)!r} here.")
+        if choices.get("galaxy", -1) >= 0 and "feature" not in choices:
+            choices["feature"] = self._strongest(self._of_row(choices["galaxy"]))
+        try:
+            self.state.change(**choices)
+            self.state.forget()
+        except TraitError as error:
+            troubles.append(f"The link could not be followed: {error}.")
+        for trouble in troubles:
+            self.head.notify(trouble)
+        self.head.opened()
+
+    @property
+    def query(self) -> str:
+        """The permalink's query of the present state; an image of the visitor's is not in it."""
+        return self.state.query(self.codes.ids, self._defaults)
+
+    # -- drawing -----------------------------------------------------------------------------------------------
+
+    def status(self) -> str:
+        """The answer in one line, e.g. '12+log(O/H) 8.7312 dex · margin 0.0412 · true 8.69 dex · validation'."""
+        subject, target = self.subject, self.state.target
+        if subject is None:
+            return "no galaxy yet"
+        unit = self.scene.unit(target)
+        value, truth = float(subject.codes.prediction(target)[0]), float(subject.codes.truth(target)[0])
+        parts = [f"predicted {self.scene.target_label(target)} {value:.4f} {unit}".strip()]
+        if np.isfinite(truth):
+            parts += [f"true {truth:.4f}", f"predicted − true {signed(value - truth, 4)} {unit}".strip()]
+        if subject.row >= 0:
+            parts.append(str(subject.codes.split[0]) or "no split")
+        return " · ".join(parts)
+
+    def _draw(self, changed: frozenset[str] | None) -> None:
+        """Bring every view up to the state; only what the change touches is sent."""
+        before, self.subject = self.subject, self._now()
+        other = changed is None or before is not self.subject
+
+        def touched(*names: str) -> bool:
+            return changed is None or bool(changed & set(names))
+
+        subject = self.subject
+        self.head.draw(self.query, self.status())
+        if other or touched("target"):
+            checks = None
+            if subject is not None:
+                checks = self.training.checks(subject, self.engine.trained, self.state.target, self.label)
+            self.checks.draw(checks, self.training.name)
+        if other or touched("target", "map", "feature"):
+            margin = self.training.margin_place(subject) if subject is not None else ""
+            self.inspector.show(subject, margin)
+        if other or touched("split", "target", "feature", "third", "fourth"):
+            self.where.draw(changed, subject)
+        if other or touched("target", "sort") or (subject is None and touched("split")):
+            self.near.draw(subject)
+        if touched("third", "fourth"):
+            self.chooser.draw()
+
+    def _layout(self) -> ipywidgets.Widget:
+        left = ipywidgets.VBox([self.asking.view, self.checks])
+        centre = ipywidgets.VBox([self.chooser, self.where.widget])
+        right = ipywidgets.VBox([self.inspector])
+        panes = ipywidgets.HBox([left, centre, right])
+        page = ipywidgets.VBox([self.head, panes, self.near])
+        for widget, name in (
+            (left, "sf-bring"),
+            (centre, "sf-centre"),
+            (right, "sf-right"),
+            (panes, "sf-panes"),
+            (self.where.widget, "sf-plots"),
+            (page, "sf-root"),
+            (page, "sf-yours"),
+        ):
+            widget.add_class(name)
+        return page
+
+    def _ipython_display_(self) -> None:
+        self.where.widget.refresh_bundle()
+        show(self.widget, bokeh=True)
+
+
+def your_galaxy(
+    codes: Any = None, dataset: Any = None, run: Any = None, *, allow_mismatch: bool = False
+) -> YourGalaxy | Sentence:
+    """The page beside a codes file and, for pictures, its dataset; without arguments what ``sfnet explore`` was given.
+
+    ``codes`` and ``dataset`` are paths or open objects, ``run`` is the folder or checkpoint behind them. Where nothing
+    is given and the environment names nothing (``SFNET_CODES``, ``SFNET_DATASET``, ``SFNET_RUN``), the page opens on
+    the embedded simulated sample.
+
+    Raises :class:`~sfnet_core.errors.SFNetError` where the dataset is not the one that the codes were made from.
+    """
+
+    def make() -> YourGalaxy:
+        opened = open_codes(codes, dataset, allow_mismatch=allow_mismatch)
+        title = f"{opened.title} · your galaxy" if opened.title else ""
+        allow = allow_mismatch or bool(os.environ.get("SFNET_ALLOW_MISMATCH"))
+        page = YourGalaxy(opened.codes, opened.dataset, run, title=title, allow_mismatch=allow)
+        for note in opened.notes:
+            page.head.notify(note)
+        return page
+
+    return or_sentence(make)

@@ -1,0 +1,179 @@
+"""How like the galaxies of a codes file is one code, and one picture? Numpy only; N galaxies, k kept of F features.
+
+Two codes are compared by the features that both keep (a count, exact) and by the cosine of their sparse activation
+vectors, cos = Σ_j a_j b_j / (‖a‖ ‖b‖) over the kept features. What the training galaxies span is stated as ranges:
+of each feature's activation where it fires, and of simple measures of the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
+
+__all__ = [
+    "LOOKS",
+    "FeatureRanges",
+    "Span",
+    "evenly",
+    "look",
+    "nearest",
+    "share_below",
+    "similarity",
+    "typical_nearest",
+]
+
+LOOKS = {  # measures of a picture, in counts of 0…255
+    "background": "sky background",
+    "grain": "sky noise",
+    "brightness": "brightness of the centre",
+    "colour": "colour, red − blue",
+}
+
+
+def similarity(codes: SparseCodes, features: np.ndarray, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compare one code with all N: ``cosine`` (N,) float64 and ``shared`` (N,) int, the features both keep.
+
+    ``features`` and ``activations`` (≤ k,) are the one code's kept slots; −1 is an empty slot. The cosine with a code
+    that keeps nothing is 0.
+    """
+    query = np.zeros(codes.features + 1)  # the last entry answers for −1, an empty slot
+    kept = np.asarray(features) >= 0
+    query[np.asarray(features)[kept]] = np.asarray(activations, dtype=np.float64)[kept]
+    n = len(codes)
+    dot, square, shared = np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.int64)
+    for slot in range(codes.k):  # slot by slot: the memory stays (N,)
+        theirs, values = codes.indices[:, slot], codes.values[:, slot].astype(np.float64)
+        ours = query[theirs]
+        dot += ours * values
+        square += values**2
+        shared += (ours > 0) & (theirs >= 0)
+    norm = np.sqrt(square) * np.linalg.norm(query)
+    return np.clip(np.divide(dot, norm, out=np.zeros(n), where=norm > 0), 0.0, 1.0), shared
+
+
+def nearest(cosine: np.ndarray, shared: np.ndarray, n: int, by: str = "cosine", skip: int = -1) -> np.ndarray:
+    """The ``n`` most similar rows, best first; ties: more shared features, then the earlier row.
+
+    ``by`` is ``cosine`` or ``shared`` (then the cosine decides among equals); ``skip`` is the galaxy's own row.
+    """
+    score = cosine if by == "cosine" else 2.0 * shared + cosine  # a cosine is at most 1, so the count comes first
+    rows = np.arange(len(score))
+    if 0 <= skip < len(score):
+        rows = np.delete(rows, skip)
+    n = min(max(int(n), 0), len(rows))
+    if n == 0:
+        return rows[:0]
+    if n < len(rows):  # sort only what can be among the n: the n-th best score and all that equal it
+        least = np.partition(score[rows], len(rows) - n)[len(rows) - n]
+        rows = rows[score[rows] >= least]
+    order = np.lexsort((rows, -shared[rows], -score[rows]))
+    return rows[order[:n]]
+
+
+def typical_nearest(codes: SparseCodes, rows: np.ndarray, most: int = 200, work: int = 10_000_000) -> np.ndarray:
+    """The cosine of each of up to ``most`` of ``rows`` with the galaxy of the same rows most similar to it, ascending.
+
+    It says how near a neighbour galaxies like these have. Evenly spaced rows are tried, fewer where there are many
+    galaxies (``work`` comparisons in all).
+    """
+    part = codes.take(rows)
+    n = len(part)
+    if n < 2:
+        return np.empty(0)
+    tried = min(n, most, max(work // n, 20))
+    best = []
+    for row in np.linspace(0, n - 1, tried).astype(int):
+        cosine, _ = similarity(part, part.indices[row, : part.k], part.values[row, : part.k])
+        cosine[row] = -1.0
+        best.append(cosine.max())
+    return np.sort(np.array(best))
+
+
+@dataclass(frozen=True)
+class FeatureRanges:
+    """For each of F features over some galaxies: how many keep it, and its least and largest activation there."""
+
+    fires: np.ndarray  # (F,) int64
+    low: np.ndarray  # (F,) float64, +inf where it never fires
+    high: np.ndarray  # (F,) float64, −inf where it never fires
+
+    @classmethod
+    def of(cls, codes: SparseCodes, rows: np.ndarray) -> FeatureRanges:
+        """Measured over ``rows``."""
+        fires = np.zeros(codes.features, dtype=np.int64)
+        low, high = np.full(codes.features, np.inf), np.full(codes.features, -np.inf)
+        for slot in range(codes.k):
+            feature, value = codes.indices[rows, slot], codes.values[rows, slot].astype(np.float64)
+            feature, value = feature[feature >= 0], value[feature >= 0]
+            fires += np.bincount(feature, minlength=codes.features)
+            np.minimum.at(low, feature, value)
+            np.maximum.at(high, feature, value)
+        return cls(fires, low, high)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The finite values of one quantity over some galaxies: their number, least, 1 % and 99 % points, largest."""
+
+    n: int
+    low: float
+    p1: float
+    p99: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Span:
+        """Measured on ``values`` (n,); all NaN where there is none."""
+        values = np.asarray(values, dtype=np.float64)
+        values = values[np.isfinite(values)]
+        if not len(values):
+            return cls(0, np.nan, np.nan, np.nan, np.nan)
+        p1, p99 = np.quantile(values, [0.01, 0.99])
+        return cls(len(values), float(values.min()), float(p1), float(p99), float(values.max()))
+
+    def holds(self, value: float) -> bool:
+        """Whether ``value`` lies between the least and the largest."""
+        return self.low <= value <= self.high
+
+
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most ``most`` of ``rows``, evenly spaced, the first and the last among them."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))] if len(rows) else rows
+
+
+def share_below(value: float, values: np.ndarray) -> float:
+    """The share of the finite ``values`` that are smaller than ``value``; NaN where there is none."""
+    values = values[np.isfinite(values)]
+    return float(np.mean(values < value)) if len(values) else float("nan")
+
+
+def look(cutouts: np.ndarray, crop: int | None = None) -> dict[str, np.ndarray]:
+    """Simple measures of pictures ``(n, H, W, 3)`` uint8, each ``(n,)`` float64 in counts; the keys are LOOKS'.
+
+    The sky is a border of 1/16 of the side of the crop's square (the central ``crop`` px, what the network sees): its
+    median is the background (mean of the bands), 1.4826 × the median absolute deviation its noise. Brightness is the
+    mean of the central quarter (half the side) above the background, colour its red minus its blue.
+    """
+    height, width = cutouts.shape[1:3]
+    side = min(height, width, crop or height)
+    top, left = (height - side) // 2, (width - side) // 2
+    edge, quarter = max(2, side // 16), side // 4
+    found: dict[str, list[np.ndarray]] = {name: [] for name in LOOKS}
+    for start in range(0, len(cutouts), 64):
+        block = np.asarray(cutouts[start : start + 64, top : top + side, left : left + side])
+        n = len(block)
+        border = (block[:, :edge], block[:, -edge:], block[:, edge:-edge, :edge], block[:, edge:-edge, -edge:])
+        sky = np.concatenate([part.reshape(n, -1, 3) for part in border], axis=1)  # (n, border pixels, 3)
+        middle = np.median(sky, axis=1)  # (n, 3)
+        noise = 1.4826 * np.median(np.abs(sky - middle[:, None]), axis=1)
+        centre = block[:, quarter : side - quarter, quarter : side - quarter].reshape(n, -1, 3).mean(axis=1) - middle
+        found["background"].append(middle.mean(axis=1))
+        found["grain"].append(noise.mean(axis=1))
+        found["brightness"].append(centre.mean(axis=1))
+        found["colour"].append(centre[:, 0] - centre[:, 2])
+    return {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in found.items()}

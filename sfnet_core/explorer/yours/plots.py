@@ -1,0 +1,196 @@
+"""Where the galaxy falls: four figures of the loaded galaxies with the one in focus on top."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from bokeh.events import Tap
+from bokeh.layouts import gridplot
+from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
+
+from sfnet_core.explorer.linked import LinkedFigures
+from sfnet_core.explorer.panel import DARK, LIGHT, MOST_POINTS, Axes, Panel
+from sfnet_core.explorer.scene import Plot
+from sfnet_core.explorer.yours.likeness import LOOKS
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.yours.checks import Training
+    from sfnet_core.explorer.yours.subject import Subject
+
+__all__ = ["Where", "menu"]
+
+OWN = (
+    Plot("look", "brightness against sky background", "background", "brightness"),
+    Plot("colour", "colour against brightness", "brightness", "colour"),
+    Plot("margin_prediction", "prediction against margin", "margin", "prediction"),
+)
+
+
+class Menu:
+    """The plots to choose from, in the form that :class:`~sfnet_core.explorer.chooser.Chooser` asks for."""
+
+    def __init__(self, plots: dict[str, Plot]):
+        self.plots = plots
+
+
+def menu(scene: Scene, pictures: bool) -> Menu:
+    """The plots of the third and fourth place: this page's own and the explorer's; without pictures no looks."""
+    own = [plot for plot in OWN if pictures or plot.x not in LOOKS]
+    return Menu({plot.key: plot for plot in [*own, *scene.plots.values()]})
+
+
+class Where:
+    """Builds the figures and keeps them equal to the state; ``widget`` is what the page shows."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        state: State,
+        training: Training,
+        plots: dict[str, Plot],
+        label: Callable[[int], str],
+        open_row: Callable[[int], None],
+    ):
+        self._scene, self._state, self._training, self._plots, self._label = scene, state, training, plots, label
+        self._open = open_row
+        self._places = [Place(i) for i in range(4)]
+        for place in self._places:
+            place.panel.figure.on_event(Tap, lambda event, place=place: self._tap(place, event))
+        figures = [place.panel.figure for place in self._places]
+        grid = gridplot(
+            [figures[:2], figures[2:]],
+            sizing_mode="stretch_both",
+            toolbar_location="right",
+            merge_tools=True,
+            toolbar_options={"logo": None},
+        )
+        self.widget: LinkedFigures | None = None
+        self.draw(None, None)
+        self.widget = LinkedFigures(grid)
+
+    def draw(self, changed: frozenset[str] | None, subject: Subject | None) -> None:
+        """Bring the figures up to the state and the galaxy in focus, in one patch."""
+        with self.widget.one_patch() if self.widget else contextlib.nullcontext():
+            for place in self._places:
+                asked = self._asked(place.number)
+                moved = changed is None or asked != place.asked or bool(changed & {"split", "target"})
+                if moved or ("activation" in asked[1:3] and "feature" in changed):
+                    place.asked = asked
+                    self._points(place)
+                self._focus(place, subject)
+
+    def theme(self, dark: bool) -> None:
+        """Colours for a dark or a light page, in one patch."""
+        with self.widget.one_patch() if self.widget else contextlib.nullcontext():
+            for place in self._places:
+                place.theme(dark)
+
+    # -- what each figure shows --------------------------------------------------------------------------------
+
+    def _asked(self, number: int) -> tuple[str, str, str, str]:
+        """Kind of guide lines, quantity of x and of y, and what it is in words."""
+        truth = "truth" in self._scene.quantities
+        if number == 0:
+            return "", "activation", "truth" if truth else "prediction", ""
+        if number == 1:
+            if truth:
+                return "identity", "truth", "prediction", "predicted and true value"
+            return "", "margin", "prediction", "prediction against margin"
+        plot = self._plots[self._state.third if number == 2 else self._state.fourth]
+        kind = "bpt" if plot.key == "bpt" else "residual" if plot.y == "residual" else ""
+        return kind, plot.x, plot.y, plot.label
+
+    def _points(self, place: Place) -> None:
+        kind, x_key, y_key, _ = place.asked
+        if x_key in LOOKS:  # measured on training galaxies, whichever split is in view
+            place.rows = np.flatnonzero(np.isfinite(self._training.looks[x_key]))
+            values = [self._training.looks[key][place.rows] for key in (x_key, y_key)]
+        else:
+            place.rows = self._scene.rows(self._state.split)
+            values = [self._scene.values(key, self._state)[place.rows] for key in (x_key, y_key)]
+        place.axes = Axes(*values, self._axis(x_key), self._axis(y_key), "", kind)
+        ids = [] if place.aggregate else [str(name) for name in self._scene.codes.ids[place.rows]]
+        x, y = ([], []) if place.aggregate else values
+        place.points.data = {place.panel.x_name: x, place.panel.y_name: y, "id": ids}
+        place.stale = True
+
+    def _axis(self, key: str) -> str:
+        if key in LOOKS:
+            return f"{LOOKS[key]} [counts]"
+        if key == "activation":
+            return f"activation of {self._label(self._state.feature)}" if self._state.feature >= 0 else "activation"
+        return self._scene.quantities[key].axis
+
+    def _focus(self, place: Place, subject: Subject | None) -> None:
+        """The galaxy in focus: a ring where both its values are known, a line where one is."""
+        _, x_key, y_key, words = place.asked
+        x = y = np.nan
+        note = ""
+        if subject is not None:
+            x, y = (subject.value(key, self._state, self._scene) for key in (x_key, y_key))
+            if place.number == 0 and y_key == "truth" and not np.isfinite(y):
+                y, note = subject.value("prediction", self._state, self._scene), " · ring at its prediction"
+        if place.number == 0:
+            words = self._label(self._state.feature) if self._state.feature >= 0 else "no feature chosen"
+        axes = place.axes
+        n = int((np.isfinite(axes.x) & np.isfinite(axes.y)).sum())
+        shown = self._training.name if x_key in LOOKS else self._state.split or "all splits"
+        axes.title = f"{words}{note}\nn = {n:,}, {shown}"
+        axes.span = (np.array([x]), np.array([y]))
+        place.show(axes, x, y)
+
+    def _tap(self, place: Place, event: Tap) -> None:
+        position = place.panel.nearest(place.axes, float(event.x), float(event.y))
+        if position >= 0:
+            self._open(int(place.rows[position]))
+
+
+class Place:
+    """One figure with its own galaxies and its cross lines."""
+
+    def __init__(self, number: int):
+        self.number = number
+        x, y = f"x{number}", f"y{number}"
+        self.points = ColumnDataSource({x: [], y: [], "id": []})
+        self.focus = ColumnDataSource({x: [], y: []})
+        self.panel = Panel(number, self.points, self.focus)
+        self.asked: tuple[str, str, str, str] = ("", "", "", "")
+        self.rows = np.empty(0, dtype=np.int64)
+        self.axes: Axes | None = None
+        self.stale = True  # the density is to be drawn anew
+        figure = self.panel.figure
+        figure.tools = [tool for tool in figure.tools if not isinstance(tool, LassoSelectTool | BoxSelectTool)]
+        figure.toolbar.active_drag = None
+        self.across, self.up = ColumnDataSource({x: []}), ColumnDataSource({y: []})
+        style = {"line_width": 1.5, "line_alpha": 0.75, "level": "overlay"}
+        self.cross = [figure.vspan(x, source=self.across, **style), figure.hspan(y, source=self.up, **style)]
+        self.theme(dark=False)
+
+    @property
+    def aggregate(self) -> bool:
+        """Whether its galaxies are drawn as a density."""
+        return len(self.rows) > MOST_POINTS
+
+    def show(self, axes: Axes, x: float, y: float) -> None:
+        """Bring the figure up to its axes and the galaxy in focus at ``(x, y)``, NaN where not known."""
+        ranges = self.panel.ranges
+        self.panel.set_axes(axes, aggregate=self.aggregate)
+        if self.aggregate and (self.stale or self.panel.ranges != ranges):
+            self.panel.set_density(axes, None)
+        self.stale = False
+        known = np.isfinite([x, y])
+        both = bool(known.all())
+        self.focus.data = {self.panel.x_name: [x] if both else [], self.panel.y_name: [y] if both else []}
+        self.across.data = {self.panel.x_name: [x] if known[0] and not both else []}
+        self.up.data = {self.panel.y_name: [y] if known[1] and not both else []}
+
+    def theme(self, dark: bool) -> None:
+        """Colours for a dark or a light page."""
+        self.panel.theme(dark)
+        for line in self.cross:
+            line.glyph.line_color = (DARK if dark else LIGHT)["focus"]

@@ -1,0 +1,232 @@
+"""The page's own views: its head, what the visitor brings, what the checks say, and the nearest galaxies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core.explorer.inspector import Inspector
+from sfnet_core.explorer.state import State
+from sfnet_core.explorer.view import STATIC, View, front_end, text
+from sfnet_core.explorer.yours.likeness import evenly, nearest, similarity
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.pictures import Pictures
+    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.yours.checks import Check
+    from sfnet_core.explorer.yours.subject import Subject
+
+__all__ = ["Ask", "Checks", "Head", "Near", "SubjectInspector"]
+
+NEIGHBOURS = 24
+ORDERS = {"cosine": "cosine of the codes", "shared": "shared features"}
+
+
+class Head(View):
+    """Title, provenance, split, the one-line answer (``sf-status``), messages (``sf-notice``)."""
+
+    _esm = front_end("your_galaxy_keys", "your_galaxy_head")
+    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "your_galaxy.css"))
+
+    def __init__(
+        self,
+        scene: Scene,
+        state: State,
+        *,
+        title: str,
+        facts: list[str],
+        open_link: Callable[[str], None],
+        set_theme: Callable[[bool], None],
+    ):
+        self._scene, self._state, self._title, self._facts = scene, state, title, facts
+        self._notices: list[str] = []
+        self._serial, self._query, self._status = 0, "", ""
+        super().__init__(
+            self.notify,
+            {
+                "split": lambda m: state.change(split=text(m, "split")),
+                "target": lambda m: state.change(target=int(text(m, "target", 6)), map="sum"),
+                "undo": lambda _m: state.undo(),
+                "redo": lambda _m: state.redo(),
+                "open-link": lambda m: open_link(text(m, "query", 1 << 20)),
+                "theme": lambda m: set_theme(m["dark"] is True),
+                "dismiss": lambda _m: self.dismiss(),
+            },
+        )
+
+    def notify(self, message: str) -> None:
+        """Show a message to the user."""
+        self._notices = [*self._notices[-3:], message]
+        self.draw()
+
+    def dismiss(self) -> None:
+        """Take the messages away."""
+        self._notices = []
+        self.draw()
+
+    def opened(self) -> None:
+        """Tell the browser that its permalink has been read."""
+        self._serial += 1
+        self.draw()
+
+    def draw(self, query: str | None = None, status: str | None = None) -> None:
+        """Send what the head shows; ``query`` is the permalink, ``status`` the answer in one line."""
+        scene, state = self._scene, self._state
+        self._query = self._query if query is None else query
+        self._status = self._status if status is None else status
+        self.data = {
+            "title": self._title,
+            "simulated": scene.codes.simulated,
+            "facts": self._facts,
+            "splits": [["", f"all ({scene.n:,})"], *([s, f"{s} ({n:,})"] for s, n in scene.splits.items())],
+            "split": state.split,
+            "targets": [[str(i), scene.target_label(i)] for i in range(len(scene.codes.targets))],
+            "target": str(state.target),
+            "status": self._status,
+            "notices": self._notices,
+            "query": self._query,
+            "opened": self._serial,
+        }
+
+
+class Ask(View):
+    """Where the visitor brings a galaxy: an image, a path or an identifier; and a folder for a codes file.
+
+    A message may carry buffers (the image's bytes); the action finds them under ``"buffers"``.
+    """
+
+    _esm = front_end("your_galaxy")
+
+    def _receive(self, widget: Any, content: Any, buffers: list) -> None:
+        if isinstance(content, dict):
+            content = {**content, "buffers": list(buffers or [])}
+        super()._receive(widget, content, buffers)
+
+
+class Checks(View):
+    """Does it look like the training data? One line per question (``sf-check`` with ``data-state``)."""
+
+    _esm = front_end("your_galaxy_checks")
+
+    def draw(self, checks: list[Check] | None, trained: str = "") -> None:
+        """Send the answers; ``None`` where there is no galaxy yet."""
+        warnings = [c for c in checks or [] if c.state == "warn"]
+        self.data = {
+            "checks": [c.as_dict() for c in checks or []],
+            "empty": checks is None,
+            "warnings": len(warnings),
+            "trained": trained,
+        }
+
+
+class Near(View):
+    """The nearest galaxies by code (``sf-galaxy`` with ``data-id``); galaxies to try where there is none in focus."""
+
+    _esm = front_end("your_galaxy_near")
+
+    def __init__(
+        self,
+        scene: Scene,
+        state: State,
+        pictures: Pictures,
+        notify: Callable[[str], None],
+        open_row: Callable[[int], None],
+    ):
+        self._scene, self._state, self._pictures, self._open = scene, state, pictures, open_row
+        super().__init__(
+            notify,
+            {
+                "focus": lambda m: self._focus(text(m, "id")),
+                "order": lambda m: state.change(sort=self._order(text(m, "by"))),
+            },
+        )
+
+    def _focus(self, identifier: str) -> None:
+        row = self._scene.row_of(identifier)
+        if row is None:
+            raise ValueError("that galaxy is not in the table")
+        self._open(row)
+
+    def _order(self, by: str) -> str:
+        if by not in ORDERS:
+            raise ValueError("there is no such order")
+        return by
+
+    def draw(self, subject: Subject | None) -> None:
+        """Send the neighbours of the galaxy in focus."""
+        scene, state, codes = self._scene, self._state, self._scene.codes
+        by = state.sort if state.sort in ORDERS else "cosine"
+        if subject is None:
+            rows = evenly(scene.rows(state.split), NEIGHBOURS)
+            cosine = shared = None
+        else:
+            cosine, shared = similarity(codes, subject.features, subject.activations)
+            rows = nearest(cosine, shared, NEIGHBOURS, by, skip=subject.row)
+        prediction, truth = codes.prediction(state.target), codes.truth(state.target)
+        own = 0 if subject is None else int((subject.features >= 0).sum())
+        self.data = {
+            "galaxies": [
+                {
+                    "id": str(codes.ids[row]),
+                    "jpeg": self._pictures.jpeg(int(row)),
+                    "likeness": "" if cosine is None else f"{cosine[row]:.4f} · {shared[row]} of {own}",
+                    "prediction": f"{prediction[row]:.3f}",
+                    "truth": f"{truth[row]:.3f}" if np.isfinite(truth[row]) else "–",
+                    "split": str(codes.split[row]) or "–",
+                }
+                for row in rows
+            ],
+            "near": subject is not None,
+            "by": by,
+            "orders": [[key, label] for key, label in ORDERS.items()],
+            "n": scene.n,
+            "unit": scene.unit(state.target),
+            "label": scene.target_label(state.target),
+            "why": self._pictures.why,
+        }
+
+
+class OnePicture:
+    """The subject's picture in the form that the inspector asks for."""
+
+    def __init__(self, rgb: np.ndarray | None, why: str):
+        self._rgb, self.why = rgb, "" if rgb is not None else why
+        self.size = None if rgb is None else tuple(rgb.shape[:2])
+
+    def jpeg(self, _row: int) -> bytes:
+        """The picture as JPEG; empty where there is none."""
+        if self._rgb is None:
+            return b""
+        from sfnet_core.survey.cutouts import encode_jpeg
+
+        return encode_jpeg(np.ascontiguousarray(self._rgb), quality=94)
+
+
+class SubjectInspector(Inspector):
+    """The explorer's inspector, of the galaxy that this page is about."""
+
+    def __init__(
+        self, scene: Scene, state: State, pictures: Pictures, notify: Callable[[str], None], label: Callable[[int], str]
+    ):
+        self._page_state, self._why = state, pictures.why
+        super().__init__(scene, state, pictures, notify, label)
+
+    def show(self, subject: Subject | None, margin: str = "") -> None:
+        """Draw ``subject``; ``margin`` says where its margin stands."""
+        if subject is None:
+            self.data = {"shown": True, "id": ""}
+            return
+        page, codes = self._page_state, subject.codes
+        state = State(codes.features, 1, subject.scene.splits, len(codes.targets), k=codes.k)
+        state.change(galaxy=0, target=page.target, map=page.map, feature=page.feature)
+        self._scene, self._state = subject.scene, state
+        self._pictures = OnePicture(subject.rgb, self._why)
+        with self.hold_sync():
+            self.draw()
+            facts = [
+                [name, f"{value}, {margin}" if name.startswith("margin") and margin else value]
+                for name, value in self.data["facts"]
+            ]
+            self.data = {**self.data, "id": subject.name, "scale": subject.scale, "facts": facts}
