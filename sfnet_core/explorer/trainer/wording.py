@@ -85,7 +85,7 @@ def result(session: Session) -> dict[str, Any] | None:
     if codes and codes.get("r2") is not None:
         rows.append(["R²", f"{codes['r2']:.3f}".replace("-", "\N{MINUS SIGN}")])
     if session.progress.baseline:
-        rows.append(["The mean's", f"RMSE {number(session.progress.baseline, unit)} (predicting the training mean)"])
+        rows.append(["Compare", f"{number(session.progress.baseline, unit)}: predicting the training galaxies' mean"])
     active = metrics.get("active_features")
     if active:
         rows.append(
