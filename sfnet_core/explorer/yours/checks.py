@@ -65,6 +65,7 @@ class Training:
         self._scene, self._dataset, self._index = scene, dataset, index
         rows = scene.rows("train") if "train" in scene.splits else scene.rows("")
         self.rows = rows
+        self.split = "train" if "train" in scene.splits else "all splits"
         self.name = f"{len(rows):,} {'training galaxies' if 'train' in scene.splits else 'galaxies of these codes'}"
 
     @cached_property

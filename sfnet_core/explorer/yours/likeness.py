@@ -30,7 +30,7 @@ __all__ = [
 LOOKS = {  # measures of a picture, in counts of 0…255
     "background": "sky background",
     "grain": "sky noise",
-    "brightness": "brightness of the centre",
+    "brightness": "central brightness",
     "colour": "colour, red − blue",
 }
 

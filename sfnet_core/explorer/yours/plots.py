@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Where", "menu"]
 
 OWN = (
-    Plot("look", "brightness against sky background", "background", "brightness"),
-    Plot("colour", "colour against brightness", "brightness", "colour"),
-    Plot("margin_prediction", "prediction against margin", "margin", "prediction"),
+    Plot("look", "brightness and sky", "background", "brightness"),
+    Plot("colour", "colour and brightness", "brightness", "colour"),
+    Plot("margin_prediction", "prediction and margin", "margin", "prediction"),
 )
 
 
@@ -99,8 +99,8 @@ class Where:
             return "", "activation", "truth" if truth else "prediction", ""
         if number == 1:
             if truth:
-                return "identity", "truth", "prediction", "predicted and true value"
-            return "", "margin", "prediction", "prediction against margin"
+                return "identity", "truth", "prediction", "predicted and true"
+            return "", "margin", "prediction", "prediction and margin"
         plot = self._plots[self._state.third if number == 2 else self._state.fourth]
         kind = "bpt" if plot.key == "bpt" else "residual" if plot.y == "residual" else ""
         return kind, plot.x, plot.y, plot.label
@@ -134,12 +134,12 @@ class Where:
         if subject is not None:
             x, y = (subject.value(key, self._state, self._scene) for key in (x_key, y_key))
             if place.number == 0 and y_key == "truth" and not np.isfinite(y):
-                y, note = subject.value("prediction", self._state, self._scene), " · ring at its prediction"
+                y, note = subject.value("prediction", self._state, self._scene), " · ring: predicted"
         if place.number == 0:
             words = self._label(self._state.feature) if self._state.feature >= 0 else "no feature chosen"
         axes = place.axes
         n = int((np.isfinite(axes.x) & np.isfinite(axes.y)).sum())
-        shown = self._training.name if x_key in LOOKS else self._state.split or "all splits"
+        shown = self._training.split if x_key in LOOKS else self._state.split or "all splits"
         axes.title = f"{words}{note}\nn = {n:,}, {shown}"
         axes.span = (np.array([x]), np.array([y]))
         place.show(axes, x, y)
