@@ -17,7 +17,8 @@ class Recipe:
     32 px (the trunk's stride); ``crop`` in px overrides it. ``warm_up``: share of the steps in which the rate rises.
     ``gain``, ``sky``: standard deviations of a random log gain (one for all bands, so that colours stay) and of a
     random background (each band, on the 0…1 scale), added in training. Without them one cutout with a strange sky,
-    unlike any in a small training set, can be predicted more than 1 dex off: activations have no upper bound.
+    unlike any in a small training set, can be predicted more than 1 dex off: activations have no upper bound. On
+    simulated galaxies, which have no artefacts, they cost accuracy: 0.104 instead of 0.087 dex from 200 of them.
     """
 
     name: str
