@@ -25,7 +25,20 @@ class Gallery(View):
 
     _esm = front_end("gallery")
     observes = frozenset(
-        {"off", "mode", "split", "target", "feature", "galaxy", "selection", "sort", "descending", "page", "k"}
+        {
+            "off",
+            "mode",
+            "split",
+            "target",
+            "feature",
+            "galaxy",
+            "selection",
+            "sort",
+            "descending",
+            "page",
+            "k",
+            "filter",
+        }
     )
 
     def __init__(self, scene: Scene, state: State, pictures: Pictures, notify: Callable[[str], None]):

@@ -18,7 +18,7 @@ class Gate(View):
     """How many features the gate keeps, from 1 to the k + r that the codes hold, with the RMSE of each choice."""
 
     _esm = front_end("gate")
-    observes = frozenset({"k", "split", "target", "off", "mode"})
+    observes = frozenset({"k", "split", "target", "off", "mode", "filter"})
 
     def __init__(self, scene: Scene, state: State, notify: Callable[[str], None]):
         self._scene, self._state = scene, state

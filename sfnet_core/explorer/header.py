@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.state import State, unpack_rows
+from sfnet_core.explorer.filters import Names
+from sfnet_core.explorer.state import MAX_FILTER, State, unpack_rows
 from sfnet_core.explorer.view import STATIC, View, front_end, text
 
 if TYPE_CHECKING:
@@ -36,8 +37,14 @@ def status_text(scene: Scene, state: State) -> str:
     if state.off and np.isfinite(numbers.mean_change):
         parts += [f"mean change {signed(numbers.mean_change, 4)} {unit}"]
     parts += [f"N {numbers.n or numbers.in_view:,}", state.split or "all splits"]
+    parts += ["filtered"] if state.filter else []
     parts += [f"{len(state.off)} off, {state.mode}" if state.off else "all features on"]
     return " · ".join(parts)
+
+
+def filter_names(scene: Scene) -> list[str]:
+    """The names a filter may use, for completion in the browser."""
+    return Names(scene.own).words()[:400]
 
 
 class Header(View):
@@ -64,6 +71,7 @@ class Header(View):
             self.notify,
             {
                 "split": lambda m: state.change(split=text(m, "split"), page=0, selection=b""),
+                "filter": lambda m: self._filter(text(m, "filter", MAX_FILTER)),
                 "undo": lambda _m: state.undo(),
                 "redo": lambda _m: state.redo(),
                 "clear-selection": lambda _m: state.change(selection=b"", page=0),
@@ -72,6 +80,12 @@ class Header(View):
                 "dismiss": lambda _m: self.dismiss(),
             },
         )
+
+    def _filter(self, words: str) -> None:
+        words = words.strip()
+        if words:
+            self._scene.mask(words, self._state.target)  # a filter that can't be read is refused before it is set
+        self._state.change(filter=words, page=0, selection=b"")
 
     def notify(self, message: str) -> None:
         """Show a message to the user."""
@@ -101,6 +115,8 @@ class Header(View):
             "splits": [["", f"all ({scene.n:,})"], *([s, f"{s} ({n:,})"] for s, n in scene.splits.items())],
             "split": state.split,
             "status": status_text(scene, state),
+            "filter": state.filter,
+            "names": self._scene.remember(("names",), lambda: filter_names(self._scene)),
             "warn": bool(numbers.n and not state.split and scene.splits),
             "selected": f"{selected:,} selected of {len(scene.view(state)):,}" if selected else "",
             "notices": self._notices,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 from traitlets import TraitError
 
+from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.gallery import Gallery
 from sfnet_core.explorer.gate import Gate
@@ -113,6 +114,12 @@ class Explorer:
         for key, known in (("third", self.scene.plots), ("fourth", self.scene.plots), ("sort", self.scene.quantities)):
             if choices.get(key, next(iter(known))) not in known:
                 troubles.append(f"The link's “{key}” was left out: this table has no {choices.pop(key)!r}.")
+        try:
+            if choices.get("filter"):
+                self.scene.mask(choices["filter"], choices.get("target", 0))
+        except SFNetError as error:
+            troubles.append(f"The link's filter was left out: {error}")
+            choices.pop("filter")
         try:
             self.state.change(**choices)
             self.state.forget()

@@ -27,7 +27,9 @@ MINUS = "\N{MINUS SIGN}"
 class Plots:
     """Builds the figures and keeps them equal to the state; ``widget`` is what the page shows."""
 
-    observes = frozenset({"off", "mode", "split", "target", "feature", "k", "selection", "galaxy", "third", "fourth"})
+    observes = frozenset(
+        {"off", "mode", "split", "target", "feature", "k", "selection", "galaxy", "third", "fourth", "filter"}
+    )
 
     def __init__(self, scene: Scene, state: State, label: Callable[[int], str]):
         self._scene, self._state, self._label = scene, state, label
@@ -63,7 +65,7 @@ class Plots:
 
     def draw(self, changed: frozenset[str] | None = None) -> None:
         """Bring the figures up to the state in one patch; ``changed`` names what changed (all by default)."""
-        everything = changed is None or bool(changed & {"split", "target", "k"})
+        everything = changed is None or bool(changed & {"split", "target", "k", "filter"})
         with self.widget.one_patch() if self.widget else contextlib.nullcontext():
             if everything:
                 self._rows = self._scene.view(self._state)

@@ -15,6 +15,7 @@ import numpy as np
 
 from sfnet_core import astro, metrics
 from sfnet_core.errors import SFNetError
+from sfnet_core.explorer.filters import Names, select
 from sfnet_core.interpret import Counterfactual, activations, feature_table, predict_by_k, surviving_slots
 
 if TYPE_CHECKING:
@@ -167,8 +168,18 @@ class Scene:
         return np.flatnonzero(self.codes.split == split).astype(np.int32)
 
     def view(self, state: State) -> np.ndarray:
-        """Rows of the galaxies in view: those of the split that pass the filter, ascending."""
-        return self.rows(state.split)
+        """Rows of the galaxies in view: those of the split that pass the filter, ascending.
+
+        A filter's ``prediction`` and ``residual`` are those with all features on, so that toggles keep the galaxies in
+        view. Raises :class:`SFNetError` where the filter can't be read.
+        """
+        rows = self.rows(state.split)
+        return rows[self.mask(state.filter, state.target)[rows]] if state.filter else rows
+
+    def mask(self, text: str, target: int) -> np.ndarray:
+        """``(N,)`` True for the galaxies that pass a filter."""
+        names = self.remember(("filter", "names", target), lambda: Names(self.own, target=target))
+        return self.remember(("filter", text, target), lambda: select(text, names), keep=8)
 
     def truth(self, target: int) -> np.ndarray:
         return self.remember(("truth", target), lambda: np.asarray(self.codes.truth(target), dtype=np.float64))
@@ -221,9 +232,19 @@ class Scene:
     # -- features ----------------------------------------------------------------------------------------------
 
     def features(self, split: str, target: int) -> dict[str, np.ndarray]:
-        """The feature table of the galaxies in view, ranked by mean |contribution|."""
+        """The feature table of a split's galaxies, ranked by mean |contribution|."""
         return self.remember(
             ("features", split, target), lambda: feature_table(self.codes, rows=self.rows(split), target=target), keep=8
+        )
+
+    def features_in_view(self, state: State) -> dict[str, np.ndarray]:
+        """The feature table of the galaxies in view."""
+        if not state.filter:
+            return self.features(state.split, state.target)
+        return self.remember(
+            ("features", state.split, state.target, state.filter),
+            lambda: feature_table(self.codes, rows=self.view(state), target=state.target),
+            keep=8,
         )
 
     def default_feature(self, split: str, target: int) -> int:

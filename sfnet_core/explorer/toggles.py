@@ -18,7 +18,7 @@ class Toggles(View):
     """Switches (``sf-toggle``) for the features that fire here; all, none, invert; ablate or refill."""
 
     _esm = front_end("toggles")
-    observes = frozenset({"off", "mode", "split", "target", "feature", "k"})
+    observes = frozenset({"off", "mode", "split", "target", "feature", "k", "filter"})
 
     def __init__(self, scene: Scene, state: State, notify: Callable[[str], None], label: Callable[[int], str]):
         self._scene, self._state, self._label = scene, state, label
@@ -35,7 +35,7 @@ class Toggles(View):
         )
 
     def _features(self) -> frozenset[int]:
-        table = self._scene.features(self._state.split, self._state.target)
+        table = self._scene.features_in_view(self._state)
         return frozenset(map(int, table["feature"]))
 
     def _listed(self, message: dict) -> int:
@@ -47,7 +47,7 @@ class Toggles(View):
     def draw(self, changed: frozenset[str] | None = None) -> None:
         """Send the switches as the state has them."""
         scene, state = self._scene, self._state
-        table = scene.features(state.split, state.target)
+        table = scene.features_in_view(state)
         n = max(1, len(scene.view(state)))
         largest = max((abs(float(c)) for c in table["mean"]), default=0.0) or 1.0
         rows = [
