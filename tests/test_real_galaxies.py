@@ -1,4 +1,4 @@
-"""The main job on observed galaxies, by the shell verbs as a user gives them: the 400 with metallicities, the 6,000 without."""
+"""The main job on observed galaxies by the shell verbs: the 400 with metallicities, the 6,000 without."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_prediction_is_its_bias_and_contributions(real_folds):
 
 
 def plain_predictions(run: Run, cutouts: np.ndarray, k: int) -> np.ndarray:
-    """A plain SFNet on the run's weights: ResNet18 and the gate as the paper has them, none of the package's network."""
+    """A plain SFNet on the run's weights: ResNet18 and the gate, none of the package's network."""
     s = {name: value.float() for name, value in run.network().state_dict().items()}
     crop, mean, std = run.metadata["crop"], run.metadata["mean"], run.metadata["std"]
 
