@@ -1,7 +1,7 @@
 """The training page: choose data, target, k and recipe; watch it learn; stop, resume, go on to the explorer.
 
 The training is a process of its own (:mod:`sfnet_core.explorer.trainer.worker`): the page stays quick and free of
-torch, Stop is a Ctrl-C to that process, and closing the page stops it in the same way, so that it can be resumed.
+torch, Stop is a Ctrl-C to that process, and closing the served page stops it in the same way, so that it can be resumed.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class TrainPage:
                 "start": lambda _m: session.start(),
                 "stop": lambda _m: session.stop(),
                 "resume": lambda _m: session.resume(),
+                "here": lambda _m: session.seen(),
                 "theme": lambda m: self.curves.theme(m["dark"] is True),
                 "open-link": lambda m: self.open_link(text(m, "query", 1 << 16)),
             }

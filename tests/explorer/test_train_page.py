@@ -375,6 +375,21 @@ def test_a_training_whose_page_is_gone_stops_and_can_be_resumed(tiny_dataset, tm
     assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
 
 
+def test_a_training_that_no_browser_shows_any_more_stops(page, monkeypatch):
+    session = page.session
+    session.change(epochs=5000, codes=False)
+
+    def browser(kind: str) -> None:
+        if kind == "plan":
+            page.top._receive(None, {"do": "here"}, [])
+            monkeypatch.setattr(session_room, "UNSEEN_SECONDS", -1)  # and nothing more is heard of it
+
+    session.listen(browser, page.top.notify)
+    session.start()
+    session.wait(60)
+    assert session.phase == "stopped" and look_into(session.folder).kind == "unfinished"
+
+
 def test_what_the_training_refuses_is_said_on_the_page(page):
     page.session.change(validation=0.9)
     page.session.start()

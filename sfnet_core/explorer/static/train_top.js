@@ -118,12 +118,17 @@ function render({ model, el }) {
     })();
   }
 
+  // Under Voilà nobody can come back to a closed page's kernel: it must not train on, unseen (in JupyterLab one can).
+  // Voilà ends the kernel of a page that is left, if the page has the cookie that the login page sets; the kernel's end
+  // stops the training. A browser that went without a word is missed by the kernel after a while.
+  if (IN_VOILA) fetch("../../login", { credentials: "same-origin" }).catch(() => {});
+  const here = IN_VOILA ? setInterval(() => { if (model.get("data").stoppable) send({ do: "here" }); }, 15000) : 0;
   document.addEventListener("keydown", onKey);
   model.on("change:data", update);
   update();
   if (IN_VOILA && location.search.length > 1) send({ do: "open-link", query: location.search });
   else waitForPlots();
-  return () => { document.removeEventListener("keydown", onKey); model.off("change:data", update); };
+  return () => { clearInterval(here); document.removeEventListener("keydown", onKey); model.off("change:data", update); };
 }
 
 export default { render };

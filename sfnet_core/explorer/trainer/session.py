@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,7 @@ __all__ = ["Session"]
 
 WORKER = "sfnet_core.explorer.trainer.worker"
 ONWARD = "sfnet_core.explorer.trainer.onward"
+UNSEEN_SECONDS = 300  # a tab in the background may speak once a minute only
 BUSY = frozenset({"starting", "training", "stopping", "inferring"})
 
 
@@ -64,6 +66,7 @@ class Session:
         self.codes: dict[str, Any] | None = None
         self.process: Process | None = None
         self._last_event = ""
+        self._seen: float | None = None  # when a browser last said that it shows the page
         self._explorers: dict[Path, dict[str, Any]] = {}
         try:
             self._take(choices)
@@ -168,6 +171,10 @@ class Session:
             self.process.interrupt()
             self._tell("all")
 
+    def seen(self) -> None:
+        """A browser shows the page; once it has said so it must go on saying it, or the training is stopped."""
+        self._seen = time.monotonic()
+
     def wait(self, timeout: float | None = None) -> None:
         """Until the training has ended (in a script or a test; a page never waits)."""
         if self.process is not None:
@@ -186,7 +193,7 @@ class Session:
         if not self.choices.out:
             self.choices, self._named_by_us = replace(self.choices, out=str(self.folder)), True
         self.run = self.codes = None
-        self.phase, self._last_event = "starting", ""
+        self.phase, self._last_event, self._seen = "starting", "", None
         job |= {"dataset": str(self.dataset.path.absolute()), "out": str(self.folder), "codes": self.choices.codes}
         self.process = Process(WORKER, json.dumps(job), self._hear, self._ended)
         self._tell("all")
@@ -205,6 +212,8 @@ class Session:
             self.codes = event
         elif kind == "refused":
             self._say(event["sentence"])
+        if self._seen is not None and time.monotonic() - self._seen > UNSEEN_SECONDS:
+            self.stop()  # the browser went without a word
         self._tell(kind if kind in ("plan", "step") else "all")
 
     def _ended(self, status: int, words: str) -> None:
