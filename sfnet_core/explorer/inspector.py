@@ -9,7 +9,7 @@ import numpy as np
 
 from sfnet_core.explorer.header import MINUS, signed
 from sfnet_core.explorer.pictures import Pictures
-from sfnet_core.explorer.scene import format_value
+from sfnet_core.explorer.quantities import format_value
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, text, whole
 from sfnet_core.interpret import round_to_sum

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,61 +15,14 @@ import numpy as np
 from sfnet_core import astro, metrics
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.filters import Names, select
+from sfnet_core.explorer.quantities import COLUMN_LABELS, LINES, PLOTS, TARGET_LABELS, Quantity
 from sfnet_core.interpret import Counterfactual, activations, feature_table, predict_by_k, surviving_slots
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
     from sfnet_core.explorer.state import State
 
-__all__ = ["PLOTS", "Numbers", "Plot", "Quantity", "Scene"]
-
-TARGET_LABELS = {"oh_p50": "12+log(O/H)"}
-COLUMN_LABELS = {
-    "lgm_tot_p50": ("log stellar mass", "M☉"),
-    "sfr_tot_p50": ("log SFR", "M☉/yr"),
-    "z": ("redshift z", ""),
-    "ra": ("RA", "deg"),
-    "dec": ("Dec", "deg"),
-}
-LINES = ("nii_6584_flux", "h_alpha_flux", "oiii_5007_flux", "h_beta_flux")
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One number per galaxy that a plot, a sort or the inspector can use."""
-
-    key: str
-    label: str
-    unit: str
-    values: Callable[[State], np.ndarray]  # state → (N,) float64, NaN where unknown
-    depends: frozenset[str] = frozenset()  # the state's choices that change it, beside the target
-
-    @property
-    def axis(self) -> str:
-        """The label with its unit, as it stands on an axis."""
-        return f"{self.label} [{self.unit}]" if self.unit else self.label
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A pair of quantities that the user can put in the third and fourth place."""
-
-    key: str
-    label: str
-    x: str
-    y: str
-
-
-PLOTS = (
-    Plot("mass", "mass–metallicity", "lgm_tot_p50", "truth"),
-    Plot("bpt", "BPT diagram", "n2_ha", "o3_hb"),
-    Plot("residual_z", "residual against redshift", "z", "residual"),
-    Plot("residual_mass", "residual against stellar mass", "lgm_tot_p50", "residual"),
-    Plot("residual_truth", "residual against true value", "truth", "residual"),
-    Plot("residual_margin", "residual against margin", "margin", "residual"),
-    Plot("activation_prediction", "activation against prediction", "activation", "prediction"),
-    Plot("sky", "sky position", "ra", "dec"),
-)
+__all__ = ["Numbers", "Scene"]
 
 
 @dataclass(frozen=True)
@@ -350,11 +302,3 @@ class Scene:
                 del self._memory[old]
             self._memory[key] = compute()
         return self._memory[key]
-
-
-@lru_cache(maxsize=256)
-def format_value(value: float, unit: str = "") -> str:
-    """A catalogue value for people: up to 5 significant digits and its unit; '–' where unknown."""
-    if not np.isfinite(value):
-        return "–"
-    return f"{value:.5g}{' ' + unit if unit else ''}"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from sfnet_core.explorer.header import signed
+from sfnet_core.explorer.quantities import COLUMN_LABELS, format_value
 from sfnet_core.explorer.report import Report, buttons, heading, line, table
-from sfnet_core.explorer.scene import COLUMN_LABELS, format_value
 from sfnet_core.explorer.state import unpack_rows
 from sfnet_core.selection import CLASSES, bpt_mix, enrichment, medians
 

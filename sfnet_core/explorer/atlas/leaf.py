@@ -16,7 +16,7 @@ from sfnet_core.explorer.atlas.feature import bpt_mix, coefficients, companions,
 from sfnet_core.explorer.atlas.looking import STACK, mean_map
 from sfnet_core.explorer.atlas.parts import explore_link, front_end, galaxy, number
 from sfnet_core.explorer.atlas.state import AtlasState
-from sfnet_core.explorer.scene import LINES
+from sfnet_core.explorer.quantities import LINES
 from sfnet_core.explorer.view import View, text, whole
 
 if TYPE_CHECKING:

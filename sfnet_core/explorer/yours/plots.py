@@ -13,7 +13,7 @@ from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
 
 from sfnet_core.explorer.linked import LinkedFigures
 from sfnet_core.explorer.panel import DARK, LIGHT, MOST_POINTS, Axes, Panel
-from sfnet_core.explorer.scene import Plot
+from sfnet_core.explorer.quantities import Plot
 from sfnet_core.explorer.yours.likeness import LOOKS
 
 if TYPE_CHECKING:
