@@ -1,4 +1,4 @@
-"""Makes the embedded sample again: `python data/make_sample.py` (needs the extras `torch` and `simulate`; some minutes).
+"""Makes the embedded sample again: `python data/make_sample.py` (extras `torch` and `simulate`; two minutes).
 
 1. simulate 1,200 galaxies (GalSim, seed 0) and write them as one Parquet file with JPEG cutouts,
 2. train a narrow SFNet (k = 4, 16 channels, 128 features) on the unpacked sample by the recipe for its size,
