@@ -1,7 +1,7 @@
 """The training page: choose data, target, k and recipe; watch it learn; stop, resume, go on to the explorer.
 
 The training is a process of its own (:mod:`sfnet_core.explorer.trainer.worker`): the page stays quick and free of
-torch, Stop is a Ctrl-C to that process, and closing the served page stops it in the same way, so that it can be resumed.
+torch, Stop is a Ctrl-C to that process, and closing the served page stops it in the same way: it can be resumed.
 """
 
 from __future__ import annotations

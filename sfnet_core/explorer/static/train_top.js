@@ -94,7 +94,7 @@ function render({ model, el }) {
       const url = new URL(location.href);
       const token = url.searchParams.get("token");
       url.search = data.query;
-      if (token && !document.cookie) url.searchParams.set("token", token);
+      if (token) url.searchParams.set("token", token);
       if (url.href !== location.href) history.replaceState(null, "", url.href);
     }
     if (data.opened) waitForPlots();
@@ -121,7 +121,7 @@ function render({ model, el }) {
   // Under Voilà nobody can come back to a closed page's kernel: it must not train on, unseen (in JupyterLab one can).
   // Voilà ends the kernel of a page that is left, if the page has the cookie that the login page sets; the kernel's end
   // stops the training. A browser that went without a word is missed by the kernel after a while.
-  if (IN_VOILA) fetch("../../login", { credentials: "same-origin" }).catch(() => {});
+  if (IN_VOILA && new URLSearchParams(location.search).has("token")) fetch("../../login", { credentials: "same-origin" }).catch(() => {});
   const here = IN_VOILA ? setInterval(() => { if (model.get("data").stoppable) send({ do: "here" }); }, 15000) : 0;
   document.addEventListener("keydown", onKey);
   model.on("change:data", update);

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import IPython
+
 __all__ = ["Process"]
 
 LONGEST = 8 << 20
@@ -31,10 +33,7 @@ class Process:
         self, module: str, argument: str, hear: Callable[[dict[str, Any]], None], ended: Callable[[int, str], None]
     ) -> None:
         self._hear, self._ended = hear, ended
-        try:
-            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            self._loop = None
+        self._loop = _kernels_loop()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (the reader closes it)
         environment = dict(os.environ, PYTHONUNBUFFERED="1")
         self._child = subprocess.Popen(
@@ -89,3 +88,14 @@ class Process:
             self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4000))
             words = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         self._call(self._ended, status, words[-1] if words else "")
+
+
+def _kernels_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of the kernel that this runs in; ``None`` outside a kernel (a loop there is somebody else's)."""
+    shell = IPython.get_ipython()
+    if getattr(shell, "kernel", None) is None:
+        return None
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
