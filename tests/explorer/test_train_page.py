@@ -370,7 +370,10 @@ def test_a_training_whose_page_is_gone_stops_and_can_be_resumed(tiny_dataset, tm
             if json.loads(line)["event"] == "epoch":
                 break
         child.stdout.close()  # what a kernel's end does
-        assert child.wait(60) == 130
+        try:
+            assert child.wait(60) == 130
+        finally:
+            child.kill()
     assert look_into(out).kind == "unfinished"
     assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
 

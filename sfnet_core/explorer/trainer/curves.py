@@ -66,7 +66,7 @@ class Curves:
             min_height=150,
             output_backend="canvas",
             toolbar_location=None,
-            styles={"clip-path": "inset(1px)"},  # a canvas keeps the other theme's colour in its outermost pixels
+            styles={"clip-path": "inset(2px)"},  # a canvas keeps the other theme's colour in its outermost pixels
             **more,
         )
         fig.title = Title(text_font_size="11.5px", text_font_style="normal", text_line_height=1.25, text_font=FONT)
