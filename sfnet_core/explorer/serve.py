@@ -59,7 +59,7 @@ def _configuration(port: int, token: str, pool: int) -> dict:
             "port_retries": 0,
             "token": token,
             "open_browser": False,
-            "log_level": "WARN",
+            "log_level": "ERROR",
         },
         "VoilaConfiguration": {
             "template": "sfnet",
