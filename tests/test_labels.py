@@ -608,6 +608,16 @@ def test_merging_keeps_the_later_whatever_the_order(a, b, c):
             assert merge(a, merge(b, c)).features[name].items[key] == best
 
 
+def test_a_list_deleted_later_is_deleted_in_the_merge_and_one_made_anew_later_is_not():
+    early = Roster((1, 2), 1, "2026-01-31T12:00:00.000Z")
+    gone = Roster((), 2, "2026-02-01T12:00:00.000Z", gone=True)
+    anew = Roster((3,), 3, "2026-03-01T12:00:00.000Z")
+    one, two, three = (Document({"ab": Section(lists={"l": roster})}) for roster in (early, gone, anew))
+    assert merge(one, two).features["ab"].lists["l"] == gone
+    assert merge(merge(one, two), three).features["ab"].lists["l"] == anew
+    assert merge(one, three).features["ab"].lists["l"].members == (1, 2, 3)
+
+
 @settings(deadline=None)
 @given(documents)
 def test_what_is_written_is_read(document):

@@ -120,6 +120,17 @@ def gated_by_hand() -> SparseCodes:
     )  # fmt: skip
 
 
+def test_a_feature_that_is_silent_on_a_few_only_is_tested_exactly():
+    """Expected counts of silence are small too: 3 silent of 200, 50 selected."""
+    indices = np.where(np.arange(200)[:, None] < 3, 1, 0)
+    codes = SparseCodes.from_arrays(
+        ids=np.arange(200).astype(str), indices=indices, values=np.ones((200, 1)), k=1, features=2,
+        weight=np.ones((1, 2)), bias=[0.0], targets=["y"],
+    )  # fmt: skip
+    table = enrichment(codes, np.arange(50))
+    assert table["exact"].all() and table["p"] == pytest.approx([math.comb(50, 3) / math.comb(200, 3)] * 2)
+
+
 @pytest.mark.parametrize("rows", [[], np.zeros(600, bool)])
 def test_an_empty_selection_is_refused(codes, rows):
     with pytest.raises(SFNetError, match="No galaxy in view is selected"):

@@ -360,6 +360,19 @@ def test_labels_of_other_kinds(codes):
         select("wrong > 1", names)
 
 
+@pytest.mark.parametrize(("ra", "dec", "radius"), [(150.1, 20.2, 25.0), (0.5, 60.0, 10.0), (10.0, -5.0, 140.0)])
+def test_cones_against_unit_vectors(made_up, ra, dec, radius):
+    codes = made_up(2000)
+
+    def unit(a, d):
+        a, d = np.radians(a), np.radians(d)
+        return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
+
+    inside = unit(codes.ra, codes.dec) @ unit(ra, dec) >= np.cos(np.radians(radius))
+    assert 3 < inside.sum() < 2000
+    np.testing.assert_array_equal(select(f"within {radius} deg of {ra} {dec}", Names(codes)), inside)
+
+
 def test_classes_from_line_fluxes(made_up):
     codes = made_up(50)
     flux = {n: codes.column(n) for n in codes.columns if n.endswith("_flux")}
@@ -394,6 +407,7 @@ def test_classes_from_line_fluxes(made_up):
         ("oh_p50 >", 9, "followed by a number, a text or a name, not the end"),
         ("oh_p50 > 9 and", 15, "begins with a name"),
         ("oh_p50 > 9 nad f3", 12, "Did you mean and"),
+        ("f0 xor f1", 4, "`and` or `or`, not xor.*Did you mean or"),
         ("oh_p50 => 9", 9, "not >"),
         ("(f0 or f1", 10, r"A \) is missing"),
         ("f0)", 3, r"This \) closes nothing"),
