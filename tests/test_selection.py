@@ -1,4 +1,4 @@
-"""A selection against the rest: counted galaxy by galaxy, against scipy and statistics' own identities."""
+"""A selection against the rest: counted galaxy by galaxy, in exact fractions, by the definitions of the statistics."""
 
 from __future__ import annotations
 
