@@ -230,6 +230,9 @@ def test_the_gate_slider_gives_numpys_error_at_every_k(page, codes):
         page.wait_for_function(CHANGED, arg=before)
         truth, now = codes.truth()[rows], predict(codes, k=k)[rows]
         assert numbers(page.inner_text(".sf-status"))["RMSE"] == f"{np.sqrt(np.mean((now - truth) ** 2)):.4f}"
+        # the numbers above come in a message of their own, before the inspector's
+        wanted = f"= {predict(codes, k=k)[codes.index_of(page.inner_text('.sf-inspector h2'))]:.4f} dex"
+        page.wait_for_function("end => document.querySelector('.sf-sum').textContent.endsWith(end)", arg=wanted)
         left, right = page.inner_text(".sf-sum").replace("\N{MINUS SIGN}", "-").split("=")
         terms = [Decimal(term.replace(" ", "")) for term in re.findall(r"[+-]?\s*[\d.]+", left)]
         assert len(terms) <= 1 + k and sum(terms) == Decimal(right.split()[0])
