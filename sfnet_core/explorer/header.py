@@ -50,7 +50,7 @@ def filter_names(scene: Scene) -> list[str]:
 class Header(View):
     """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
 
-    _esm = front_end("keys", "header")
+    _esm = front_end("keys", "explore_keys", "header")
     _css = (STATIC / "explorer.css").read_text(encoding="utf-8")
 
     def __init__(

@@ -23,7 +23,7 @@ LEAST_LABELS = {"": "any", "0.001": "≥ 0.1 %", "0.01": "≥ 1 %", "0.1": "≥ 
 class AtlasHead(View):
     """Title, badge, facts, split, sort, search; the number of features (``sf-status``), messages (``sf-notice``)."""
 
-    _esm = front_end("atlas_keys", "atlas_head")
+    _esm = front_end("keys", "atlas_keys", "atlas_head")
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "atlas.css"))
 
     def __init__(

@@ -31,7 +31,7 @@ function render({ model, el }) {
   const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
   const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
   const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
-  const keys = keyList();
+  const keys = keyList(KEYS);
   const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
   const notice = h("div", { class: "sf-notice", role: "status" });
 
@@ -94,7 +94,7 @@ function render({ model, el }) {
   function remembered() {
     try { return localStorage.getItem("sfnet-dark") === "1"; } catch { return false; }
   }
-  const deafen = listenToKeys(keys);
+  const deafen = listenToKeys(keys, KEYS);
 
   let ready = false;
   let waiting = false;

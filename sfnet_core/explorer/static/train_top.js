@@ -1,14 +1,5 @@
 // The top of the training page: buttons, progress, messages. Marks the page ready (class sf-page), keeps the address.
 
-const KEYS = [
-  ["s", "start the training"],
-  ["x", "stop it"],
-  ["r", "resume it"],
-  ["y", "copy the link"],
-  ["d", "dark or light"],
-];
-const PRESSED = { s: "start", x: "stop", r: "resume", y: "copy-link", d: "theme" };
-
 function render({ model, el }) {
   const send = (message) => model.send(message);
   const action = (name, label, title) => h("button", { type: "button", class: name === "start" ? "sf-primary" : "", "data-action": name, title, onclick: () => send({ do: name }) }, label);
@@ -21,7 +12,7 @@ function render({ model, el }) {
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
   const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to these choices", onclick: copy }, "copy link");
   const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
-  const keys = h("div", { class: "sf-keys", hidden: true, role: "dialog", "aria-label": "Keyboard" }, h("h2", {}, "Keyboard"), h("dl", {}, ...[...KEYS, ["?", "this list"]].flatMap(([key, what]) => [h("dt", {}, key), h("dd", {}, what)])));
+  const keys = keyList(KEYS);
   const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
   const notice = h("div", { class: "sf-notice", role: "status" });
 
@@ -57,17 +48,7 @@ function render({ model, el }) {
     try { return localStorage.getItem("sfnet-dark") === "1"; } catch { return false; }
   }
 
-  function onKey(event) {
-    const target = event.composedPath()[0];
-    const typing = target instanceof HTMLElement && (target.matches("input, textarea, select") || target.isContentEditable);
-    if (!IN_VOILA || typing || event.ctrlKey || event.metaKey || event.altKey) return; // JupyterLab has keys of its own
-    if (event.key === "?" || (event.key === "Escape" && !keys.hidden)) keys.hidden = !keys.hidden;
-    const control = PRESSED[event.key] && el.querySelector(`[data-action='${PRESSED[event.key]}']`);
-    if (control && !control.disabled) {
-      event.preventDefault();
-      control.click();
-    }
-  }
+  const deafen = listenToKeys(keys, KEYS);
 
   let ready = false;
   function update() {
@@ -123,12 +104,11 @@ function render({ model, el }) {
   // stops the training. A browser that went without a word is missed by the kernel after a while.
   if (IN_VOILA && new URLSearchParams(location.search).has("token")) fetch("../../login", { credentials: "same-origin" }).catch(() => {});
   const here = IN_VOILA ? setInterval(() => { if (model.get("data").stoppable) send({ do: "here" }); }, 15000) : 0;
-  document.addEventListener("keydown", onKey);
   model.on("change:data", update);
   update();
   if (IN_VOILA && location.search.length > 1) send({ do: "open-link", query: location.search });
   else waitForPlots();
-  return () => { clearInterval(here); document.removeEventListener("keydown", onKey); model.off("change:data", update); };
+  return () => { clearInterval(here); deafen(); model.off("change:data", update); };
 }
 
 export default { render };

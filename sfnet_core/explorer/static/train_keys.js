@@ -1,0 +1,8 @@
+// The keys of the training page.
+
+const KEYS = [
+  ["s", "s", "start the training", "[data-action='start']"],
+  ["x", "x", "stop it", "[data-action='stop']"],
+  ["r", "r", "resume it", "[data-action='resume']"],
+  ...SHARED_KEYS.filter(([key]) => key === "y" || key === "d"),
+];
