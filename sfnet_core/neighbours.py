@@ -13,7 +13,18 @@ from sfnet_core.selection import NOT_MEASURED, positions
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
-__all__ = ["ByCatalogue", "ByCode", "code_norms", "nearest_by_catalogue", "nearest_by_code", "shared_features"]
+__all__ = [
+    "ByCatalogue",
+    "ByCode",
+    "code_norms",
+    "nearest_by_catalogue",
+    "nearest_by_code",
+    "nearest_to_code",
+    "shared_features",
+    "similarity",
+]
+
+MEASURES = ("cosine", "shared")
 
 PROPERTIES = ("lgm_tot_p50", "sfr_tot_p50", "z")  # log10(M/M☉), log10(M☉/yr), redshift: the default where known
 
@@ -49,29 +60,58 @@ def nearest_by_code(
     features; ``by="shared"``: by the number of features both keep, ties by cosine; then the earlier row. Galaxies that
     share no feature are no neighbours. ``norms`` (N,): :func:`code_norms`, to spare its time in a row of questions.
 
-    The codes are gone through slot by slot against one table of the galaxy's k activations; every slot is one pass over
-    memory, as fast for N = 250,000 as an index by feature, which pays only where features are rare.
     """
-    if by not in ("cosine", "shared"):
+    if by not in MEASURES:
         raise SFNetError(f"Neighbours are found by `cosine` or by `shared` features, not by {by!r}.")
     row = _row(codes, row)
-    kept = codes.indices[row, : codes.k]
-    mine = kept[kept >= 0]
+    kept = codes.indices[row, : codes.k], codes.values[row, : codes.k]
+    return nearest_to_code(codes, *kept, n, by=by, within=within, norms=norms, skip=row)
+
+
+def nearest_to_code(
+    codes: SparseCodes,
+    features: np.ndarray,
+    activations: np.ndarray,
+    n: int = 12,
+    *,
+    by: str = "cosine",
+    within: Any = None,
+    norms: np.ndarray | None = None,
+    skip: int = -1,
+) -> ByCode:
+    """As :func:`nearest_by_code`, for a code from elsewhere (see :func:`similarity`); row ``skip`` is left out."""
+    if by not in MEASURES:
+        raise SFNetError(f"Neighbours are found by `cosine` or by `shared` features, not by {by!r}.")
+    cosine, shared = similarity(codes, features, activations, norms=norms)
+    rows = _candidates(codes, skip, within, shared > 0)
+    first, second = (cosine, shared) if by == "cosine" else (shared, cosine)
+    rows = _shortlist(rows, -first[rows], n)
+    rows = rows[np.lexsort((rows, -second[rows], -first[rows]))][: max(int(n), 0)]
+    return ByCode(rows, cosine[rows], shared[rows])
+
+
+def similarity(
+    codes: SparseCodes, features: np.ndarray, activations: np.ndarray, *, norms: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compare one code with all N: ``cosine`` (N,) float64 and ``shared`` (N,) int16, the features both keep.
+
+    ``features`` and ``activations`` (≤ k,) are the one code's kept slots; −1 is an empty slot. The cosine with a code
+    that keeps nothing is 0. ``norms`` (N,): :func:`code_norms`, to spare its time in a row of questions.
+
+    The codes are gone through slot by slot against one table of the activations; every slot is one pass over memory, as
+    fast for N = 250,000 as an index by feature, which pays only where features are rare.
+    """
+    kept = np.asarray(features) >= 0
     activation = np.zeros(codes.features + 1)  # the last entry answers for an empty slot, −1
-    activation[mine] = codes.values[row, : codes.k][kept >= 0]
+    activation[np.asarray(features)[kept]] = np.asarray(activations)[kept]
     dot, shared = np.zeros(len(codes)), np.zeros(len(codes), dtype=np.int16)
     for slot in range(codes.k):
         found = activation[codes.indices[:, slot]]
         dot += found * codes.values[:, slot]
         shared += found > 0
     norms = code_norms(codes) if norms is None else norms
-    size = norms * norms[row]
-    cosine = np.minimum(np.divide(dot, size, where=size > 0, out=np.zeros(len(codes))), 1.0)
-    rows = _candidates(codes, row, within, shared > 0)
-    first, second = (cosine, shared) if by == "cosine" else (shared, cosine)
-    rows = _shortlist(rows, -first[rows], n)
-    rows = rows[np.lexsort((rows, -second[rows], -first[rows]))][: max(int(n), 0)]
-    return ByCode(rows, cosine[rows], shared[rows])
+    size = norms * np.sqrt((activation**2).sum())
+    return np.minimum(np.divide(dot, size, where=size > 0, out=np.zeros(len(codes))), 1.0), shared
 
 
 def code_norms(codes: SparseCodes) -> np.ndarray:

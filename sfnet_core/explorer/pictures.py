@@ -36,17 +36,26 @@ class Pictures:
         """Height and width in pixels, or ``None`` without images."""
         return None if self._dataset is None else tuple(self._dataset.cutouts.shape[1:3])
 
+    def there(self, rows: np.ndarray) -> np.ndarray:
+        """Bool of the shape of ``rows``: which of the codes' rows have a cutout."""
+        return self._index[np.asarray(rows, dtype=np.int64)] >= 0
+
+    def pixels(self, row: int) -> np.ndarray | None:
+        """The cutout of one of the codes' rows as stored, (H, W, 3) uint8; ``None`` where there is none."""
+        index = int(self._index[row])
+        return None if index < 0 else np.asarray(self._dataset.cutouts[index])
+
     def jpeg(self, row: int) -> bytes:
         """The cutout of a row as JPEG; empty where there is none."""
         if row in self._kept:
             self._kept.move_to_end(row)
             return self._kept[row]
-        index = int(self._index[row])
-        if index < 0:
+        cutout = self.pixels(row)
+        if cutout is None:
             return b""
         from sfnet_core.survey.cutouts import encode_jpeg
 
-        image = encode_jpeg(np.ascontiguousarray(self._dataset.cutouts[index]), quality=92)
+        image = encode_jpeg(np.ascontiguousarray(cutout), quality=92)
         self._kept[row] = image
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)

@@ -28,26 +28,28 @@ class View(anywidget.AnyWidget):
 
     ``data`` goes to the browser only: whatever a visitor writes into it over the comm is never read back. What
     comes up are custom messages ``{"do": ACTION, …}``; an action is a method in :attr:`actions`, which checks its
-    arguments. A message that is not understood is dropped and logged; the kernel lives.
+    arguments (those named in :attr:`with_buffers` get the message's buffers as a second one). A message that is not
+    understood is dropped and logged; the kernel lives.
     """
 
     data = traitlets.Dict().tag(sync=True)
     observes: ClassVar[frozenset[str]] = frozenset()  # the state's choices that make this view draw anew
+    with_buffers: ClassVar[frozenset[str]] = frozenset()  # actions that take bytes: called with (content, buffers)
 
-    def __init__(self, notify: Callable[[str], None], actions: dict[str, Callable[[dict], None]], **kwargs: Any):
+    def __init__(self, notify: Callable[[str], None], actions: dict[str, Callable[..., None]], **kwargs: Any):
         super().__init__(**kwargs)
         self._notify = notify
         self._actions = actions
         self.on_msg(self._receive)
 
-    def _receive(self, _widget: Any, content: Any, _buffers: list) -> None:
+    def _receive(self, _widget: Any, content: Any, buffers: list) -> None:
         name = content.get("do") if isinstance(content, dict) else None
         action = self._actions.get(name) if isinstance(name, str) else None
         if action is None:
             log.warning("a message was not understood and dropped")
             return
         try:
-            action(content)
+            action(content, list(buffers or ())) if name in self.with_buffers else action(content)
         except (SFNetError, traitlets.TraitError) as error:
             self._notify(str(error))
         except Exception as error:  # whatever it is, a traceback is nothing for the page

@@ -60,8 +60,7 @@ class YourGalaxy:
         self.scene = Scene(codes)
         self.pictures = Pictures(codes, dataset)
         self.engine = Engine(codes, run, allow_mismatch=allow_mismatch)
-        self._index = self._dataset_rows()
-        self.training = Training(self.scene, dataset, self._index)
+        self.training = Training(self.scene, self.pictures)
         self.state = State(codes.features, len(codes), self.scene.splits, len(codes.targets), k=codes.k)
         plots = menu(self.scene, dataset is not None)
         self._plots = plots.plots
@@ -91,15 +90,6 @@ class YourGalaxy:
     def label(self, feature: int) -> str:
         """A feature's name on the page."""
         return f"f{feature}"
-
-    def _dataset_rows(self) -> np.ndarray | None:
-        """The dataset's row of each of the codes' galaxies, −1 where it has none."""
-        if self.dataset is None:
-            return None
-        if len(self.dataset.ids) == len(self.codes) and np.array_equal(self.dataset.ids, self.codes.ids):
-            return np.arange(len(self.codes))
-        where = {str(name): i for i, name in enumerate(self.dataset.ids)}
-        return np.array([where.get(str(name), -1) for name in self.codes.ids])
 
     def _first_choices(self) -> None:
         scene, plots = self.scene, list(self._plots)
@@ -131,10 +121,8 @@ class YourGalaxy:
         return int(features[np.argmax(np.abs(terms))])
 
     def _of_row(self, row: int) -> Subject:
-        index = -1 if self._index is None else int(self._index[row])
-        rgb = np.asarray(self.dataset.cutouts[index]) if index >= 0 else None
         scale = self.codes.provenance.get("pixel_scale")
-        return Subject(str(self.codes.ids[row]), self.codes.take([row]), row, rgb, None, scale)
+        return Subject(str(self.codes.ids[row]), self.codes.take([row]), row, self.pictures.pixels(row), None, scale)
 
     def _now(self) -> Subject | None:
         """The galaxy that the state names: a row, else the visitor's image, else none."""

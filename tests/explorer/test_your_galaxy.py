@@ -29,12 +29,11 @@ from sfnet_core.explorer.yours.likeness import (
     Span,
     evenly,
     look,
-    nearest,
     share_below,
-    similarity,
     typical_nearest,
 )
 from sfnet_core.explorer.yours.work import Worker
+from sfnet_core.neighbours import nearest_to_code, similarity
 
 
 def png(pixels: np.ndarray, **how) -> bytes:
@@ -101,17 +100,20 @@ def test_similarity_equals_brute_force(gated, dense):
 def test_nearest_equals_a_full_sort(gated, dense, by, n):
     codes = gated(dense, np.ones(9), 0.0, k=3, r=2)
     for row in (5, 7, 20):
-        cosine, shared = similarity(codes, codes.indices[row, :3], codes.values[row, :3])
+        kept_ones = codes.indices[row, :3], codes.values[row, :3]
+        cosine, shared = similarity(codes, *kept_ones)
         first, second = (cosine, shared) if by == "cosine" else (shared, cosine)
-        expected = sorted((-first[i], -second[i], i) for i in range(60) if i != row)[:n]
-        assert nearest(cosine, shared, n, by, skip=row).tolist() == [i for *_, i in expected]
+        expected = sorted((-first[i], -second[i], i) for i in range(60) if i != row and shared[i])[:n]
+        found = nearest_to_code(codes, *kept_ones, n, by=by, skip=row)
+        assert found.rows.tolist() == [i for *_, i in expected]
+        np.testing.assert_array_equal(found.cosine, cosine[found.rows])
 
 
 def test_a_twin_is_nearest_and_the_galaxy_itself_is_not_listed(gated, dense):
     codes = gated(dense, np.ones(9), 0.0, k=3, r=2)
-    cosine, shared = similarity(codes, codes.indices[5, :3], codes.values[5, :3])
-    assert set(nearest(cosine, shared, 3, skip=5).tolist()) >= {20, 21, 22} - {5}
-    assert cosine[[20, 21, 22]] == pytest.approx(1.0)
+    found = nearest_to_code(codes, codes.indices[5, :3], codes.values[5, :3], 3, skip=5)
+    assert found.rows.tolist() == [20, 21, 22]
+    assert found.cosine == pytest.approx(1.0)
 
 
 def test_typical_nearest_is_the_best_other_cosine(gated, dense):

@@ -55,13 +55,13 @@ class AtlasPictures(Pictures):
 
     def mean(self, rows: np.ndarray) -> bytes:
         """The mean of the cutouts as stored (display values, not fluxes) as JPEG; empty without images."""
-        index = self._index[np.asarray(rows, dtype=np.int64)]
-        index = np.sort(index[index >= 0])
-        if self._dataset is None or not len(index):
+        rows = np.sort(np.asarray(rows, dtype=np.int64))
+        rows = rows[self.there(rows)]
+        if not len(rows):
             return b""
         from sfnet_core.survey.cutouts import encode_jpeg
 
-        total = np.zeros(self._dataset.cutouts.shape[1:])
-        for i in index:
-            total += self._dataset.cutouts[i]
-        return encode_jpeg(np.ascontiguousarray(np.rint(total / len(index)).astype(np.uint8)), quality=92)
+        total = np.zeros((*self.size, 3))
+        for row in rows.tolist():
+            total += self.pixels(row)
+        return encode_jpeg(np.ascontiguousarray(np.rint(total / len(rows)).astype(np.uint8)), quality=92)

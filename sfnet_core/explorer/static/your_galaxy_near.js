@@ -35,7 +35,7 @@ function render({ model, el }) {
     images.turn();
     grid.replaceChildren(...data.galaxies.map((galaxy) => tile(galaxy, data)));
     grid.scrollTop = 0;
-    if (!data.galaxies.length) grid.replaceChildren(h("p", { class: "sf-empty" }, "There is no other galaxy in these codes."));
+    if (!data.galaxies.length) grid.replaceChildren(h("p", { class: "sf-empty" }, data.near ? "No galaxy of these codes shares a feature with this one." : "There is no galaxy in these codes."));
   }
   model.on("change:data", update);
   update();

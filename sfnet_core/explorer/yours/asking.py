@@ -55,7 +55,7 @@ class Asking:
             self._complain,
             {
                 "prepare": lambda _m: self.prepare(),
-                "image": lambda m: self.image(text(m, "name"), one_buffer(m)),
+                "image": lambda m, buffers: self.image(text(m, "name"), one(buffers)),
                 "find": lambda m: self.find(text(m, "text", 1024)),
                 "wishes": lambda m: self.wish(text(m, "scale", 40), flag(m, "anyway"), flag(m, "resample")),
                 "folder": lambda m: self.folder(text(m, "text", 1024)),
@@ -310,9 +310,8 @@ def flag(content: dict, name: str) -> bool:
     return content[name]
 
 
-def one_buffer(content: dict) -> memoryview:
+def one(buffers: list) -> memoryview:
     """The bytes of a message that carries one buffer."""
-    buffers = content["buffers"]
     if len(buffers) != 1:
         raise TypeError("one image at a time")
     return memoryview(buffers[0])

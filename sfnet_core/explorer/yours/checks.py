@@ -16,16 +16,16 @@ from sfnet_core.explorer.yours.likeness import (
     evenly,
     look,
     share_below,
-    similarity,
     typical_nearest,
 )
+from sfnet_core.neighbours import similarity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sfnet_core.explorer.pictures import Pictures
     from sfnet_core.explorer.scene import Scene
     from sfnet_core.explorer.yours.subject import Subject
-    from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Check", "Training"]
 
@@ -60,9 +60,8 @@ class Training:
     Galaxies of the split 'train'; all of them where the codes name no such split.
     """
 
-    def __init__(self, scene: Scene, dataset: Dataset | None, index: np.ndarray | None = None):
-        """``index`` (N,): the dataset's row of each galaxy, −1 where it has none."""
-        self._scene, self._dataset, self._index = scene, dataset, index
+    def __init__(self, scene: Scene, pictures: Pictures | None):
+        self._scene, self._pictures = scene, pictures
         rows = scene.rows("train") if "train" in scene.splits else scene.rows("")
         self.rows = rows
         self.split = "train" if "train" in scene.splits else "all splits"
@@ -82,13 +81,13 @@ class Training:
     def looks(self) -> dict[str, np.ndarray]:
         """Measures of pictures, each (N,), NaN where not measured: some 600 of the training set are."""
         out = {name: np.full(self._scene.n, np.nan) for name in LOOKS}
-        if self._dataset is None or self._index is None:
+        if self._pictures is None:
             return out
-        rows = evenly(self.rows[self._index[self.rows] >= 0], MOST_PICTURES)
+        rows = evenly(self.rows[self._pictures.there(self.rows)], MOST_PICTURES)
         crop = self._scene.codes.provenance.get("crop")
         for start in range(0, len(rows), 64):
             part = rows[start : start + 64]
-            measured = look(self._dataset.cutouts[self._index[part]], crop)
+            measured = look(np.stack([self._pictures.pixels(row) for row in part.tolist()]), crop)
             for name in LOOKS:
                 out[name][part] = measured[name]
         return out

@@ -1,7 +1,6 @@
 """How like the galaxies of a codes file is one code, and one picture? Numpy only; N galaxies, k kept of F features.
 
-Two codes are compared by the features that both keep (a count, exact) and by the cosine of their sparse activation
-vectors, cos = Σ_j a_j b_j / (‖a‖ ‖b‖) over the kept features. What the training galaxies span is stated as ranges:
+Two codes are compared as :mod:`sfnet_core.neighbours` does. What the training galaxies span is stated as ranges:
 of each feature's activation where it fires, and of simple measures of the picture.
 """
 
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.neighbours import code_norms, similarity
+
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
@@ -21,9 +22,7 @@ __all__ = [
     "Span",
     "evenly",
     "look",
-    "nearest",
     "share_below",
-    "similarity",
     "typical_nearest",
 ]
 
@@ -33,46 +32,6 @@ LOOKS = {  # measures of a picture, in counts of 0…255
     "brightness": "central brightness",
     "colour": "colour, red − blue",
 }
-
-
-def similarity(codes: SparseCodes, features: np.ndarray, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compare one code with all N: ``cosine`` (N,) float64 and ``shared`` (N,) int, the features both keep.
-
-    ``features`` and ``activations`` (≤ k,) are the one code's kept slots; −1 is an empty slot. The cosine with a code
-    that keeps nothing is 0.
-    """
-    query = np.zeros(codes.features + 1)  # the last entry answers for −1, an empty slot
-    kept = np.asarray(features) >= 0
-    query[np.asarray(features)[kept]] = np.asarray(activations, dtype=np.float64)[kept]
-    n = len(codes)
-    dot, square, shared = np.zeros(n), np.zeros(n), np.zeros(n, dtype=np.int64)
-    for slot in range(codes.k):  # slot by slot: the memory stays (N,)
-        theirs, values = codes.indices[:, slot], codes.values[:, slot].astype(np.float64)
-        ours = query[theirs]
-        dot += ours * values
-        square += values**2
-        shared += (ours > 0) & (theirs >= 0)
-    norm = np.sqrt(square) * np.linalg.norm(query)
-    return np.clip(np.divide(dot, norm, out=np.zeros(n), where=norm > 0), 0.0, 1.0), shared
-
-
-def nearest(cosine: np.ndarray, shared: np.ndarray, n: int, by: str = "cosine", skip: int = -1) -> np.ndarray:
-    """The ``n`` most similar rows, best first; ties: more shared features, then the earlier row.
-
-    ``by`` is ``cosine`` or ``shared`` (then the cosine decides among equals); ``skip`` is the galaxy's own row.
-    """
-    score = cosine if by == "cosine" else 2.0 * shared + cosine  # a cosine is at most 1, so the count comes first
-    rows = np.arange(len(score))
-    if 0 <= skip < len(score):
-        rows = np.delete(rows, skip)
-    n = min(max(int(n), 0), len(rows))
-    if n == 0:
-        return rows[:0]
-    if n < len(rows):  # sort only what can be among the n: the n-th best score and all that equal it
-        least = np.partition(score[rows], len(rows) - n)[len(rows) - n]
-        rows = rows[score[rows] >= least]
-    order = np.lexsort((rows, -shared[rows], -score[rows]))
-    return rows[order[:n]]
 
 
 def typical_nearest(codes: SparseCodes, rows: np.ndarray, most: int = 200, work: int = 10_000_000) -> np.ndarray:
@@ -86,9 +45,9 @@ def typical_nearest(codes: SparseCodes, rows: np.ndarray, most: int = 200, work:
     if n < 2:
         return np.empty(0)
     tried = min(n, most, max(work // n, 20))
-    best = []
+    best, norms = [], code_norms(part)
     for row in np.linspace(0, n - 1, tried).astype(int):
-        cosine, _ = similarity(part, part.indices[row, : part.k], part.values[row, : part.k])
+        cosine, _ = similarity(part, part.indices[row, : part.k], part.values[row, : part.k], norms=norms)
         cosine[row] = -1.0
         best.append(cosine.max())
     return np.sort(np.array(best))

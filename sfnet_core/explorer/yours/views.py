@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sfnet_core.explorer.inspector import Inspector
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import STATIC, View, front_end, text
-from sfnet_core.explorer.yours.likeness import evenly, nearest, similarity
+from sfnet_core.explorer.yours.likeness import evenly
+from sfnet_core.neighbours import nearest_to_code
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.pictures import Pictures
@@ -92,17 +93,10 @@ class Head(View):
 
 
 class Ask(View):
-    """Where the visitor brings a galaxy: an image, a path or an identifier; and a folder for a codes file.
-
-    A message may carry buffers (the image's bytes); the action finds them under ``"buffers"``.
-    """
+    """Where the visitor brings a galaxy: an image, a path or an identifier; and a folder for a codes file."""
 
     _esm = front_end("your_galaxy")
-
-    def _receive(self, widget: Any, content: Any, buffers: list) -> None:
-        if isinstance(content, dict):
-            content = {**content, "buffers": list(buffers or [])}
-        super()._receive(widget, content, buffers)
+    with_buffers = frozenset({"image"})
 
 
 class Checks(View):
@@ -160,23 +154,23 @@ class Near(View):
         by = state.sort if state.sort in ORDERS else "cosine"
         if subject is None:
             rows = evenly(scene.rows(state.split), NEIGHBOURS)
-            cosine = shared = None
+            likeness = [""] * len(rows)
         else:
-            cosine, shared = similarity(codes, subject.features, subject.activations)
-            rows = nearest(cosine, shared, NEIGHBOURS, by, skip=subject.row)
+            found = nearest_to_code(codes, subject.features, subject.activations, NEIGHBOURS, by=by, skip=subject.row)
+            rows, own = found.rows, int((subject.features >= 0).sum())
+            likeness = [f"{c:.4f} · {s} of {own}" for c, s in zip(found.cosine, found.shared, strict=True)]
         prediction, truth = codes.prediction(state.target), codes.truth(state.target)
-        own = 0 if subject is None else int((subject.features >= 0).sum())
         self.data = {
             "galaxies": [
                 {
                     "id": str(codes.ids[row]),
                     "jpeg": self._pictures.jpeg(int(row)),
-                    "likeness": "" if cosine is None else f"{cosine[row]:.4f} · {shared[row]} of {own}",
+                    "likeness": words,
                     "prediction": f"{prediction[row]:.3f}",
                     "truth": f"{truth[row]:.3f}" if np.isfinite(truth[row]) else "–",
                     "split": str(codes.split[row]) or "–",
                 }
-                for row in rows
+                for row, words in zip(rows, likeness, strict=True)
             ],
             "near": subject is not None,
             "by": by,
