@@ -8,7 +8,7 @@ import numpy as np
 
 from sfnet_core import astro
 
-__all__ = ["BPT_RANGE", "MOST_POINTS", "bpt_curves", "cells", "padded", "points", "running"]
+__all__ = ["BPT_RANGE", "MOST_POINTS", "Ranks", "bpt_curves", "cells", "padded", "points", "running"]
 
 MOST_POINTS = 5000
 GRID = (110, 84)  # columns, rows
@@ -64,6 +64,33 @@ def cells(x: np.ndarray, y: np.ndarray, shade: np.ndarray | None, ranges: tuple)
         np.maximum.at(out, flat, shade[keep])
         out[np.isneginf(out)] = np.nan
     return out.reshape(rows, columns)
+
+
+class Ranks:
+    """The finite values of ``y`` (n,) sorted once, so that percentiles of all but a few need no sort of their own."""
+
+    def __init__(self, y: np.ndarray):
+        finite = np.flatnonzero(np.isfinite(y))
+        order = finite[np.argsort(y[finite], kind="stable")]
+        self._sorted = y[order]
+        self._rank = np.full(len(y), -1, dtype=np.int32)
+        self._rank[order] = np.arange(len(order), dtype=np.int32)
+
+    def rest(self, without: np.ndarray, levels: tuple[float, ...]) -> list | None:
+        """Percentiles of the values at all positions but ``without``, then their number; ``None`` where none is left.
+
+        The same as ``np.percentile`` of those values (linear between neighbours).
+        """
+        gone = np.sort(self._rank[without])
+        gone = gone[np.searchsorted(gone, 0) :]
+        n = len(self._sorted) - len(gone)
+        if not n:
+            return None
+        at = np.asarray(levels, dtype=float) / 100 * (n - 1)
+        low = np.floor(at).astype(np.int64)
+        before = gone - np.arange(len(gone))  # how many of the rest stand before each one that is gone
+        value = [self._sorted[j + np.searchsorted(before, j, side="right")] for j in (low, np.minimum(low + 1, n - 1))]
+        return [*(value[0] + (at - low) * (value[1] - value[0])).tolist(), n]
 
 
 def running(x: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:

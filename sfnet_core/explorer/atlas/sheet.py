@@ -1,0 +1,217 @@
+"""What a feature's page says, as plain data: its numbers, its galaxies, its plots. No widget, so a file can hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfnet_core.explorer.atlas import drawing
+from sfnet_core.explorer.atlas.cards import clear, disagree
+from sfnet_core.explorer.atlas.examples import COUNT, examples
+from sfnet_core.explorer.atlas.feature import bpt_mix, coefficients, companions
+from sfnet_core.explorer.atlas.looking import STACK, MeanMap, mean_map
+from sfnet_core.explorer.atlas.parts import explore_link, galaxy, number
+from sfnet_core.explorer.atlas.state import AtlasState
+from sfnet_core.explorer.quantities import LINES
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.explorer.atlas.looking import AtlasPictures
+    from sfnet_core.explorer.quantities import Quantity
+
+__all__ = ["Sheet"]
+
+
+class Sheet:
+    """The parts of a feature's page for any state whose ``feature`` is one; the same for the served page and a file."""
+
+    def __init__(self, almanac: Almanac, pictures: AtlasPictures, label: Callable[[int], str], keep: int = 2):
+        """``keep``: of how many quantities the sorted values stay in memory (12 bytes a galaxy each)."""
+        self._almanac, self._pictures, self._label = almanac, pictures, label
+        self._keep, self._ranks = keep, {}
+
+    def _rows(self, state: AtlasState) -> np.ndarray:
+        return self._almanac.scene.rows(state.split)
+
+    def galaxy(self, state: AtlasState, row: int, activation: float) -> dict:
+        """One galaxy with its picture."""
+        return galaxy(
+            self._almanac.scene, self._pictures, row, split=state.split, feature=state.feature, activation=activation
+        )
+
+    def numbers(self, state: AtlasState) -> dict:
+        """The line at the top: weight, firing rate, contributions, rank; ``fires`` is 0 for a silent feature."""
+        almanac, scene, feature = self._almanac, self._almanac.scene, state.feature
+        table = almanac.table(state.split, state.target)
+        at = np.flatnonzero(table["feature"] == feature)
+        out = {
+            "feature": feature,
+            "label": self._label(feature),
+            "link": explore_link(state.split, feature=feature),
+            "of": state.split or "all splits",
+            "n": len(self._rows(state)),
+            "simulated": scene.codes.simulated,
+            "unit": scene.unit(state.target),
+            "target": scene.target_label(state.target),
+            "weight": float(scene.codes.weight[state.target][feature]),
+            "elsewhere": int((scene.activation(feature) > 0).sum()),
+            "fires": 0,
+        }
+        if not len(at):
+            return out
+        i = int(at[0])
+        out |= {
+            name: number(table[name][i]) for name in ("rate", "mean", "mean_fires", "std_fires", "share", "pearson")
+        }
+        out |= {"fires": int(table["fires"][i]), "rank": i + 1, "active": len(table["feature"])}
+        out["disagree"] = bool(disagree(table["weight"], table["pearson"])[i])
+        out["clear"] = bool(clear(table["pearson"], almanac.known(state.split, state.target))[i])
+        out["missing"] = almanac.missing_controls()
+        return out
+
+    def coefficients(self, state: AtlasState, *, intervals: bool) -> list[dict]:
+        """Correlations with the target; with their intervals it takes longer."""
+        found = coefficients(self._almanac, state.split, state.target, state.feature, intervals=intervals)
+        return [{**vars(c), **{name: number(getattr(c, name)) for name in ("value", "low", "high")}} for c in found]
+
+    def examples(self, state: AtlasState, count: int = COUNT) -> dict:
+        """The five groups of galaxies, up to ``count`` in each."""
+        almanac, rows = self._almanac, self._rows(state)
+        residual = almanac.scene.truth(state.target)[rows]
+        residual = almanac.codes.prediction(state.target)[rows] - residual
+        groups = examples(almanac.firing(state.split), state.feature, residual, state.seed, count)
+        return {
+            "feature": state.feature,
+            "images": self._pictures.size is not None,
+            "why": self._pictures.why,
+            "groups": [
+                {
+                    "key": group.key,
+                    "title": group.title,
+                    "hint": group.hint,
+                    "empty": group.empty,
+                    "galaxies": [
+                        {**self.galaxy(state, int(row), float(a)), "row": int(row), "caption": caption}
+                        for row, a, caption in zip(group.rows, group.activations, group.captions, strict=True)
+                    ],
+                }
+                for group in groups
+            ],
+        }
+
+    # -- plots -------------------------------------------------------------------------------------------------
+
+    def choices(self) -> list[Quantity]:
+        """What the activation can be drawn against."""
+        return [q for q in self._almanac.scene.quantities.values() if q.key != "activation"]
+
+    def plot(self, state: AtlasState, *, drawn: bool = True) -> dict:
+        """Activation against the quantity chosen: points where the feature fires, the silent galaxies as a summary.
+
+        Without ``drawn`` all but the points (or cells) themselves.
+        """
+        almanac, scene, rows = self._almanac, self._almanac.scene, self._rows(state)
+        choices = self.choices()
+        chosen = scene.quantities.get(state.against, choices[0])
+        y = scene.values(chosen.key, state)[rows]
+        position, activation = almanac.firing(state.split).of(state.feature)
+        here = y[position]
+        rank = self._rank((state.split, state.target, chosen.key), y)
+        largest = float(activation.max(initial=0.0)) or 1.0
+        ranges = ((-0.06 * largest, 1.04 * largest), drawing.padded(y))
+        both = np.isfinite(here)
+        varies = both.sum() > 2 and np.ptp(here[both]) > 0 and np.ptp(activation[both]) > 0
+        out = {
+            "feature": state.feature,
+            "label": self._label(state.feature),
+            "choices": [[q.key, q.label] for q in choices],
+            "key": chosen.key,
+            "name": chosen.label,
+            "axis": chosen.axis,
+            "of": state.split or "all splits",
+            "rho": number(np.corrcoef(activation[both], here[both])[0, 1]) if varies else None,
+            "silent": rank.rest(position, (16, 50, 84)),
+            "running": drawing.running(activation, here),
+        }
+        if drawn:
+            return out | drawing.points(activation, here, rows[position], None, ranges)
+        return out | {"ranges": [list(map(float, r)) for r in ranges], "n": int(both.sum())}
+
+    def _rank(self, key: tuple, y: np.ndarray) -> drawing.Ranks:
+        if key not in self._ranks:
+            while len(self._ranks) >= self._keep:
+                del self._ranks[next(iter(self._ranks))]
+            self._ranks[key] = drawing.Ranks(y)
+        return self._ranks[key]
+
+    def bpt(self, state: AtlasState, *, drawn: bool = True) -> dict:
+        """The BPT diagram coloured by activation / max, and nine of the feature's galaxies with their place in it."""
+        almanac, scene, rows = self._almanac, self._almanac.scene, self._rows(state)
+        firing = almanac.firing(state.split)
+        position, activation = firing.of(state.feature)
+        strong = np.argsort(-activation, kind="stable")
+        lines = {"n2_ha", "o3_hb"} <= set(scene.quantities)
+        place = [scene.values(key, state)[rows] if lines else np.full(len(rows), np.nan) for key in ("n2_ha", "o3_hb")]
+        if lines:  # nine that are in the diagram
+            strong = strong[np.isfinite(place[0][position[strong]] + place[1][position[strong]])]
+        nine = [
+            {
+                **self.galaxy(state, int(rows[position[i]]), float(activation[i])),
+                "row": int(rows[position[i]]),
+                "place": [number(p[position[i]]) for p in place],
+            }
+            for i in strong[:9]
+        ]
+        out = {"nine": nine, "missing": [] if lines else [c for c in LINES if c not in scene.quantities]}
+        if not lines:
+            return out
+        largest = float(activation.max(initial=0.0))
+        everyone = almanac.remember(("bpt", state.split), lambda: bpt_mix(*place))
+        out["curves"] = drawing.bpt_curves()
+        out["mix"] = [
+            [*one, part] for one, part in zip(
+                bpt_mix(*(p[position] for p in place)).items(), everyone.values(), strict=True
+            )
+        ]  # fmt: skip
+        if drawn:
+            shade = firing.dense(state.feature) / max(largest, 1e-300)
+            return out | drawing.points(*place, rows, shade, drawing.BPT_RANGE)
+        known = almanac.remember(("bpt", state.split, "n"), lambda: int(np.isfinite(place[0] + place[1]).sum()))
+        return out | {"ranges": [list(map(float, r)) for r in drawing.BPT_RANGE], "n": known, "largest": largest}
+
+    # -- the rest ----------------------------------------------------------------------------------------------
+
+    def companions(self, state: AtlasState) -> list[dict]:
+        """Features that fire with this one more, or less, often than by chance, by falling lift."""
+        found = companions(self._almanac, state.split, state.feature)
+        return [
+            {
+                "feature": int(feature),
+                "label": self._label(int(feature)),
+                "both": int(both),
+                **{n: number(v) for n, v in zip(("expected", "lift", "low", "high", "pearson"), rest, strict=True)},
+            }
+            for feature, both, *rest in zip(*vars(found).values(), strict=True)
+        ]
+
+    def looks(self, state: AtlasState, found: MeanMap | bool | None = False) -> dict:
+        """Where it looks: the mean contribution map (given, or averaged here) and the mean picture."""
+        almanac = self._almanac
+        firing = almanac.firing(state.split)
+        if found is False:
+            found = mean_map(firing, state.feature, state.target)
+        top = firing.top(state.feature, STACK)
+        return {
+            "feature": state.feature,
+            "map": None if found is None else found.cells.tolist(),
+            "used": found.used if found else 0,
+            "fires": found.fires if found else 0,
+            "maps": almanac.codes.map_shape is not None,
+            "mean": self._pictures.mean(top),
+            "stack": len(top),
+            "why": self._pictures.why,
+            "size": list(self._pictures.size or ()),
+            "crop": almanac.codes.provenance.get("crop"),
+        }
