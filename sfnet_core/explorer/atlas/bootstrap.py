@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["RESAMPLES", "correlations", "resamples_for"]
+__all__ = ["RESAMPLES", "answers", "correlations", "resamples_for"]
 
 RESAMPLES = 1000
 WORK = 15_000_000  # galaxies × resamples that may be drawn for one answer
@@ -27,9 +27,8 @@ def correlations(
     the counts' product with the table of squares and cross products. NaN where nothing varies or too few galaxies are.
     """
     n, size = data.shape
-    nothing = [(np.nan, np.nan, np.nan)] * len(controls)
     if n < 3:
-        return nothing
+        return [(np.nan, np.nan, np.nan)] * len(controls)
     scale = data.std(axis=0)
     table = np.column_stack([np.ones(n), (data - data.mean(axis=0)) / np.where(scale > 0, scale, 1.0)])
     upper = np.triu_indices(size + 1)
@@ -43,13 +42,23 @@ def correlations(
     moment = np.zeros((len(sums), size + 1, size + 1))
     moment[:, upper[0], upper[1]] = np.asarray(sums) / n
     moment[:, upper[1], upper[0]] = moment[:, upper[0], upper[1]]
+    return answers(moment, controls, n, level)
+
+
+def answers(
+    moment: np.ndarray, controls: Sequence[tuple[int, ...]], n: int, level: float = 0.95
+) -> list[tuple[float, float, float]]:
+    """(value, low, high) for each set of controls from (1 + R, 1 + C, 1 + C) mean products of [1, columns].
+
+    The first product is that of the ``n`` galaxies themselves, the others of their resamples.
+    """
     mean = moment[:, 0, 1:]
     covariance = moment[:, 1:, 1:] - mean[:, :, None] * mean[:, None, :]
     found = []
     tail = 50.0 * (1.0 - level)
     for chosen in controls:
         if n < len(chosen) + 3:
-            found.append(nothing[0])
+            found.append((np.nan, np.nan, np.nan))
             continue
         values = _partial(covariance, list(chosen))
         drawn = values[1:][np.isfinite(values[1:])]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac
     from sfnet_core.explorer.pictures import Pictures
 
-__all__ = ["STRIP", "Deck", "shown"]
+__all__ = ["STRIP", "Deck", "cards", "overview", "shown"]
 
 STRIP = 6  # example galaxies on a card
 MOST_ASKED = 64  # features whose pictures may be asked for in one message
@@ -30,6 +30,52 @@ def shown(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> n
     if part:
         keep &= np.array([part in label(int(f)).casefold() for f in table["feature"]], dtype=bool)
     return order(table, state.sort, state.descending, keep)
+
+
+def overview(almanac: Almanac, state: AtlasState) -> dict:
+    """What every overview says of itself: of which galaxies, how many, against which target, at fixed what."""
+    scene = almanac.scene
+    return {
+        "split": state.split,
+        "of": state.split or "all splits",
+        "n": len(scene.rows(state.split)),
+        "known": almanac.known(state.split, state.target),
+        "target": scene.target_label(state.target),
+        "unit": scene.unit(state.target),
+        "fixed": almanac.fixed(),
+        "missing": almanac.missing_controls(),
+        "active": len(almanac.table(state.split, state.target)["feature"]),
+    }
+
+
+def cards(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> list[dict]:
+    """What the cards say, in the order shown; pictures are not part of it."""
+    table = almanac.table(state.split, state.target)
+    firing = almanac.firing(state.split)
+    signs = disagree(table["weight"], table["pearson"])
+    sure = clear(table["pearson"], almanac.known(state.split, state.target))
+    out = []
+    for i in shown(almanac, state, label):
+        feature = int(table["feature"][i])
+        bars, largest = firing.histogram(feature, BINS)
+        out.append(
+            {
+                "feature": feature,
+                "label": label(feature),
+                "weight": float(table["weight"][i]),
+                "fires": int(table["fires"][i]),
+                "rate": float(table["rate"][i]),
+                "mean": float(table["mean"][i]),
+                "share": float(table["share"][i]),
+                "pearson": number(table["pearson"][i]),
+                "partial": number(table["partial"][i]),
+                "disagree": bool(signs[i]),
+                "clear": bool(sure[i]),
+                "bars": bars.tolist(),
+                "largest": largest,
+            }
+        )
+    return out
 
 
 class Deck(View):
@@ -52,33 +98,7 @@ class Deck(View):
 
     def cards(self) -> list[dict]:
         """What the cards say, in the order shown; pictures are not part of it."""
-        state = self._state
-        table = self._almanac.table(state.split, state.target)
-        firing = self._almanac.firing(state.split)
-        signs = disagree(table["weight"], table["pearson"])
-        sure = clear(table["pearson"], self._almanac.known(state.split, state.target))
-        cards = []
-        for i in shown(self._almanac, state, self._label):
-            feature = int(table["feature"][i])
-            bars, largest = firing.histogram(feature, BINS)
-            cards.append(
-                {
-                    "feature": feature,
-                    "label": self._label(feature),
-                    "weight": float(table["weight"][i]),
-                    "fires": int(table["fires"][i]),
-                    "rate": float(table["rate"][i]),
-                    "mean": float(table["mean"][i]),
-                    "share": float(table["share"][i]),
-                    "pearson": number(table["pearson"][i]),
-                    "partial": number(table["partial"][i]),
-                    "disagree": bool(signs[i]),
-                    "clear": bool(sure[i]),
-                    "bars": bars.tolist(),
-                    "largest": largest,
-                }
-            )
-        return cards
+        return cards(self._almanac, self._state, self._label)
 
     def _send_pictures(self, message: dict) -> None:
         """The strongest galaxies of the features asked for, as one message with the pictures in it."""
@@ -109,22 +129,6 @@ class Deck(View):
 
     def draw(self) -> None:
         """Send the cards as the state has them."""
-        almanac, state = self._almanac, self._state
-        target = almanac.scene.target_label(state.target)
-        rows = len(almanac.scene.rows(state.split))
-        self.data = {
-            "open": state.feature < 0 and state.view == "cards",
-            "cards": self.cards(),
-            "split": state.split,
-            "of": state.split or "all splits",
-            "n": rows,
-            "known": almanac.known(state.split, state.target),
-            "target": target,
-            "unit": almanac.scene.unit(state.target),
-            "fixed": almanac.fixed(),
-            "missing": almanac.missing_controls(),
-            "active": len(almanac.table(state.split, state.target)["feature"]),
-            "find": state.find,
-            "images": self._pictures.size is not None,
-            "why": self._pictures.why,
-        }
+        about = overview(self._almanac, self._state) | {"why": self._pictures.why}
+        about |= {"open": self._state.feature < 0 and self._state.view == "cards", "cards": self.cards()}
+        self.data = about | {"find": self._state.find, "images": self._pictures.size is not None}

@@ -65,10 +65,8 @@ def gaps(firing: Firing, feature: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     none = np.empty(0, dtype=np.int64), np.empty(0)
     if codes.indices.shape[1] <= k or firing.n == 0:
         return *none, *none
-    last, first = codes.indices[firing.rows, k - 1], codes.indices[firing.rows, k]
+    last, first, gap = firing.gate
     kept, out = np.flatnonzero(last == feature), np.flatnonzero(first == feature)
-    values = codes.values
-    gap = values[firing.rows, k - 1].astype(np.float64) - values[firing.rows, k]
     return kept, gap[kept], out, gap[out]
 
 

@@ -14,7 +14,15 @@ from sfnet_core.explorer.atlas.bootstrap import correlations, resamples_for
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac
 
-__all__ = ["Coefficient", "Companions", "bpt_mix", "coefficients", "companions", "correlation_matrix"]
+__all__ = [
+    "Coefficient",
+    "Companions",
+    "bpt_mix",
+    "coefficients",
+    "companions",
+    "correlation_matrix",
+    "wanted_coefficients",
+]
 
 ENOUGH = 5  # galaxies expected to fire together, below which a lift says nothing
 
@@ -45,13 +53,7 @@ def coefficients(
     names = list(controls)
     data = np.column_stack([activation, truth, *controls.values()])
     finite = np.isfinite(data)
-    wanted: list[tuple[str, str, tuple[int, ...], bool]] = [
-        ("pearson", "Pearson ρ, all", (), False),
-        ("fires", "Pearson ρ, firing", (), True),
-    ]
-    wanted += [(name, f"at fixed {name}", (i + 2,), False) for i, name in enumerate(names)]
-    if len(names) > 1:
-        wanted.append(("all", f"at fixed {', '.join(names)}", tuple(range(2, 2 + len(names))), False))
+    wanted = wanted_coefficients(names)
     groups: dict[bytes, list[int]] = {}  # coefficients over the same galaxies share their resamples
     masks = []
     for i, (_, _, fixed, only) in enumerate(wanted):
@@ -69,6 +71,18 @@ def coefficients(
         for i, (value, low, high) in zip(members, answers, strict=True):
             found[i] = Coefficient(wanted[i][0], wanted[i][1], value, low, high, n, resamples)
     return [found[i] for i in range(len(wanted))]
+
+
+def wanted_coefficients(names: list[str]) -> list[tuple[str, str, tuple[int, ...], bool]]:
+    """(key, name, columns held fixed, only where it fires) of each coefficient; the controls are columns 2, 3, …"""
+    wanted: list[tuple[str, str, tuple[int, ...], bool]] = [
+        ("pearson", "Pearson ρ, all", (), False),
+        ("fires", "Pearson ρ, firing", (), True),
+    ]
+    wanted += [(name, f"at fixed {name}", (i + 2,), False) for i, name in enumerate(names)]
+    if len(names) > 1:
+        wanted.append(("all", f"at fixed {', '.join(names)}", tuple(range(2, 2 + len(names))), False))
+    return wanted
 
 
 @dataclass(frozen=True)

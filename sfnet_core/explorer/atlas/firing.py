@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +44,16 @@ class Firing:
     def fires(self) -> np.ndarray:
         """(F,) on how many galaxies in view each feature fires."""
         return np.diff(self._start)
+
+    @cached_property
+    def gate(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(n,) three times: the last feature in, the first one out, and how far their activations are apart.
+
+        Only for codes with runners-up.
+        """
+        codes, k = self.codes, self.codes.k
+        gap = codes.values[self.rows, k - 1].astype(np.float64) - codes.values[self.rows, k]
+        return codes.indices[self.rows, k - 1], codes.indices[self.rows, k], gap
 
     def dense(self, feature: int) -> np.ndarray:
         """(n,) activation of a feature, 0 where it does not fire."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.pictures import Pictures
 
-__all__ = ["AtlasPictures", "MeanMap", "mean_map"]
+__all__ = ["AtlasPictures", "MeanMap", "mean_map", "mean_maps"]
 
 BLOCK = 8192  # rows that a codes file unpacks at once
 MOST_BLOCKS = 4
@@ -31,23 +32,40 @@ def mean_map(firing: Firing, feature: int, target: int) -> MeanMap | None:
     In a large file only MOST_BLOCKS blocks of rows are read, spread evenly over those where the feature fires, so that
     the page never waits for all maps: ``used`` says how many galaxies the mean is over.
     """
+    return mean_maps(firing, [feature], target).get(feature)
+
+
+def mean_maps(firing: Firing, features: Iterable[int], target: int) -> dict[int, MeanMap]:
+    """:func:`mean_map` of several features, each block of the file unpacked once; features without one are left out."""
     codes = firing.codes
-    position, _ = firing.of(feature)
-    rows = np.sort(firing.rows[position])
-    if codes.map_shape is None or not len(rows):
-        return None
-    blocks = np.unique(rows // BLOCK)
-    if len(blocks) > MOST_BLOCKS:
-        blocks = blocks[np.linspace(0, len(blocks) - 1, MOST_BLOCKS).round().astype(int)]
-    used = rows[np.isin(rows // BLOCK, blocks)]
-    total = np.zeros(codes.map_shape)
-    for block in blocks:
-        here = used[used // BLOCK == block]
-        maps = codes.maps(here)  # (n, k, h, w)
-        slot = np.argmax(codes.indices[here, : codes.k] == feature, axis=1)
-        total += maps[np.arange(len(here)), slot].sum(axis=0, dtype=np.float64)
-    weight = float(codes.weight[target][feature])
-    return MeanMap(weight * total / (len(used) * total.size), len(used), len(rows))
+    if codes.map_shape is None:
+        return {}
+    used: dict[int, np.ndarray] = {}
+    wanted: dict[int, list[int]] = {}  # block → features
+    fires: dict[int, int] = {}
+    for feature in features:
+        rows = np.sort(firing.rows[firing.of(feature)[0]])
+        if not len(rows):
+            continue
+        blocks = np.unique(rows // BLOCK)
+        if len(blocks) > MOST_BLOCKS:
+            blocks = blocks[np.linspace(0, len(blocks) - 1, MOST_BLOCKS).round().astype(int)]
+        used[feature], fires[feature] = rows[np.isin(rows // BLOCK, blocks)], len(rows)
+        for block in blocks.tolist():
+            wanted.setdefault(block, []).append(feature)
+    total = {feature: np.zeros(codes.map_shape) for feature in used}
+    for block, some in sorted(wanted.items()):
+        parts = [rows[rows // BLOCK == block] for rows in (used[feature] for feature in some)]
+        every = np.unique(np.concatenate(parts))
+        maps, kept = codes.maps(every), codes.indices[every, : codes.k]  # (n, k, h, w)
+        for feature, rows in zip(some, parts, strict=True):
+            at = np.searchsorted(every, rows)
+            slot = np.argmax(kept[at] == feature, axis=1)
+            total[feature] += maps[at, slot].sum(axis=0, dtype=np.float64)
+    weight = codes.weight[target]
+    return {
+        f: MeanMap(float(weight[f]) * total[f] / (len(used[f]) * total[f].size), len(used[f]), fires[f]) for f in used
+    }
 
 
 class AtlasPictures(Pictures):

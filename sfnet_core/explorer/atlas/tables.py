@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sfnet_core.explorer.atlas.cards import clear, disagree
-from sfnet_core.explorer.atlas.deck import shown
+from sfnet_core.explorer.atlas.deck import overview, shown
 from sfnet_core.explorer.atlas.feature import correlation_matrix
 from sfnet_core.explorer.atlas.parts import front_end, number
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.view import View, whole
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sfnet_core.explorer.atlas.cards import Almanac
 
-__all__ = ["MOST_FEATURES", "Tables"]
+__all__ = ["MOST_FEATURES", "Tables", "signs"]
 
 MOST_FEATURES = 48  # rows and columns of the matrix
 
@@ -38,61 +40,53 @@ class Tables(View):
                 self.data = {"view": ""}
             return
         self._open = True
-        table = almanac.table(state.split, state.target)
         listed = shown(almanac, state, self._label)
+        part = signs if state.view == "signs" else matrix
         self.data = {
+            **overview(almanac, state),
             "view": state.view,
-            "of": state.split or "all splits",
-            "n": len(scene.rows(state.split)),
-            "known": almanac.known(state.split, state.target),
-            "target": scene.target_label(state.target),
-            "unit": scene.unit(state.target),
             "bias": float(scene.codes.bias[state.target]),
-            "fixed": almanac.fixed(),
-            "missing": almanac.missing_controls(),
-            "active": len(table["feature"]),
-            **(self._signs(table, listed) if state.view == "signs" else self._matrix(table, listed)),
+            **part(almanac, state, listed, self._label),
         }
 
-    def _signs(self, table: dict, listed) -> dict:
-        """One row per feature: numbers of this target and, where there are several, ρ and weight of each target."""
-        almanac, state = self._almanac, self._state
-        signs = disagree(table["weight"], table["pearson"])
-        sure = clear(table["pearson"], almanac.known(state.split, state.target))
-        targets = almanac.scene.codes.targets if len(almanac.scene.codes.targets) > 1 else []
-        others = [almanac.table(state.split, t) for t in range(len(targets))]
-        place = [{int(f): i for i, f in enumerate(other["feature"])} for other in others]
-        names = ("rate", "weight", "pearson", "pearson_fires", "partial", "mean", "share")
-        rows = []
-        for i in listed:
-            feature = int(table["feature"][i])
-            row = {"feature": feature, "label": self._label(feature), "fires": int(table["fires"][i])}
-            row |= {name: number(table[name][i]) for name in names} | {
-                "disagree": bool(signs[i]),
-                "clear": bool(sure[i]),
-            }
-            row["targets"] = [
-                [number(other["pearson"][at[feature]]), number(other["weight"][at[feature]])]
-                for other, at in zip(others, place, strict=True)
-            ]
-            rows.append(row)
-        labels = [almanac.scene.target_label(t) for t in range(len(targets))]
-        return {
-            "rows": rows,
-            "targets": labels,
-            "differ": sum(row["disagree"] for row in rows),
-            "clear": sum(row["disagree"] and row["clear"] for row in rows),
-        }
 
-    def _matrix(self, table: dict, listed) -> dict:
-        features = [int(f) for f in table["feature"][listed[:MOST_FEATURES]]]
-        split = self._state.split
-        matrix = self._almanac.remember(("matrix", split), lambda: correlation_matrix(self._almanac, split))
-        both = self._almanac.pairs(split)[0]
-        return {
-            "features": features,
-            "labels": [self._label(f) for f in features],
-            "cells": [[number(matrix[a, b]) for b in features] for a in features],
-            "both": [[int(both[a, b]) for b in features] for a in features],
-            "listed": len(listed),
-        }
+def signs(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callable[[int], str]) -> dict:
+    """One row per feature: numbers of this target and, where there are several, ρ and weight of each target."""
+    table = almanac.table(state.split, state.target)
+    opposed = disagree(table["weight"], table["pearson"])
+    sure = clear(table["pearson"], almanac.known(state.split, state.target))
+    targets = almanac.scene.codes.targets if len(almanac.scene.codes.targets) > 1 else []
+    others = [almanac.table(state.split, t) for t in range(len(targets))]
+    place = [{int(f): i for i, f in enumerate(other["feature"])} for other in others]
+    names = ("rate", "weight", "pearson", "pearson_fires", "partial", "mean", "share")
+    rows = []
+    for i in listed:
+        feature = int(table["feature"][i])
+        row = {"feature": feature, "label": label(feature), "fires": int(table["fires"][i])}
+        row |= {name: number(table[name][i]) for name in names}
+        row |= {"disagree": bool(opposed[i]), "clear": bool(sure[i])}
+        row["targets"] = [
+            [number(other["pearson"][at[feature]]), number(other["weight"][at[feature]])]
+            for other, at in zip(others, place, strict=True)
+        ]
+        rows.append(row)
+    return {
+        "rows": rows,
+        "targets": [almanac.scene.target_label(t) for t in range(len(targets))],
+        "differ": sum(row["disagree"] for row in rows),
+        "clear": sum(row["disagree"] and row["clear"] for row in rows),
+    }
+
+
+def matrix(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callable[[int], str]) -> dict:
+    """The correlations of the first MOST_FEATURES listed features with each other."""
+    features = [int(f) for f in almanac.table(state.split, state.target)["feature"][listed[:MOST_FEATURES]]]
+    found = almanac.remember(("matrix", state.split), lambda: correlation_matrix(almanac, state.split))
+    both = almanac.pairs(state.split)[0]
+    return {
+        "features": features,
+        "labels": [label(f) for f in features],
+        "cells": [[number(found[a, b]) for b in features] for a in features],
+        "both": [[int(both[a, b]) for b in features] for a in features],
+        "listed": len(listed),
+    }
