@@ -30,6 +30,7 @@ __all__ = [
     "log_ratio",
     "partial_correlation",
     "running_median",
+    "separation",
 ]
 
 # The numbering of MPA-JHU's ``bptclass`` (Brinchmann et al. 2004, MNRAS 351, 1151, section 3.1).
@@ -263,3 +264,17 @@ def _over(flux: np.ndarray, error: np.ndarray) -> np.ndarray:
     error = np.asarray(error, dtype=np.float64)
     good = np.isfinite(flux) & np.isfinite(error) & (error > 0)
     return np.divide(flux, error, where=good, out=np.zeros(np.broadcast_shapes(flux.shape, error.shape)))
+
+
+def separation(ra: np.ndarray, dec: np.ndarray, ra0: float, dec0: float) -> np.ndarray:
+    """Angular distance (N,) in deg between positions ``ra``, ``dec`` (N,) and one position, all in deg; NaN stays NaN.
+
+    Vincenty's formula on a sphere (Vincenty 1975, Survey Review 23, 88; its special case of a flattening of 0), which
+    keeps its digits at every distance, at the poles, across RA 0, and opposite on the sky.
+    """
+    step = np.radians(np.asarray(ra, dtype=np.float64) - ra0)
+    d1, d0 = np.radians(np.asarray(dec, dtype=np.float64)), np.radians(float(dec0))
+    east = np.cos(d1) * np.sin(step)
+    north = np.cos(d0) * np.sin(d1) - np.sin(d0) * np.cos(d1) * np.cos(step)
+    along = np.sin(d0) * np.sin(d1) + np.cos(d0) * np.cos(d1) * np.cos(step)
+    return np.degrees(np.arctan2(np.hypot(east, north), along))

@@ -9,6 +9,8 @@ import numpy as np
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.pictures import Pictures
+from sfnet_core.explorer.places import Place, read_place
+from sfnet_core.explorer.search import around
 from sfnet_core.explorer.state import State, unpack_rows
 from sfnet_core.explorer.view import View, front_end, text, whole
 
@@ -76,11 +78,20 @@ class Gallery(View):
         self._state.change(sort=key, page=0)
 
     def _find(self, part: str) -> None:
+        trouble = SFNetError(
+            f"No galaxy has the identifier “{part}”, and none holds it. Check the digits, or browse by page."
+        )
+        if self._scene.row_of(part.strip()) is None:
+            try:
+                place = read_place(part)
+            except SFNetError as error:  # it may be a part of an identifier all the same
+                place, trouble = None, error
+            if place is not None:
+                self._find_around(place)
+                return
         row = self._scene.find(part)
         if row is None:
-            raise SFNetError(
-                f"No galaxy has the identifier “{part}”, and none holds it. Check the digits, or browse by page."
-            )
+            raise trouble
         here = np.flatnonzero(self.rows() == row)
         choices: dict = {"galaxy": row}
         if len(here):
@@ -89,6 +100,12 @@ class Gallery(View):
             home = self._scene.codes.split[row] or "unnamed"
             self._notify(f"{self._scene.codes.ids[row]} is in the {home} split, not among the galaxies shown below.")
         self._state.change(**choices)
+
+    def _find_around(self, place: Place) -> None:
+        found = around(self._scene, self._state, place)
+        self._state.change(**found.choices)
+        if found.note:
+            self._notify(found.note)
 
     def draw(self, changed: frozenset[str] | None = None) -> None:
         """Send the page the state asks for."""
@@ -111,14 +128,24 @@ class Gallery(View):
             "page": start // PAGE,
             "pages": max(1, -(-len(rows) // PAGE)),
             "total": len(rows),
-            "of": "selected galaxies" if state.selection else f"galaxies · {state.split or 'all splits'}",
+            "of": self._of(),
             "sort": state.sort,
             "descending": state.descending,
-            "sorts": [[q.key, self._sort_label(q)] for q in scene.quantities.values()],
+            "sorts": [[q.key, self._sort_label(q)] for q in scene.quantities.values() if self._offered(q.key)],
             "unit": sort.unit if sort else "",
             "label": self._sort_label(sort) if sort else "",
             "why": self._pictures.why,
         }
+
+    def _of(self) -> str:
+        """What the galaxies are that the total counts."""
+        state = self._state
+        kept = f"{state.split or 'all splits'}{', filtered' if state.filter else ''}"
+        return f"selected galaxies · {kept}" if state.selection else f"galaxies · {kept}"
+
+    def _offered(self, key: str) -> bool:
+        """Whether a sort means anything now: distances need a cone in the filter."""
+        return key != "cone_distance" or self._state.sort == key or self._scene.has_cone(self._state)
 
     def _sort_label(self, quantity) -> str:
         if quantity.key == "activation":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.explorer.header import MINUS, signed
+from sfnet_core.explorer.links import survey_links
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.quantities import format_value
 from sfnet_core.explorer.state import State
@@ -55,6 +56,7 @@ class Inspector(View):
 
     _esm = front_end("inspector")
     observes = frozenset({"off", "mode", "target", "galaxy", "map", "feature", "k", "tab"})
+    empty = "Click a galaxy in the gallery or a point in a plot to see what its prediction is made of."
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class Inspector(View):
             self.data = {"shown": False}
             return
         if row < 0:
-            self.data = {"shown": True, "id": ""}
+            self.data = {"shown": True, "id": "", "empty": self.empty}
             return
         codes, unit = scene.codes, scene.unit(state.target)
         picture = equation(scene, state, row)
@@ -110,7 +112,7 @@ class Inspector(View):
             "runners": [[self._label(f), f"{a:.4f}"] for f, a in scene.runners_up(row)],
             "focus": state.feature,
             "catalogue": self._catalogue(row),
-            "links": self._links(row),
+            "links": survey_links(codes, row, (self._pictures.size or (None, None))[1]),
             **self._map(row, picture["terms"]),
         }
 
@@ -149,20 +151,3 @@ class Inspector(View):
             else:  # whole numbers with all their digits: they may be identifiers
                 out.append([name, f"{value} {scene.codes.column_units.get(name, '')}".strip()])
         return out
-
-    def _links(self, row: int) -> list[list[str]]:
-        """Plain links to survey viewers, where the position is known and the galaxy is a real one."""
-        codes = self._scene.codes
-        if codes.simulated or codes.ra is None or codes.dec is None:
-            return []
-        ra, dec = float(codes.ra[row]), float(codes.dec[row])
-        if not (np.isfinite(ra) and np.isfinite(dec)):
-            return []
-        return [
-            ["Legacy Survey", f"https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr10&zoom=16"],
-            ["SDSS", f"https://skyserver.sdss.org/dr18/VisualTools/quickobj?ra={ra:.6f}&dec={dec:.6f}"],
-            [
-                "SIMBAD",
-                f"https://simbad.cds.unistra.fr/simbad/sim-coo?Coord={ra:.6f}+{dec:.6f}&Radius=10&Radius.unit=arcsec",
-            ],
-        ]

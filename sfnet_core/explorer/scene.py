@@ -14,7 +14,7 @@ import numpy as np
 
 from sfnet_core import astro, metrics
 from sfnet_core.errors import SFNetError
-from sfnet_core.explorer.filters import Names, select
+from sfnet_core.explorer.filters import Names, first_cone, select
 from sfnet_core.explorer.quantities import COLUMN_LABELS, LINES, PLOTS, TARGET_LABELS, Quantity
 from sfnet_core.interpret import Counterfactual, activations, feature_table, predict_by_k, surviving_slots
 
@@ -57,7 +57,7 @@ class Scene:
             return
         self.codes = self.own.at_k(k)
         self._counterfactuals.clear()
-        lasting = ("truth", "rows", "column", "ratio", "by_k", "known", "filter")
+        lasting = ("truth", "rows", "column", "ratio", "by_k", "known", "filter", "names", "cone")
         self._memory = {key: value for key, value in self._memory.items() if key[0] in lasting}
 
     def rmse_by_k(self, state: State) -> list[float]:
@@ -130,8 +130,26 @@ class Scene:
 
     def mask(self, text: str, target: int) -> np.ndarray:
         """``(N,)`` True for the galaxies that pass a filter."""
-        names = self.remember(("filter", "names", target), lambda: Names(self.own, target=target))
-        return self.remember(("filter", text, target), lambda: select(text, names), keep=8)
+        return self.remember(("filter", text, target), lambda: select(text, self.names(target)), keep=8)
+
+    def names(self, target: int) -> Names:
+        """What a filter may name, and the values."""
+        return self.remember(("names", target), lambda: Names(self.own, target=target))
+
+    def cone_distance(self, state: State) -> np.ndarray:
+        """``(N,)`` distance in arcmin from the centre of the filter's first cone; NaN where it has none."""
+
+        def compute() -> np.ndarray:
+            if not self.has_cone(state):
+                return np.full(self.n, np.nan)
+            ra, dec, _radius = first_cone(state.filter, self.names(state.target))
+            return 60 * astro.separation(self.own.ra, self.own.dec, ra, dec)
+
+        return self.remember(("cone", state.filter, state.target), compute, keep=2)
+
+    def has_cone(self, state: State) -> bool:
+        """Whether the filter asks for a part of the sky."""
+        return bool(state.filter) and first_cone(state.filter, self.names(state.target)) is not None
 
     def truth(self, target: int) -> np.ndarray:
         return self.remember(("truth", target), lambda: np.asarray(self.codes.truth(target), dtype=np.float64))
@@ -224,6 +242,8 @@ class Scene:
             if name not in out:
                 nice, its_unit = COLUMN_LABELS.get(name, (name, self.codes.column_units.get(name, "")))
                 add(name, nice, its_unit, lambda s, name=name: self.column(name))
+        if self.own.ra is not None and self.own.dec is not None:
+            add("cone_distance", "distance from the cone's centre", "arcmin", self.cone_distance, "filter")
         if set(LINES) <= set(out):
             add("n2_ha", "log([NII]λ6584 / Hα)", "", lambda s: self.line_ratio("nii_6584_flux", "h_alpha_flux"))
             add("o3_hb", "log([OIII]λ5007 / Hβ)", "", lambda s: self.line_ratio("oiii_5007_flux", "h_beta_flux"))

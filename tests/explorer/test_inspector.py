@@ -135,11 +135,11 @@ def test_a_galaxy_without_truth_position_or_activations(gated):
     assert "true value" not in dict(view.data["facts"]) and dict(view.data["catalogue"])["z"] == "–"
     view._state.change(galaxy=-1)
     view.draw()
-    assert view.data == {"shown": True, "id": ""}
+    assert view.data == {"shown": True, "id": "", "empty": view.empty} and "gallery" in view.empty
 
 
 def test_only_observed_galaxies_link_to_the_sky(gated):
-    links = dict(inspector(gated).data["links"])
+    links = {name: url for name, url, _title in inspector(gated).data["links"]}
     assert (
         all(url.startswith("https://") and "150.25" in url and "-2.5" in url for url in links.values())
         and len(links) == 3

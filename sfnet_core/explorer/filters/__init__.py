@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from sfnet_core.explorer.filters.completion import complete, word_at
 from sfnet_core.explorer.filters.grammar import FilterError, parse
-from sfnet_core.explorer.filters.masks import evaluate, select
+from sfnet_core.explorer.filters.masks import evaluate, first_cone, select
 from sfnet_core.explorer.filters.names import Names
 
-__all__ = ["FilterError", "Names", "complete", "evaluate", "parse", "select", "word_at"]
+__all__ = ["FilterError", "Names", "complete", "evaluate", "first_cone", "parse", "select", "word_at"]

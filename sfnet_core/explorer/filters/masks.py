@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from sfnet_core.astro import separation
 from sfnet_core.explorer.filters.grammar import parse
 from sfnet_core.explorer.filters.names import Names, UnknownName, Values, Words, kind_of
 from sfnet_core.explorer.filters.tokens import FilterError, shown
@@ -27,7 +28,7 @@ from sfnet_core.explorer.filters.tree import (
     Or,
 )
 
-__all__ = ["evaluate", "select"]
+__all__ = ["evaluate", "first_cone", "select"]
 
 SIGNS: dict[str, Callable] = {
     "=": operator.eq,
@@ -175,26 +176,42 @@ def _flag(name: Name, names: Names) -> np.ndarray:
 
 
 def _cone(node: Cone, names: Names) -> np.ndarray:
-    """Great-circle distance by the haversine formula (Sinnott 1984, Sky & Telescope 68, 159)."""
+    ra0, dec0 = cone_centre(node, names)
+    ra, dec = names.codes.ra, names.codes.dec
+    near = np.flatnonzero(np.abs(dec - dec0) <= node.radius * (1 + 1e-9) + 1e-9)  # a NaN is not near
+    found = np.zeros(len(names), dtype=bool)
+    found[near] = separation(ra[near], dec[near], ra0, dec0) <= node.radius
+    return found
+
+
+def cone_centre(node: Cone, names: Names) -> tuple[float, float]:
+    """RA and Dec (deg) of a cone's centre; :class:`FilterError` where it is a galaxy whose position is not known."""
     ra, dec = names.codes.ra, names.codes.dec
     if ra is None or dec is None:
         raise FilterError("These galaxies have no RA and Dec, so there is no search by position", node.start, node.end)
-    ra0, dec0 = node.ra, node.dec
-    if node.centre is not None:
-        row = np.flatnonzero(names.rows_of({str(node.centre.value)}))
-        if not len(row):
-            sentence = f"No galaxy has the identifier {shown(str(node.centre.value))}"
-            raise FilterError(sentence, node.centre.start, node.centre.end)
-        ra0, dec0 = float(ra[row[0]]), float(dec[row[0]])
-        if not (np.isfinite(ra0) and np.isfinite(dec0)):
-            sentence = f"The position of {shown(str(node.centre.value))} is not known"
-            raise FilterError(sentence, node.centre.start, node.centre.end)
-    near = np.flatnonzero(np.abs(dec - dec0) <= node.radius * (1 + 1e-9) + 1e-9)  # a NaN is not near
-    d1, d0 = np.radians(dec[near]), np.radians(dec0)
-    half = np.sin((d1 - d0) / 2) ** 2 + np.cos(d1) * np.cos(d0) * np.sin(np.radians(ra[near] - ra0) / 2) ** 2
-    found = np.zeros(len(names), dtype=bool)
-    found[near] = 2 * np.arcsin(np.sqrt(np.minimum(half, 1.0))) <= np.radians(node.radius)
-    return found
+    if node.centre is None:
+        return node.ra, node.dec
+    name = str(node.centre.value)
+    row = np.flatnonzero(names.rows_of({name}))
+    if not len(row):
+        raise FilterError(f"No galaxy has the identifier {shown(name)}", node.centre.start, node.centre.end)
+    ra0, dec0 = float(ra[row[0]]), float(dec[row[0]])
+    if not (np.isfinite(ra0) and np.isfinite(dec0)):
+        raise FilterError(f"The position of {shown(name)} is not known", node.centre.start, node.centre.end)
+    return ra0, dec0
+
+
+def first_cone(text: str, names: Names) -> tuple[float, float, float] | None:
+    """RA, Dec and radius (deg) of the first cone in a filter that can be read; ``None`` where it has none."""
+
+    def cones(node: Node) -> Iterator[Cone]:
+        if isinstance(node, Cone):
+            yield node
+        for part in node.parts if isinstance(node, And | Or) else [node.part] if isinstance(node, Not) else []:
+            yield from cones(part)
+
+    found = next(cones(parse(text)), None) if text.strip() else None
+    return None if found is None else (*cone_centre(found, names), found.radius)
 
 
 # ---- values

@@ -119,9 +119,10 @@ class Names:
         }
 
     def words(self) -> list[str]:
-        """Every name as it is written in a filter; for completion, so the active features only, last."""
+        """Every name as it is written in a filter; for completion, so the active features only, activations and then
+        contributions last."""
         own = [name for name in (*self._given, "residual", *self._own) if name.lower() not in KEYWORDS]
-        return list(dict.fromkeys([*own, *self._columns, *(f"f{j}" for j in self.active)]))
+        return list(dict.fromkeys([*own, *self._columns, *(f"{kind}{j}" for kind in "fc" for j in self.active)]))
 
     def resolve(self, text: str, column: bool = False) -> str:
         """The name meant by ``text``, as :meth:`values` takes it: a column as `` `name` ``; capitals matter only where

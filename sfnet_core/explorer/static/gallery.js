@@ -5,7 +5,7 @@ function render({ model, el }) {
   const images = pictures();
   const sort = h("select", { "aria-label": "Sort the galaxies by", onchange: () => send({ do: "sort", sort: sort.value }) });
   const order = h("button", { type: "button", onclick: () => send({ do: "order" }) });
-  const find = h("input", { type: "search", placeholder: "find an identifier", "aria-label": "Find a galaxy by identifier", maxlength: 300 });
+  const find = h("input", { type: "search", placeholder: "identifier, or RA Dec radius", "aria-label": "Find galaxies by identifier or position", title: "An identifier or a part of it; or a position and a radius: 150.1 2.2 5', 10:00:24 +02:12:00 30\", 10h00m24s +02d12m00s 0.1 deg. Enter finds.", maxlength: 300 });
   const previous = h("button", { type: "button", "aria-label": "Previous page", title: "Previous page", onclick: () => send({ do: "page", page: model.get("data").page - 1 }) }, "‹");
   const next = h("button", { type: "button", "aria-label": "Next page", title: "Next page", onclick: () => send({ do: "page", page: model.get("data").page + 1 }) }, "›");
   const count = h("span", { class: "sf-count" });
@@ -36,7 +36,7 @@ function render({ model, el }) {
     if (key !== shown) {
       images.turn();
       grid.replaceChildren(...data.galaxies.map((galaxy) => tile(galaxy, data)));
-      if (!data.galaxies.length) grid.replaceChildren(h("p", { class: "sf-empty" }, "No galaxies here. Choose another split, or clear the selection."));
+      if (!data.galaxies.length) grid.replaceChildren(h("p", { class: "sf-empty" }, "No galaxy here: choose another split, or clear the filter or the selection."));
       shown = key;
     }
     for (const button of grid.querySelectorAll(".sf-galaxy")) button.setAttribute("aria-pressed", button.dataset.id === data.focus);

@@ -18,7 +18,7 @@ function render({ model, el }) {
   const bars = h("div", { class: "sf-bars" });
   const sum = h("output", { class: "sf-sum" });
   const more = h("div", { class: "sf-more" });
-  const empty = h("p", { class: "sf-empty" }, "Click a galaxy in the gallery or a point in a plot to see what its prediction is made of.");
+  const empty = h("p", { class: "sf-empty" });
   const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, h("div", {}, frame, buttons), facts), legend, h("h3", {}, "Picture equation"), bars, sum, more);
   el.classList.add("sf-inspector");
   el.setAttribute("role", "region");
@@ -62,7 +62,7 @@ function render({ model, el }) {
     body.hidden = !data.id;
     empty.hidden = Boolean(data.id);
     say(heading, data.id ? data.id : "Inspector");
-    if (!data.id) return;
+    if (!data.id) return say(empty, data.empty);
     if (pictured !== data.id) {
       images.turn();
       const url = images.url(data.jpeg);
@@ -90,7 +90,7 @@ function render({ model, el }) {
     );
     say(sum, data.sum);
     const parts = [h("p", { class: "sf-caption" }, data.runners.length ? `Runners-up behind the gate (activation): ${data.runners.map(([name, a]) => `${name} ${a}`).join(", ")}` : "No runner-up: nothing else was active.")];
-    if (data.links.length) parts.push(h("p", { class: "sf-links" }, ...data.links.flatMap(([name, url]) => [h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, name), " "])));
+    if (data.links.length) parts.push(h("p", { class: "sf-links" }, "See it in ", ...data.links.flatMap(([name, url, title]) => [h("a", { href: url, title, target: "_blank", rel: "noopener noreferrer" }, name), " "])));
     if (data.catalogue.length) parts.push(h("h3", {}, "Catalogue"), h("dl", {}, ...data.catalogue.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
     more.replaceChildren(...parts);
   }

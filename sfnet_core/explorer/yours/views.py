@@ -201,6 +201,8 @@ class OnePicture:
 class SubjectInspector(Inspector):
     """The explorer's inspector, of the galaxy that this page is about."""
 
+    empty = "Bring an image on the left, type an identifier, or try one of the galaxies below."
+
     def __init__(
         self, scene: Scene, state: State, pictures: Pictures, notify: Callable[[str], None], label: Callable[[int], str]
     ):
@@ -210,7 +212,7 @@ class SubjectInspector(Inspector):
     def show(self, subject: Subject | None, margin: str = "") -> None:
         """Draw ``subject``; ``margin`` says where its margin stands."""
         if subject is None:
-            self.data = {"shown": True, "id": ""}
+            self.data = {"shown": True, "id": "", "empty": self.empty}
             return
         page, codes = self._page_state, subject.codes
         state = State(codes.features, 1, subject.scene.splits, len(codes.targets), k=codes.k)

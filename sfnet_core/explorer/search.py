@@ -1,0 +1,97 @@
+"""Search by position: the galaxies around a place, nearest first, and what to say of those that are not in view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sfnet_core.astro import separation
+from sfnet_core.errors import SFNetError
+from sfnet_core.explorer.filters import parse
+from sfnet_core.explorer.filters.tree import And, Cone, Or
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.places import Place
+    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.state import State
+
+__all__ = ["Around", "angle", "around", "without_cone"]
+
+
+class Around(NamedTuple):
+    """What a search by position gives: choices for the state, and a sentence where some galaxies are not in view."""
+
+    choices: dict[str, Any]
+    note: str
+
+
+def around(scene: Scene, state: State, place: Place) -> Around:
+    """The galaxies in view inside a cone, as a filter, sorted by distance, the nearest in focus.
+
+    The filter that was there stays and the cone is added to it; an earlier cone at its end is replaced. Raises
+    :class:`SFNetError` where no galaxy in view lies inside, saying where the nearest one is.
+    """
+    codes = scene.own
+    if codes.ra is None or codes.dec is None:
+        raise SFNetError("These galaxies have no RA and Dec, so there is no search by position.")
+    distance = separation(codes.ra, codes.dec, place.ra, place.dec)  # deg
+    inside = int((distance <= place.degrees).sum())
+    cone = f"{place.radius:g} {place.unit} of {place}"
+    if not inside:
+        raise SFNetError(f"No galaxy lies within {cone}{_nearest(scene, distance)}.")
+    before = without_cone(state.filter)
+    words = f"{before} and {place.clause}" if before else place.clause
+    rows = scene.rows(state.split)
+    rows = rows[scene.mask(words, state.target)[rows]]
+    missing, where = inside - len(rows), f"the {state.split} split" if state.split else "view"
+    where += " under this filter" if before else ""
+    if not len(rows):
+        raise SFNetError(
+            f"{_galaxies(inside)} within {cone}, none of them in {where}: set “galaxies” to all"
+            f"{', or clear the filter' if before else ''}, and search again."
+        )
+    choices = {
+        "filter": words,
+        "sort": "cone_distance",
+        "descending": False,
+        "page": 0,
+        "selection": b"",
+        "galaxy": int(rows[np.argmin(distance[rows])]),
+    }
+    note = f"{_galaxies(inside)} within {cone}; {missing:,} of them not in {where}." if missing else ""
+    return Around(choices, note)
+
+
+def _galaxies(n: int) -> str:
+    return "1 galaxy lies" if n == 1 else f"{n:,} galaxies lie"
+
+
+def _nearest(scene: Scene, distance: np.ndarray) -> str:
+    if not np.isfinite(distance).any():
+        return ": no galaxy here has a known position"
+    row = int(np.nanargmin(distance))
+    split = scene.own.split[row]
+    return f"; the nearest is {scene.own.ids[row]} at {angle(distance[row])}{f', {split}' if split else ''}"
+
+
+def angle(degrees: float) -> str:
+    """An angle in the unit that suits it: 12.3″, 4.56′, 7.89°."""
+    for scale, unit in ((3600, "″"), (60, "′")):
+        if degrees * scale < 60:
+            return f"{degrees * scale:.3g}{unit}"
+    return f"{degrees:.4g}°"
+
+
+def without_cone(text: str) -> str:
+    """A filter without the cone that stands at its end, ready to be joined with ``and``; '' where nothing is left."""
+    if not text.strip():
+        return ""
+    tree = parse(text)
+    if isinstance(tree, Cone):
+        return ""
+    if isinstance(tree, And) and isinstance(tree.parts[-1], Cone):
+        head, tail = text[: tree.parts[-1].start].rstrip(), text[tree.parts[-1].end :].strip()
+        if head.lower().endswith("and") and not tail:  # else it is in parentheses
+            return head[: -len("and")].rstrip()
+    return f"({text.strip()})" if isinstance(tree, Or) else text.strip()
