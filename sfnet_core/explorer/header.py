@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.filters import Names
+from sfnet_core.explorer.filterbox import FilterBox
+from sfnet_core.explorer.filters import FilterError
 from sfnet_core.explorer.state import MAX_FILTER, State, unpack_rows
-from sfnet_core.explorer.view import STATIC, View, front_end, text
+from sfnet_core.explorer.view import STATIC, View, front_end, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
@@ -42,15 +43,10 @@ def status_text(scene: Scene, state: State) -> str:
     return " · ".join(parts)
 
 
-def filter_names(scene: Scene) -> list[str]:
-    """The names a filter may use, for completion in the browser."""
-    return Names(scene.own).words()[:400]
-
-
 class Header(View):
     """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
 
-    _esm = front_end("keys", "explore_keys", "header")
+    _esm = front_end("keys", "explore_keys", "filter_box", "header")
     _css = (STATIC / "explorer.css").read_text(encoding="utf-8")
 
     def __init__(
@@ -62,8 +58,10 @@ class Header(View):
         facts: list[str],
         open_link: Callable[[str], None],
         set_theme: Callable[[bool], None],
+        label: Callable[[int], str] = "f{}".format,
     ):
         self._scene, self._state, self._title, self._facts = scene, state, title, facts
+        self._box = FilterBox(scene, state, label)
         self._notices: list[str] = []
         self._serial = 0
         self._query = ""
@@ -72,6 +70,8 @@ class Header(View):
             {
                 "split": lambda m: state.change(split=text(m, "split"), page=0, selection=b""),
                 "filter": lambda m: self._filter(text(m, "filter", MAX_FILTER)),
+                "filter-ask": lambda m: self._ask(text(m, "text", MAX_FILTER), whole(m, "cursor"), whole(m, "serial")),
+                "filter-examples": lambda _m: self.send({"filterExamples": self._box.examples()}),
                 "undo": lambda _m: state.undo(),
                 "redo": lambda _m: state.redo(),
                 "clear-selection": lambda _m: state.change(selection=b"", page=0),
@@ -81,11 +81,18 @@ class Header(View):
             },
         )
 
-    def _filter(self, words: str) -> None:
-        words = words.strip()
-        if words:
-            self._scene.mask(words, self._state.target)  # a filter that can't be read is refused before it is set
+    def _filter(self, given: str) -> None:
+        """Set a filter; one that can't be read is refused before it is set, and the box says why and where."""
+        words = given.strip()
+        try:
+            self._scene.mask(words, self._state.target)
+        except FilterError as error:
+            self.send({"filter": {**self._box.complaint(given, error), "refused": True}})
+            return
         self._state.change(filter=words, page=0, selection=b"")
+
+    def _ask(self, given: str, cursor: int, serial: int) -> None:
+        self.send({"filter": {**self._box.ask(given, cursor), "serial": serial}})
 
     def notify(self, message: str) -> None:
         """Show a message to the user."""
@@ -116,7 +123,6 @@ class Header(View):
             "split": state.split,
             "status": status_text(scene, state),
             "filter": state.filter,
-            "names": self._scene.remember(("names",), lambda: filter_names(self._scene)),
             "warn": bool(numbers.n and not state.split and scene.splits),
             "selected": f"{selected:,} selected of {len(scene.view(state)):,}" if selected else "",
             "notices": self._notices,

@@ -61,6 +61,7 @@ class Explorer:
             facts=facts(codes),
             open_link=self.open_link,
             set_theme=self.set_theme,
+            label=self.label,
         )
         say = self.header.notify
         self.toggles = Toggles(self.scene, self.state, say, self.label)

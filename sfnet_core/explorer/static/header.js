@@ -14,16 +14,7 @@ function render({ model, el }) {
   const facts = h("p", { class: "sf-facts" });
   const split = h("select", { "aria-label": "Galaxies in view, by split", title: "Which galaxies the page shows and its numbers are of", onchange: () => send({ do: "split", split: split.value }) });
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
-  const names = h("datalist", { id: `sf-names-${Math.random().toString(36).slice(2)}` });
-  const filter = h("input", { type: "text", class: "sf-filter", list: names.id, placeholder: "filter: oh_p50 > 9 and f61 > 0.3", "aria-label": "Filter the galaxies in view", maxlength: 500, spellcheck: "false", autocomplete: "off", title: "and, or, not, = != < <= > >=, between … and …, in (…), contains, is known; within 2 arcmin of RA Dec. Enter applies, empty shows all." });
-  const sieve = h("form", { onsubmit: (event) => { event.preventDefault(); send({ do: "filter", filter: filter.value }); } }, filter, names);
-  // Complete the word under the cursor: the list offers what is typed so far, followed by each name that fits.
-  filter.addEventListener("input", () => {
-    const word = filter.value.match(/[\w`]*$/)[0];
-    const before = filter.value.slice(0, filter.value.length - word.length);
-    const fits = word ? model.get("data").names.filter((name) => name.toLowerCase().startsWith(word.toLowerCase())) : [];
-    names.replaceChildren(...fits.slice(0, 12).map((name) => h("option", { value: before + name })));
-  });
+  const box = filterBox(model);
   const warn = h("span", { class: "sf-warn", title: "Numbers over all splits include the galaxies that the network was trained on" }, "includes training galaxies");
   const selected = h("span", { class: "sf-selected" });
   const clear = h("button", { type: "button", "data-action": "clear-selection", onclick: () => send({ do: "clear-selection" }) }, "clear selection");
@@ -49,8 +40,8 @@ function render({ model, el }) {
 
   el.classList.add("sf-header");
   el.replaceChildren(
-    h("div", { class: "sf-title" }, title, badge, facts, pageLinks("explore")),
-    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), status, warn, h("span", { class: "sf-push" }), sieve, selected, clear, undo, redo, link, theme, help),
+    h("div", { class: "sf-title" }, title, badge, facts, box.element, pageLinks("explore")),
+    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), status, warn, h("span", { class: "sf-push" }), selected, clear, undo, redo, link, theme, help),
     notice,
     keys,
   );
@@ -65,8 +56,7 @@ function render({ model, el }) {
     facts.title = data.facts.join("\n");
     options(split, data.splits, data.split);
     say(status, data.status);
-    if (document.activeElement !== filter || data.filter) filter.value = data.filter || (document.activeElement === filter ? filter.value : "");
-    filter.classList.toggle("sf-filtering", Boolean(data.filter));
+    box.show(data);
     warn.hidden = !data.warn;
     say(selected, data.selected);
     clear.hidden = !data.selected;
@@ -119,7 +109,7 @@ function render({ model, el }) {
   update();
   if (inVoila && location.search.length > 1) send({ do: "open-link", query: location.search });
   else waitForPlots();
-  return () => { deafen(); model.off("change:data", update); };
+  return () => { deafen(); box.leave(); model.off("change:data", update); };
 }
 
 export default { render };

@@ -1,0 +1,187 @@
+"""The header's filter box: what could be typed next, whether what is typed can be read, and examples of this table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core.explorer.filters import FilterError, complete, parse, word_at
+from sfnet_core.explorer.filters.names import FEATURE
+from sfnet_core.explorer.places import plain
+from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.state import State
+
+__all__ = ["FilterBox"]
+
+EXAMPLES = 5
+MOST_COUNTED = 2_000_000  # galaxies; in larger tables what is typed is only parsed, and counted when it is applied
+HINTS = {
+    "truth": "true value",
+    "prediction": "predicted value, all features on",
+    "residual": "predicted − true",
+    "margin": "margin of the gate",
+    "id": "identifier",
+    "split": "train, validation or test",
+    "bpt": "class in the BPT diagram",
+    "ra": "RA [deg]",
+    "dec": "Dec [deg]",
+    "n2_ha": "log([NII]λ6584 / Hα)",
+    "o3_hb": "log([OIII]λ5007 / Hβ)",
+    "and": "both conditions hold",
+    "or": "one of the conditions holds",
+    "not": "turns a condition round",
+    "within": "2 arcmin of 150.1 2.2",
+    "cone(": "RA, Dec, 2 arcmin)",
+    "abs(": "size without its sign",
+    "between": "8.5 and 9, both included",
+    "in": "one of a list: (…, …)",
+    "not in": "none of a list: (…, …)",
+    "contains": "a part of the text",
+    "is known": "there is a value",
+    "is unknown": "there is no value",
+}
+
+
+class FilterBox:
+    """Answers of one page's filter box, as plain data for the browser. Nothing here changes the state."""
+
+    def __init__(self, scene: Scene, state: State, label: Callable[[int], str]):
+        self._scene, self._state, self._label = scene, state, label
+        self._examples: dict[int, list[dict[str, Any]]] = {}
+
+    def ask(self, text: str, cursor: int) -> dict[str, Any]:
+        """What could stand at the cursor (``options``, in place of ``start`` to ``end``), and :meth:`check`."""
+        cursor = min(max(cursor, 0), len(text))
+        names = self._scene.names(self._state.target)
+        try:
+            start, end = word_at(text, cursor)
+            words = complete(text, cursor, names)
+        except FilterError:
+            start, end, words = cursor, cursor, []
+        options = [{"text": word, "hint": self._hint(word)} for word in words]
+        return {"options": options, "start": start, "end": end, **self.check(text)}
+
+    def check(self, text: str) -> dict[str, Any]:
+        """Whether a filter can be read: ``count`` of galaxies it would leave in view (``None`` where not counted), or
+        ``error`` with its ``from`` and ``to`` characters, ``unfinished`` where only the end is missing, and
+        ``suggestions`` of what could stand there.
+        """
+        state, scene = self._state, self._scene
+        rows = scene.rows(state.split)
+        where = state.split or "all splits"
+        found: dict[str, Any] = {"text": text, "count": None, "of": len(rows), "where": where, "error": ""}
+        try:
+            if not text.strip():
+                found["count"] = len(rows)
+            elif scene.n <= MOST_COUNTED:
+                found["count"] = int(scene.mask(text.strip(), state.target)[rows].sum())
+            else:
+                parse(text.strip())
+        except FilterError as error:
+            found |= self.complaint(text, error)
+        return found
+
+    @staticmethod
+    def complaint(text: str, error: FilterError) -> dict[str, Any]:
+        """What :meth:`check` says of an ``error`` in ``text.strip()``; the places are those in ``text``."""
+        shift = len(text) - len(text.lstrip())
+        return {
+            "text": text,
+            "error": str(error),
+            "from": error.start + shift,
+            "to": error.end + shift,
+            "unfinished": error.start + shift >= len(text.rstrip()),
+            "suggestions": error.suggestions[:3],
+        }
+
+    def _hint(self, word: str) -> str:
+        """What a word that completion offers is, in a few words; '' where it says so itself."""
+        scene, target = self._scene, self._state.target
+        if word in HINTS:
+            return HINTS[word]
+        if match := FEATURE.fullmatch(word):
+            feature = int(match[2])
+            name = self._label(feature)
+            what = "activation" if match[1] in "fF" else "contribution"
+            return what if name == f"f{feature}" else f"{what} of {name}"
+        if word == scene.codes.targets[target]:
+            return f"true {TARGET_LABELS.get(word, word)}"
+        column = word.strip("`").replace("``", "`")
+        if column in scene.own.columns:
+            label, unit = COLUMN_LABELS.get(column, ("column", scene.own.column_units.get(column, "")))
+            return f"{label} [{unit}]" if unit else label
+        return ""
+
+    # -- examples ----------------------------------------------------------------------------------------------
+
+    def examples(self) -> list[dict[str, Any]]:
+        """Five filters made of this table's own columns, features and positions, each met by some of its galaxies.
+
+        Each has ``filter``, ``words`` (what it asks for) and ``count`` (of all galaxies, whatever the split).
+        """
+        target = self._state.target
+        if target not in self._examples:
+            found = []
+            for text, words in self._candidates(target):
+                count = int(self._scene.mask(text, target).sum())
+                if count:
+                    found.append({"filter": text, "words": words, "count": count})
+                if len(found) == EXAMPLES:
+                    break
+            self._examples[target] = found
+        return self._examples[target]
+
+    def _candidates(self, target: int) -> Iterator[tuple[str, str]]:
+        """Filters and what they ask for, the most telling first."""
+        scene = self._scene
+        names = scene.names(target)
+        what, unit = scene.target_label(target), scene.unit(target)
+        known = np.isfinite(scene.truth(target)).any()
+        name = next((w for w in names.words() if w == scene.codes.targets[target]), "truth")
+        subject, values = (name, scene.truth(target)) if known else ("prediction", scene.own.prediction(target))
+        high = quantile(values, 0.8)
+        yield f"{subject} > {high}", f"{'true' if known else 'predicted'} {what} above {high}"
+        if names.active:
+            feature = names.active[0]
+            size = quantile(names.values(f"f{feature}"), 0.5, positive=True)
+            yield (
+                f"f{feature} > {size} and not f{names.active[-1]}",
+                (f"{self._label(feature)} active above {size}, {self._label(names.active[-1])} silent"),
+            )
+        if known:
+            off = quantile(np.abs(names.values("residual")), 0.9)
+            yield f"abs(residual) > {off}", f"predictions off by more than {off} {unit}".rstrip()
+        if "bpt" in names.words():
+            yield 'bpt = "AGN"', "active nuclei in the BPT diagram"
+        column = next((c for c in COLUMN_LABELS if c in scene.own.columns), None) or next(
+            (c for c in scene.numeric_columns() if c in scene.own.columns and c != scene.codes.targets[target]), None
+        )
+        if column:
+            written = column if column in names.words() else f"`{column.replace('`', '``')}`"
+            low, top = (quantile(scene.column(column), q) for q in (0.25, 0.75))
+            if float(low) < float(top):
+                yield f"{written} between {low} and {top}", f"{self._hint(written) or column}: the middle half"
+        place = np.flatnonzero(np.isfinite(scene.own.ra + scene.own.dec)) if "ra" in names.words() else []
+        if len(place):
+            ra, dec = float(scene.own.ra[place[0]]), float(scene.own.dec[place[0]])
+            yield f"within 30 arcmin of {ra:.3f} {dec:.3f}", "a part of the sky, RA and Dec in deg"
+        if len(names.active) > 1:
+            yield f"not (f{names.active[0]} or f{names.active[1]})", "neither feature is active"
+        yield f"margin < {quantile(scene.own.margin, 0.1)}", "the gate's choice of features is fragile"
+        yield f'id contains "{str(scene.own.ids[0])[-3:]}"', "a part of the identifier"
+
+
+def quantile(values: np.ndarray, share: float, *, positive: bool = False) -> str:
+    """The value that ``share`` of the known ones lie below, to three digits; '0' where there is none."""
+    values = np.asarray(values, dtype=np.float64)
+    values = values[np.isfinite(values) & ((values > 0) | (not positive))]
+    if not len(values):
+        return "0"
+    text = f"{float(np.quantile(values, share)):.3g}"
+    return text if "e" not in text else plain(float(text))
