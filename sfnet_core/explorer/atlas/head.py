@@ -15,9 +15,20 @@ from sfnet_core.explorer.view import STATIC, View, text, whole
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac
 
-__all__ = ["AtlasHead"]
+__all__ = ["AtlasHead", "status"]
 
 LEAST_LABELS = {"": "any", "0.001": "≥ 0.1 %", "0.01": "≥ 1 %", "0.1": "≥ 10 %"}
+
+
+def status(almanac: Almanac, state: AtlasState) -> str:
+    """What the numbers on the page are of, e.g. '32 of 128 features fire · validation · n = 240'."""
+    scene = almanac.scene
+    active = len(almanac.table(state.split, state.target)["feature"])
+    known, n = almanac.known(state.split, state.target), len(scene.rows(state.split))
+    parts = [f"{active} of {scene.codes.features} features fire", state.split or "all splits", f"n = {n:,}"]
+    if known < n:
+        parts.append(f"{known:,} with a true value" if known else "no true values")
+    return " · ".join(parts)
 
 
 class AtlasHead(View):
@@ -77,14 +88,8 @@ class AtlasHead(View):
         self.draw()
 
     def status(self) -> str:
-        """What the numbers on the page are of, e.g. '32 of 128 features fire · validation · n = 240'."""
-        scene, state = self._almanac.scene, self._state
-        active = len(self._almanac.table(state.split, state.target)["feature"])
-        known, n = self._almanac.known(state.split, state.target), len(scene.rows(state.split))
-        parts = [f"{active} of {scene.codes.features} features fire", state.split or "all splits", f"n = {n:,}"]
-        if known < n:
-            parts.append(f"{known:,} with a true value" if known else "no true values")
-        return " · ".join(parts)
+        """What the numbers on the page are of."""
+        return status(self._almanac, self._state)
 
     def draw(self, query: str | None = None) -> None:
         """Send what the top shows; ``query`` is the state's permalink."""

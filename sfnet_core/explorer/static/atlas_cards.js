@@ -41,11 +41,8 @@ function render({ model, el }) {
     for (const [feature, strip] of message.pictures) {
       const tiles = strip.map((galaxy) => {
         const bytes = buffers[at++];
-        let url = null;
-        if (bytes.byteLength) {
-          url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
-          urls.push(url);
-        }
+        const url = imageUrl(bytes);
+        if (url) urls.push(url);
         return galaxyTile(galaxy, url);
       });
       cards.get(feature)?.strip.replaceChildren(...tiles);
@@ -62,7 +59,7 @@ function render({ model, el }) {
       const value = h("dd");
       return [value, h("div", { title }, h("dt", {}, name), value)];
     };
-    const name = IN_VOILA ? h("a", { class: "sf-open", href: `?feature=${feature}`, onclick: open }) : h("button", { type: "button", class: "sf-open", onclick: open });
+    const name = OWN_PAGE ? h("a", { class: "sf-open", href: SAVED ? `#f${feature}` : `?feature=${feature}`, onclick: open }) : h("button", { type: "button", class: "sf-open", onclick: open });
     const weight = h("span", { class: "sf-weight", title: "Weight in the linear sum: target's unit per unit of activation" });
     const flag = h("span", { class: "sf-flag", title: "The correlation with the target and the weight have opposite signs, and the correlation is too large for chance" }, "signs differ");
     const [rate, rateBox] = number("fires on", "Share of the galaxies in view on which the feature passes the gate");

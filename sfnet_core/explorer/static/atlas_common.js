@@ -1,6 +1,8 @@
 // Shared by the atlas's views: SVG elements, numbers, small figures.
 
 const IN_VOILA = document.body.dataset.voila !== undefined;
+const SAVED = document.body.dataset.saved !== undefined; // a file with no server behind it
+const OWN_PAGE = IN_VOILA || SAVED; // the address and the keyboard are ours
 
 /** An SVG element, as h() makes HTML ones. */
 function s(tag, props = {}, ...children) {
@@ -8,6 +10,7 @@ function s(tag, props = {}, ...children) {
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "style") element.style.cssText = value;
     else element.setAttribute(name, String(value));
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));

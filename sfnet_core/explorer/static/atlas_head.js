@@ -1,6 +1,9 @@
 // The top of the atlas. Marks the page ready (class sf-page), reads the permalink and keeps the address current.
 
-const VIEWS = [["cards", "Cards"], ["signs", "ρ and weight"], ["matrix", "Correlations"]];
+const VIEWS = [["cards", "Cards"], ["signs", "ρ and weight"], ["matrix", "Correlations"], ...(SAVED ? [["about", "About"]] : [])];
+
+// Where the permalink is: the query of the address; in a saved page what stands after the #.
+const PERMALINK = SAVED ? { part: "hash", event: "hashchange" } : { part: "search", event: "popstate" };
 
 function render({ model, el }) {
   const send = (message) => model.send(message);
@@ -28,6 +31,7 @@ function render({ model, el }) {
   const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
   const notice = h("div", { class: "sf-notice", role: "status" });
   const targetLabel = h("label", {}, "target ", target);
+  const splitLabel = h("label", {}, "galaxies ", split);
   const overview = h("span", { class: "sf-overview" }, h("label", {}, "sort by ", sort), order, h("label", {}, "fires on ", least), find);
 
   const bar = h("div", { class: "sf-bar" }, views, overview);
@@ -40,7 +44,7 @@ function render({ model, el }) {
 
   async function copy() {
     const url = new URL(location.href);
-    url.search = model.get("data").query;
+    url[PERMALINK.part] = model.get("data").query;
     try {
       await navigator.clipboard.writeText(url.href);
       say(link, "copied");
@@ -53,7 +57,7 @@ function render({ model, el }) {
   el.classList.add("sf-header");
   el.replaceChildren(
     h("div", { class: "sf-title" }, title, badge, facts, pageLinks("atlas")),
-    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link, theme, help),
+    h("div", { class: "sf-bar" }, splitLabel, targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link, theme, help),
     bar,
     keys,
     notice,
@@ -63,29 +67,33 @@ function render({ model, el }) {
   function paint(wanted) {
     dark = wanted;
     el.closest(".sf-root")?.classList.toggle("sf-dark", dark);
-    document.body.classList.toggle("sf-dark-page", dark && IN_VOILA);
+    document.body.classList.toggle("sf-dark-page", dark && OWN_PAGE);
     document.dispatchEvent(new Event("sf-theme")); // figures are drawn anew
     try { localStorage.setItem("sfnet-dark", dark ? "1" : "0"); } catch { /* a page without storage stays light next time */ }
   }
   function remembered() {
-    try { return localStorage.getItem("sfnet-dark") === "1"; } catch { return false; }
+    const wished = SAVED && matchMedia("(prefers-color-scheme: dark)").matches;
+    try { return (localStorage.getItem("sfnet-dark") ?? (wished ? "1" : "0")) === "1"; } catch { return wished; }
   }
   const deafen = listenToKeys(keys, KEYS);
 
   let ready = false;
+  let before = -1;
   function address(data) {
-    if (!IN_VOILA || !ready) return;
+    if (!OWN_PAGE || !ready) return;
     const url = new URL(location.href);
-    const before = url.searchParams.get("feature");
     const token = url.searchParams.get("token");
-    url.search = data.query;
+    const step = before !== data.feature;
+    before = data.feature;
+    url[PERMALINK.part] = data.query;
     if (token && !document.cookie) url.searchParams.set("token", token);
     if (url.href === location.href) return;
     // Opening a feature is a step that the browser's own Back button takes back; sorting is not.
-    if (before !== url.searchParams.get("feature")) history.pushState(null, "", url.href);
+    if (step) history.pushState(null, "", url.href);
     else history.replaceState(null, "", url.href);
   }
-  const back = () => send({ do: "open-link", query: location.search });
+  const back = () => send({ do: "open-link", query: linked() });
+  const linked = () => location[PERMALINK.part].slice(1);
 
   function update() {
     const data = model.get("data");
@@ -96,6 +104,7 @@ function render({ model, el }) {
     say(facts, data.facts.join(" · "));
     facts.title = data.facts.join("\n");
     options(split, data.splits, data.split);
+    splitLabel.hidden = data.splits.length < 2;
     options(target, data.targets, data.target);
     targetLabel.hidden = data.targets.length < 2;
     options(sort, data.sorts, data.sort);
@@ -119,6 +128,7 @@ function render({ model, el }) {
       const root = el.closest(".sf-root");
       if (!root || !root.querySelector(".sf-drawn")) return requestAnimationFrame(look);
       ready = true;
+      before = model.get("data").feature;
       if (IN_VOILA) root.setAttribute("role", "main");
       if (remembered()) paint(true);
       root.classList.add("sf-page");
@@ -128,12 +138,12 @@ function render({ model, el }) {
 
   model.on("change:data", update);
   update();
-  if (IN_VOILA) window.addEventListener("popstate", back);
-  if (IN_VOILA && location.search.length > 1) send({ do: "open-link", query: location.search });
+  if (OWN_PAGE) window.addEventListener(PERMALINK.event, back);
+  if (OWN_PAGE && linked()) back();
   else show();
   return () => {
     deafen();
-    window.removeEventListener("popstate", back);
+    window.removeEventListener(PERMALINK.event, back);
     model.off("change:data", update);
   };
 }

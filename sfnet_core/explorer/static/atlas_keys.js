@@ -4,10 +4,11 @@ const KEYS = [
   ["ArrowRight", "→", "next feature", "[data-action='after']"],
   ["ArrowLeft", "←", "previous feature", "[data-action='before']"],
   ["Escape", "Esc", "back to all features", "[data-action='back']"],
-  ["g", "g", "draw other random galaxies", "[data-action='again']"],
+  ...(SAVED ? [] : [["g", "g", "draw other random galaxies", "[data-action='again']"]]),
   ["1", "1", "cards", "[data-view='cards']"],
   ["2", "2", "table of ρ and weight", "[data-view='signs']"],
   ["3", "3", "correlations of features", "[data-view='matrix']"],
+  ...(SAVED ? [["4", "4", "about this page", "[data-view='about']"]] : []),
   ["/", "/", "find a feature", ".sf-overview input"],
   ...SHARED_KEYS,
 ];

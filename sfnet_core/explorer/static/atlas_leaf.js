@@ -15,7 +15,7 @@ function render({ model, el }) {
   const waitingPeeks = new Map();
   function receive(message, buffers) {
     if (message.peek === undefined) return;
-    const url = buffers[0]?.byteLength ? URL.createObjectURL(new Blob([buffers[0]], { type: "image/jpeg" })) : null;
+    const url = imageUrl(buffers[0]);
     peeks.set(message.peek, [message.galaxy, url]);
     waitingPeeks.get(message.peek)?.(message.galaxy, url);
     waitingPeeks.delete(message.peek);
@@ -126,12 +126,12 @@ function render({ model, el }) {
     const data = model.get("galaxies");
     if (!data.groups) return;
     examplePictures.turn();
-    say(galaxiesNote, data.images ? "activation below each; click to open in Explore" : data.why);
+    say(galaxiesNote, data.images ? `activation below each${IN_VOILA ? "; click to open in Explore" : ""}` : data.why);
     const focused = document.activeElement === again;
     groups.replaceChildren(...data.groups.map((group) => {
       const tiles = group.galaxies.map((galaxy) => galaxyTile(galaxy, examplePictures.url(galaxy.jpeg), galaxy.caption));
       const strip = tiles.length ? h("div", { class: "sf-row8" }, ...tiles) : h("p", { class: "sf-empty" }, group.empty || "none here");
-      return h("div", { class: "sf-group", "data-group": group.key }, h("div", { class: "sf-group-head" }, h("b", {}, group.title), h("span", { class: "sf-caption" }, group.hint), group.key === "random" ? again : null), strip);
+      return h("div", { class: "sf-group", "data-group": group.key }, h("div", { class: "sf-group-head" }, h("b", {}, group.title), h("span", { class: "sf-caption" }, group.hint), group.key === "random" && !SAVED ? again : null), strip);
     }));
     if (focused) again.focus({ preventScroll: true });
   }
@@ -158,7 +158,7 @@ function render({ model, el }) {
       lines,
       bars,
     });
-    say(scatterNote, `${data.cells ? "Darker: more galaxies (log scale). " : ""}Line: running median with 16th and 84th percentiles.${data.silent ? ` Grey bar at 0: the same of the ${count(data.silent[3])} silent galaxies.` : ""}`);
+    say(scatterNote, `${data.cells ? "Darker: more galaxies (log scale). " : ""}Line: running median with 16th and 84th percentiles.${data.silent ? ` Grey bar at 0: the same of the ${count(data.silent[3])} silent galaxies.` : ""}${data.sampled ? ` ${data.sampled}` : ""}`);
   }
 
   function drawForest(rows, data) {
@@ -205,7 +205,7 @@ function render({ model, el }) {
       legend: "activation / max",
     });
     const [here, all] = [1, 2].map((i) => d.mix.reduce((sum, row) => sum + row[i], 0));
-    say(mix, `Solid: Kauffmann+03, dashed: Kewley+01; grey: silent. ${d.mix.map(([kind, n, of]) => `${kind} ${here ? percent(n / here) : "–"} (all ${all ? percent(of / all) : "–"})`).join(", ")} of the ${count(here)} where it fires.`);
+    say(mix, `Solid: Kauffmann+03, dashed: Kewley+01; grey: silent. ${d.mix.map(([kind, n, of]) => `${kind} ${here ? percent(n / here) : "–"} (all ${all ? percent(of / all) : "–"})`).join(", ")} of the ${count(here)} where it fires.${d.sampled ? ` ${d.sampled}` : ""}`);
   }
 
   function drawFellows(data) {
@@ -227,7 +227,7 @@ function render({ model, el }) {
     const more = list.filter((c) => c.lift > 1);
     const less = list.filter((c) => c.lift <= 1).reverse();
     fellows.replaceChildren(block("Fires with", "no feature more often than by chance", more.slice(0, 8)), block("Fires without", "no feature less often than by chance", less.slice(0, 8)));
-    say(fellowsNote, `Lift: how often both fire over how often they would by chance, with Wilson's 95 % interval; ρ of the two activations. Of the ${list.length} features seen or expected together with it at least 5 times, up to 8 each way · ${data.of}, n = ${count(data.n)}.`);
+    say(fellowsNote, `Lift: how often both fire over how often they would by chance, with Wilson's 95 % interval; ρ of the two activations. Of the ${data.seen ?? list.length} features seen or expected together with it at least 5 times, up to 8 each way · ${data.of}, n = ${count(data.n)}.`);
   }
 
   function drawSlow() {

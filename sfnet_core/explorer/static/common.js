@@ -6,6 +6,7 @@ function h(tag, props = {}, ...children) {
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "style") element.style.cssText = value; // a content policy refuses the attribute
     else element.setAttribute(name, value === true ? "" : String(value));
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));
@@ -27,14 +28,19 @@ function options(select, pairs, chosen) {
   select.value = chosen;
 }
 
+/** An address for a picture's bytes; null without any. A saved page has its pictures as addresses already. */
+function imageUrl(picture) {
+  if (!picture || picture.byteLength === 0) return null;
+  return typeof picture === "string" ? picture : URL.createObjectURL(new Blob([picture], { type: "image/jpeg" }));
+}
+
 /** Object URLs of JPEG bytes; the last page's are given back. */
 function pictures() {
   let old = [];
   return {
     url(bytes) {
-      if (!bytes || bytes.byteLength === 0) return null;
-      const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
-      old.push(url);
+      const url = imageUrl(bytes);
+      if (url) old.push(url);
       return url;
     },
     turn() {

@@ -35,7 +35,8 @@ function typing(event) {
 /** Listen while no text is being typed; Escape leaves a field. `help` is the list. Returns the function that stops it. */
 function listenToKeys(help, keys) {
   function onKey(event) {
-    if (document.body.dataset.voila === undefined || event.defaultPrevented) return;
+    const { voila, saved } = document.body.dataset;
+    if ((voila === undefined && saved === undefined) || event.defaultPrevented) return;
     if (event.ctrlKey || event.metaKey || event.altKey) {
       if (event.key.toLowerCase() === "z" && !event.altKey && !typing(event)) {
         event.preventDefault();

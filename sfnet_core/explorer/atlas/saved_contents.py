@@ -1,0 +1,242 @@
+"""What a saved atlas holds, piece by piece as plain data: an index, and for each feature its page and its pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core.explorer.atlas.cards import SORTS
+from sfnet_core.explorer.atlas.deck import STRIP, cards, overview, shown
+from sfnet_core.explorer.atlas.drawing import BPT_RANGE, MOST_POINTS, bpt_curves, padded
+from sfnet_core.explorer.atlas.feature import correlation_matrix
+from sfnet_core.explorer.atlas.looking import AtlasPictures, mean_maps
+from sfnet_core.explorer.atlas.parts import number
+from sfnet_core.explorer.atlas.resampled import Resampled
+from sfnet_core.explorer.atlas.sheet import Sheet
+from sfnet_core.explorer.atlas.tables import signs
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.explorer.atlas.state import AtlasState
+    from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["Contents", "Thumbnails", "packed"]
+
+POINTS = 1000  # galaxies drawn for a feature, in tables of more than MOST_POINTS
+BACKGROUND = 3000  # galaxies drawn whether the feature fires on them or not, in such tables
+MOST_QUANTITIES = 40
+MOST_HOVERED = 500  # up to so many galaxies in view, each one's picture is there for the pointer
+EACH_WAY = 8  # companions listed that fire more, and less, often than by chance
+MEAN_SIDE = 192
+
+
+def packed(values: np.ndarray, kind: str) -> str:
+    """Numbers as base64 of their little-endian bytes; ``kind`` is numpy's name, such as '<f4'."""
+    return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode("ascii")
+
+
+class Thumbnails(AtlasPictures):
+    """The cutouts at most ``side`` pixels wide."""
+
+    def __init__(self, codes: Any, dataset: Dataset | None, side: int):
+        super().__init__(codes, dataset)
+        self._side = side
+        if dataset is None:
+            self.why = "No images: this page was written without its dataset."
+
+    def jpeg(self, row: int) -> bytes:
+        """A small picture of a row as JPEG; empty where there is none."""
+        if row not in self._kept:
+            from sfnet_core.survey.cutouts import encode_jpeg, resize
+
+            cutout = self.pixels(row)
+            if cutout is None:
+                return b""
+            if max(cutout.shape[:2]) > self._side:
+                cutout = resize(cutout, self._side)
+            self._kept[row] = encode_jpeg(np.ascontiguousarray(cutout), quality=85)
+            if len(self._kept) > 512:
+                self._kept.popitem(last=False)
+        return self._kept[row]
+
+
+class Contents:
+    """One atlas, for the split and the target of ``state``; ``state`` is this object's own and is changed by it.
+
+    Galaxies are numbered as they are first named; a picture is kept with the feature that named its galaxy first.
+    """
+
+    def __init__(
+        self,
+        almanac: Almanac,
+        state: AtlasState,
+        pictures: AtlasPictures,
+        label: Callable[[int], str],
+        *,
+        features: int | None = None,
+        examples: int = 8,
+    ):
+        self.almanac, self.state, self._pictures, self._label = almanac, state, pictures, label
+        self._examples, self._against = examples, state.against
+        self.sheet = Sheet(almanac, pictures, label, keep=MOST_QUANTITIES)
+        self.firing = almanac.firing(state.split)
+        self.cards = cards(almanac, state, label)[:features]
+        self.features = [card["feature"] for card in self.cards]
+        self._rows: list[int] = []  # galaxy → row of the codes
+        self._number: dict[int, int] = {}  # row of the codes → galaxy
+        self._home: dict[int, int] = {}  # galaxy → feature with its picture
+        n = self.firing.n
+        self.sampled = n > MOST_POINTS
+        self._chance = np.random.default_rng(0).permutation(n) if self.sampled else np.arange(n)
+        everyone = self.firing.rows[np.flatnonzero(self._chance < (BACKGROUND if self.sampled else n))]
+        self._background = [self._galaxy(int(row)) for row in everyone]
+        self._hovered = pictures.size is not None and n <= MOST_HOVERED
+
+    @property
+    def galaxies(self) -> int:
+        """How many galaxies the page knows so far."""
+        return len(self._rows)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the page has so far."""
+        return len(self._home)
+
+    def _galaxy(self, row: int) -> int:
+        if row not in self._number:
+            self._number[row] = len(self._rows)
+            self._rows.append(row)
+        return self._number[row]
+
+    def _brief(self, one: dict, fresh: dict[int, str], home: int) -> list:
+        """[galaxy, activation, caption], its picture put into ``fresh`` where no feature has it yet."""
+        galaxy = self._galaxy(one["row"])
+        if one["jpeg"] and galaxy not in self._home:
+            self._home[galaxy] = home
+            fresh[galaxy] = base64.b64encode(one["jpeg"]).decode("ascii")
+        return [galaxy, one["activation"], one.get("caption", "")]
+
+    # -- one feature after the other ---------------------------------------------------------------------------
+
+    def pages(self) -> Iterator[tuple[int, dict, dict[int, str]]]:
+        """(feature, its page, the pictures that come with it), in the cards' order."""
+        resampled = Resampled(self.almanac, self.state.split, self.state.target)
+        maps = mean_maps(self.firing, self.features, self.state.target)
+        quantities = self.sheet.choices()[:MOST_QUANTITIES]
+        for card in self.cards:
+            feature = card["feature"]
+            self.state.change(feature=feature)
+            self.state.forget()
+            fresh: dict[int, str] = {}
+            page = {"numbers": self._numbers(feature, resampled, fresh)}
+            page["groups"] = self._groups(feature, fresh)
+            page["plots"] = {}
+            for quantity in quantities:
+                self.state.change(against=quantity.key)
+                plot = self.sheet.plot(self.state, drawn=False)
+                page["plots"][quantity.key] = _short({name: plot[name] for name in ("n", "rho", "silent", "running")})
+                page["range"] = plot["ranges"][0]
+            page["drawn"] = self._drawn(feature)
+            looks = self.sheet.looks(self.state, maps.get(feature))
+            looks["mean"] = base64.b64encode(looks["mean"]).decode("ascii")
+            page["looks"] = looks
+            strength = self.almanac.scene.activation(feature)
+            strip = [int(row) for row in self.firing.top(feature, STRIP)]
+            strip = [self.sheet.galaxy(self.state, row, float(strength[row])) | {"row": row} for row in strip]
+            card["strip"] = [self._brief(one, fresh, feature)[:2] for one in strip]
+            yield feature, page, fresh
+        self.state.change(feature=-1)
+
+    def _numbers(self, feature: int, resampled: Resampled, fresh: dict[int, str]) -> dict:
+        numbers = self.sheet.numbers(self.state)
+        del numbers["link"]
+        numbers["coefficients"] = [
+            {**vars(c), **{name: number(getattr(c, name)) for name in ("value", "low", "high")}}
+            for c in resampled.coefficients(feature)
+        ]
+        bpt = self.sheet.bpt(self.state, drawn=False)
+        bpt["nine"] = [[*self._brief(one, fresh, feature)[:2], one["place"]] for one in bpt["nine"]]
+        for name in ("curves", "ranges"):
+            bpt.pop(name, None)
+        found = self.sheet.companions(self.state)
+        more, less = [c for c in found if c["lift"] > 1], [c for c in found if c["lift"] <= 1]
+        return numbers | {"bpt": bpt, "companions": more[:EACH_WAY] + less[-EACH_WAY:], "seen": len(found)}
+
+    def _groups(self, feature: int, fresh: dict[int, str]) -> list[dict]:
+        found = self.sheet.examples(self.state, self._examples)["groups"]
+        return [
+            {**group, "galaxies": [self._brief(one, fresh, feature) for one in group["galaxies"]]} for group in found
+        ]
+
+    def _drawn(self, feature: int) -> dict:
+        """The galaxies of the plots: all where it fires or, of many, those that an even draw gives."""
+        position, activation = self.firing.of(feature)
+        if self.sampled and len(position) > POINTS:
+            chance = self._chance[position]
+            limit = max(np.partition(chance, POINTS - 1)[POINTS - 1], BACKGROUND - 1)
+            position, activation = position[chance <= limit], activation[chance <= limit]
+        galaxies = [self._galaxy(int(row)) for row in self.firing.rows[position]]
+        return {"galaxies": packed(np.array(galaxies), "<i4"), "activations": packed(activation, "<f4")}
+
+    def more_pictures(self) -> dict[int, str]:
+        """Pictures of the galaxies in view that no feature has named, where there are few enough."""
+        fresh: dict[int, str] = {}
+        for row in self._rows if self._hovered else ():
+            jpeg = self._pictures.jpeg(row)
+            galaxy = self._number[row]
+            if jpeg and galaxy not in self._home:
+                self._home[galaxy] = -1
+                fresh[galaxy] = base64.b64encode(jpeg).decode("ascii")
+        return fresh
+
+    # -- what the page opens with, made last -------------------------------------------------------------------
+
+    def index(self) -> dict:
+        """Everything but the features' pages: cards, tables, galaxies, and where each picture is."""
+        almanac, state, scene = self.almanac, self.state, self.almanac.scene
+        listed = shown(almanac, state, self._label)[: len(self.features)]
+        table = almanac.table(state.split, state.target)
+        sorts = {key: [number(v) for v in value(table)[listed]] for key, (_, value) in SORTS.items()}
+        rows = np.array(self._rows, dtype=np.int64)
+        in_view = scene.rows(state.split)
+        quantities = []
+        for quantity in self.sheet.choices()[:MOST_QUANTITIES]:
+            values = scene.values(quantity.key, state)
+            about = {"key": quantity.key, "name": quantity.label, "axis": quantity.axis}
+            about |= {"range": list(padded(values[in_view])), "values": packed(values[rows], "<f4")}
+            quantities.append(about)
+        upper = np.triu_indices(len(self.features), 1)
+        pairs = np.ix_(self.features, self.features)
+        matrix = almanac.remember(("matrix", state.split), lambda: correlation_matrix(almanac, state.split))
+        return {
+            "overview": overview(almanac, state),
+            "images": self._pictures.size is not None,
+            "why": self._pictures.why,
+            "simulated": scene.codes.simulated,
+            "bias": float(scene.codes.bias[state.target]),
+            "against": self._against,
+            "cards": self.cards,
+            "sorts": sorts,
+            "rows": signs(almanac, state, listed, self._label),
+            "matrix": packed(matrix[pairs][upper], "<f4"),
+            "both": packed(almanac.pairs(state.split)[0][pairs][upper], "<i4"),
+            "quantities": quantities,
+            "curves": bpt_curves(),
+            "bpt": [list(map(float, r)) for r in BPT_RANGE],
+            "ids": [str(scene.codes.ids[row]) for row in self._rows],
+            "background": packed(np.array(self._background), "<i4"),
+            "sampled": self.sampled,
+            "homes": packed(np.array([self._home.get(g, -2) for g in range(len(rows))]), "<i4"),
+        }
+
+
+def _short(value: Any) -> Any:
+    """Numbers with 7 significant digits: more than any axis or caption shows."""
+    if isinstance(value, dict):
+        return {name: _short(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_short(one) for one in value]
+    return float(f"{value:.7g}") if isinstance(value, float) else value
