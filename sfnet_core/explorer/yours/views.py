@@ -201,6 +201,7 @@ class OnePicture:
 class SubjectInspector(Inspector):
     """The explorer's inspector, of the galaxy that this page is about."""
 
+    among_others = False
     empty = "Bring an image on the left, type an identifier, or try one of the galaxies below."
 
     def __init__(

@@ -1,0 +1,97 @@
+"""What a single feature is worth, all others on: to the galaxy in focus, and to all galaxies in view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sfnet_core.explorer.header import signed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.state import State
+
+__all__ = ["Change", "described", "everywhere", "one_galaxy"]
+
+
+class Change(NamedTuple):
+    """What silencing a feature does to n galaxies with a true value, in the target's unit."""
+
+    n: int
+    fires: int  # galaxies in view on which the feature fires, with a true value or not
+    rmse: float  # RMSE without the feature − RMSE with all on
+    bias: float  # mean residual without the feature − mean residual with all on, which is the mean change
+
+
+def one_galaxy(scene: Scene, state: State, row: int) -> dict[str, Any]:
+    """The change of one galaxy's prediction without each of its features in turn, in the target's unit.
+
+    ``rows``: (feature, ablate, refill) by falling |ablate|; ``by``: the feature that takes the free place in refill,
+    always the first runner-up, −1 where there is none. Ablating j takes w_j a_j away; refilling adds the runner-up's.
+    """
+    codes = scene.codes
+    indices, values = codes.indices[row], codes.values[row].astype(np.float64)
+    terms = np.where(indices >= 0, codes.weight[state.target][indices] * values, 0.0)
+    k = codes.k
+    instead, by = (terms[k], int(indices[k])) if len(indices) > k and indices[k] >= 0 else (0.0, -1)
+    rows = [(int(f), -float(c), float(instead - c)) for f, c in zip(indices[:k], terms[:k], strict=True) if f >= 0]
+    return {"rows": sorted(rows, key=lambda r: -abs(r[1])), "by": by}
+
+
+def everywhere(scene: Scene, state: State, feature: int) -> dict[str, Change] | None:
+    """ΔRMSE and Δbias over the galaxies in view with ``feature`` silenced, by ``ablate`` and by ``refill``.
+
+    ``None`` where it fires on none of them. The galaxies on which it does not fire keep their prediction, so only the
+    others are looked at: exact, as fast as the feature is rare.
+    """
+    key = ("everywhere", state.split, state.filter, state.target, feature)
+    return scene.remember(key, lambda: _everywhere(scene, state, feature), keep=8)
+
+
+def _everywhere(scene: Scene, state: State, feature: int) -> dict[str, Change] | None:
+    codes, view = scene.codes, scene.view(state)
+    position, slot = np.nonzero(codes.indices[view, : codes.k] == feature)
+    if feature < 0 or not len(position):
+        return None
+    rows, weight = view[position], codes.weight[state.target]
+    lost = weight[feature] * codes.values[rows, slot].astype(np.float64)
+    gained = np.zeros(len(rows))
+    if codes.indices.shape[1] > codes.k:
+        runner = codes.indices[rows, codes.k]
+        gained = np.where(runner >= 0, weight[runner] * codes.values[rows, codes.k].astype(np.float64), 0.0)
+    residual = (scene.prediction(state, all_on=True) - scene.truth(state.target))[view]
+    known = np.isfinite(residual)
+    n, square = int(known.sum()), float(np.sum(residual[known] ** 2))
+    here = known[position]
+    out = {}
+    for mode, change in (("ablate", -lost), ("refill", gained - lost)):
+        r, d = residual[position][here], change[here]
+        rmse = np.sqrt(max(square + float(np.sum(d * (2 * r + d))), 0.0) / n) - np.sqrt(square / n) if n else np.nan
+        out[mode] = Change(n, len(rows), float(rmse), float(d.sum() / n) if n else np.nan)
+    return out
+
+
+def described(
+    scene: Scene, state: State, row: int, label: Callable[[int], str], *, all_too: bool = True
+) -> dict[str, Any]:
+    """Both as the inspector shows them: texts in the target's unit, features by their names."""
+    one = one_galaxy(scene, state, row)
+    out: dict[str, Any] = {
+        "rows": [[label(f), signed(ablate, 4), signed(refill, 4)] for f, ablate, refill in one["rows"]],
+        "by": label(one["by"]) if one["by"] >= 0 else "",
+        "where": "",
+        "all": [],
+    }
+    found = everywhere(scene, state, state.feature) if all_too and state.feature >= 0 else None
+    if found is not None:
+        n, name, fires = len(scene.view(state)), label(state.feature), found["ablate"].fires
+        where = f"{state.split or 'all splits'}{', filtered' if state.filter else ''}"
+        out["where"] = f"{name} off in all {n:,} galaxies, {where}; it fires on {fires:,}"
+        out["all"] = [
+            [mode, *(signed(x, 4) if np.isfinite(x) else "–" for x in (change.rmse, change.bias))]
+            for mode, change in found.items()
+        ]
+    return out
