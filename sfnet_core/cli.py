@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from sfnet_core import __version__
-from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.cli_words import finish, say, working
+from sfnet_core.errors import SFNetError
 
 # What a verb needs is imported inside it: `sfnet explore` must not wait for torch, nor `sfnet --help` for anything.
 
-DONE, MISTAKE, SET_ASIDE, INTERRUPTED = 0, 2, 3, 130
+DONE, MISTAKE, INTERRUPTED = 0, 2, 130
 _PARTS = ("train", "validation")
-LISTED = 10  # records shown on the terminal; --json has all of them
 
 app = typer.Typer(
     name="sfnet",
@@ -63,9 +62,9 @@ def simulate(
     """Draw a simulated survey with GalSim: cutouts, metallicities, line fluxes, BPT classes."""
     from sfnet_core.survey.simulate import simulate as run
 
-    with _working(as_json):
+    with working(as_json):
         dataset = run(n, seed=seed, out=out, size=size, workers=workers, progress=not quiet, overwrite=overwrite)
-    _finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} simulated galaxies in {out}")
+    finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} simulated galaxies in {out}")
 
 
 @app.command()
@@ -96,13 +95,13 @@ def pack(
     table, pictures = (catalogue, images) if images is not None else (None, catalogue)
     if images is None and not pictures.is_dir():
         raise SFNetError(f"{pictures} is not a folder of images; give a catalogue and a folder, or a folder alone.")
-    with _working(as_json):
+    with working(as_json):
         dataset = run(
             table, pictures, out, id_column=id_column, hdu=hdu, pixel_scale=pixel_scale, size=size, resample=resample,
             bands=bands, stretch=stretch, q=q, minimum=minimum, source=source, simulated=simulated,
             overwrite=overwrite, progress=not quiet,
         )  # fmt: skip
-    _finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} galaxies packed in {out}")
+    finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} galaxies packed in {out}")
 
 
 @app.command()
@@ -136,7 +135,7 @@ def train(
     _need_torch("train")
     from sfnet_core.training import train as run
 
-    with _working(as_json):
+    with working(as_json):
         made = run(
             dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, validation=held_out, fold=fold,
             folds=folds, group=group, width=width, weights=weights, seed=seed, device=device, resume=resume,
@@ -148,7 +147,7 @@ def train(
         f"{name.removesuffix('_rmse')} RMSE {last[name]}" for name in ("train_rmse", "validation_rmse") if name in last
     ]
     words = f"Run {made.status} in {out}" + (f" ({', '.join(rmse)})" if rmse else "")
-    _finish(about | {"config": made.config, "last_epoch": last}, [], as_json, words)
+    finish(about | {"config": made.config, "last_epoch": last}, [], as_json, words)
 
 
 @app.command()
@@ -173,7 +172,7 @@ def infer(
     from sfnet_core.inference import infer as work
     from sfnet_core.survey.dataset import Dataset
 
-    with _working(as_json):
+    with working(as_json):
         opened = Dataset.open(dataset)
         codes = work(
             run, opened, out, tta=tta, runners_up=runners_up, maps=maps, batch=batch, device=device, resume=resume,
@@ -183,7 +182,7 @@ def infer(
     about = {"codes": str(out), "galaxies": len(codes), "fingerprint": codes.fingerprint}
     notes = [str(note) for note in codes.provenance.get("notes") or []]
     fresh = [record for record in codes.set_aside if record not in known]
-    _finish(about | {"notes": notes}, fresh, as_json, f"Codes of {len(codes):,} galaxies in {out}")
+    finish(about | {"notes": notes}, fresh, as_json, f"Codes of {len(codes):,} galaxies in {out}")
 
 
 @app.command()
@@ -205,17 +204,43 @@ def evaluate(
 @app.command()
 def export(
     codes: Codes,
-    out: Annotated[Path, typer.Argument(help="OUT.csv, .ecsv, .vot, .fits or .parquet.")],
+    out: Annotated[Path, typer.Argument(help="OUT.csv, .ecsv, .vot, .fits or .parquet: a table. OUT.html: the atlas.")],
+    dataset: Annotated[Path | None, typer.Option(help="Atlas: the dataset, for the pictures.")] = None,
+    split: Annotated[str | None, typer.Option(help="Atlas: train, validation, test or all.")] = None,
+    target: Annotated[str | None, typer.Option(help="Atlas: which target; by default the first.")] = None,
+    features: Annotated[int | None, typer.Option(help="Atlas: only so many, the strongest.")] = None,
+    examples: Annotated[int | None, typer.Option(help="Atlas: galaxies in a group of examples; 8.")] = None,
+    pixels: Annotated[int | None, typer.Option(help="Atlas: widest picture; 128.")] = None,
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Atlas: pictures of a dataset the codes were not made from.")
+    ] = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write codes as a flat table for other programs; the format follows the name."""
+    """Write codes as a flat table for other programs, or their atlas as one HTML page that needs no server."""
     from sfnet_core.codes import SparseCodes
+
+    given = {"split": split, "target": target, "features": features, "examples": examples, "pixels": pixels}
+    given = {name: value for name, value in given.items() if value is not None}
+    if out.suffix.lower() in (".html", ".htm"):
+        from sfnet_core.explorer.atlas.saved import export_page
+
+        with working(as_json):
+            about, words = export_page(
+                codes, out, dataset, allow_mismatch=allow_mismatch, progress=not quiet, **given
+            )  # fmt: skip
+        return finish(about, [], as_json, words)
+    given |= {"dataset": dataset} if dataset is not None else {}
+    if given:
+        raise SFNetError(f"--{next(iter(given))} is for an atlas, OUT.html; {out.name} is a table.")
     from sfnet_core.export import export as work
 
-    with _working(as_json):
+    with working(as_json):
         opened = SparseCodes.open(codes)
         work(opened, out)
-    _finish({"table": str(out), "galaxies": len(opened)}, [], as_json, f"{len(opened):,} galaxies written to {out}")
+    return finish(
+        {"table": str(out), "galaxies": len(opened)}, [], as_json, f"{len(opened):,} galaxies written to {out}"
+    )
 
 
 @app.command()
@@ -228,6 +253,12 @@ def explore(
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Show codes beside a dataset they were not made from.")
     ] = False,
+    run: Annotated[
+        Path | None, typer.Option(help="The run behind the codes, to decompose images of one's own.")
+    ] = None,
+    images: Annotated[
+        list[Path] | None, typer.Option(help="A folder whose images the page may open by path; may be repeated.")
+    ] = None,
 ) -> None:
     """Open the page: browse galaxies, switch features on and off, read every prediction. Ctrl-C ends it."""
     from sfnet_core.explorer.serve import serve
@@ -236,7 +267,8 @@ def explore(
         print(words, flush=True)
 
     serve(
-        codes, dataset, port=port, browser=not no_browser, token=not no_token, allow_mismatch=allow_mismatch, say=say
+        codes, dataset, port=port, browser=not no_browser, token=not no_token, allow_mismatch=allow_mismatch, say=say,
+        run=run, images=images or (),
     )  # fmt: skip
 
 
@@ -251,7 +283,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except SFNetError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        _say("Interrupted.")
+        say("Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -279,13 +311,6 @@ def _need_torch(verb: str) -> None:
             raise SFNetError(f'`sfnet {verb}` needs {module}, which is not installed: pip install "sfnet-core[torch]".')
 
 
-@contextlib.contextmanager
-def _working(as_json: bool):
-    """With --json nothing but the one object may reach standard output."""
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        yield
-
-
 def _about_dataset(dataset: Any, out: Path) -> dict[str, Any]:
     height, width = (int(s) for s in dataset.cutouts.shape[1:3])
     about = {"dataset": str(out), "galaxies": len(dataset), "height": height, "width": width}
@@ -293,48 +318,8 @@ def _about_dataset(dataset: Any, out: Path) -> dict[str, Any]:
     return about | {"notes": [str(note) for note in dataset.meta.get("notes") or []]}
 
 
-def _finish(about: dict[str, Any], set_aside: Iterable[SetAside], as_json: bool, words: str) -> None:
-    """The last words of a verb, and exit status 3 where something was set aside."""
-    records = list(set_aside)
-    if as_json:
-        about = about | {"set_aside": [record.as_dict() for record in records]}
-        print(json.dumps(_plain(about), ensure_ascii=False, allow_nan=False))
-    else:
-        print(_line(words))
-    for note in about.get("notes", []):
-        _say(f"Note: {note}")
-    if records:
-        _say(f"{len(records):,} set aside:")
-        for record in records[:LISTED]:
-            _say(f"  {record}")
-        if len(records) > LISTED:
-            _say(f"  … and {len(records) - LISTED:,} more; --json lists all of them.")
-        raise typer.Exit(SET_ASIDE)
-
-
-def _plain(value: Any) -> Any:
-    """Fit for JSON: numpy scalars as numbers, what is not finite as null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def _line(text: str) -> str:
-    """One line for a terminal: names of files and galaxies may hold control characters."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
-
-
-def _say(text: str) -> None:
-    print(_line(text), file=sys.stderr, flush=True)
-
-
 def _refuse(sentence: str) -> int:
-    _say(f"sfnet: {sentence}")
+    say(f"sfnet: {sentence}")
     return MISTAKE
 
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from sfnet_core import __version__, cli
+from sfnet_core.cli_words import plain as plain_json
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SetAside, SFNetError
 
@@ -171,7 +172,7 @@ def test_json_stays_alone_on_standard_output(sfnet, codes_file, monkeypatch, tmp
 
 
 def test_json_holds_no_nan():
-    plain = cli._plain({"a": float("nan"), "b": [float("inf"), 1.5], "c": Path("x"), 3: None})
+    plain = plain_json({"a": float("nan"), "b": [float("inf"), 1.5], "c": Path("x"), 3: None})
     assert plain == {"a": None, "b": [None, 1.5], "c": "x", "3": None}
 
 
@@ -202,6 +203,10 @@ def test_explore_passes_on_what_was_asked(sfnet, codes_file, tmp_path, monkeypat
     assert (seen["codes"], seen["dataset"], seen["port"]) == (codes_file, tmp_path, 8123)
     assert not seen["browser"] and not seen["token"] and not seen["allow_mismatch"]
     assert sfnet("explore")[0] == 0 and seen["codes"] is None and seen["browser"] and seen["token"]
+    assert seen["run"] is None and not seen["images"]
+    asked = ("--run", tmp_path / "run", "--images", tmp_path / "a", "--images", tmp_path / "b")
+    assert sfnet("explore", codes_file, *asked)[0] == 0
+    assert (seen["run"], seen["images"]) == (tmp_path / "run", [tmp_path / "a", tmp_path / "b"])
 
 
 def test_as_a_process(codes_file):

@@ -1,48 +1,56 @@
-"""An atlas as one HTML file that needs no server: style, program, numbers and pictures are in it, and nothing else.
-
-The program is the served page's own front end with :file:`atlas_saved.js` in the place of the kernel. A content policy
-in the file lets the browser run that program alone and fetch nothing, so that no text of a catalogue can do anything.
-"""
+"""An atlas as one HTML file that needs no server: what goes on it, and the writing."""
 
 from __future__ import annotations
 
-import base64
 import datetime
-import hashlib
-import html
-import json
 import os
 import shlex
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sfnet_core import __version__
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.cards import SORTS, Almanac
 from sfnet_core.explorer.atlas.head import LEAST_LABELS, status
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, rmse_text, written
 from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents, Thumbnails
+from sfnet_core.explorer.atlas.saved_file import block, ending, opening
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.opening import facts
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.view import STATIC
 from sfnet_core.files import atomic_path
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
-__all__ = ["save_page", "write_page"]
+__all__ = ["Choices", "export_page", "save_page", "write_page"]
 
-STYLES = ("explorer.css", "atlas.css", "atlas_saved.css")
-# name in the program → the modules it is made of; each is a scope of its own, as in the browser
-VIEWS = {
-    "atlasHead": ("keys", "atlas_keys", "atlas_head"),
-    "atlasCards": ("atlas_cards",),
-    "atlasLeaf": ("atlas_plot", "atlas_leaf"),
-    "atlasTables": ("atlas_tables",),
-}
+LARGE = 30_000_000  # bytes, above which the shell says how to make the page smaller
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What goes on the page.
+
+    ``split`` (validation by default, '' for all), ``target`` by name or number, the first ``features`` by mean
+    |contribution| (all by default), ``examples`` galaxies in a group, pictures at most ``pixels`` wide.
+    """
+
+    split: str | None = None
+    target: int | str = 0
+    features: int | None = None
+    examples: int = 8
+    pixels: int = 128
+
+    def check(self) -> None:
+        """:class:`SFNetError` for a number that makes no page."""
+        for name, least, most in (("features", 1, 32_767), ("examples", 1, 64), ("pixels", 16, 512)):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise SFNetError(f"--{name} is a number from {least} to {most:,}, not {value}.")
 
 
 def save_page(
@@ -50,22 +58,17 @@ def save_page(
     out: str | os.PathLike,
     dataset: Dataset | None = None,
     *,
-    split: str | None = None,
-    target: int | str = 0,
-    features: int | None = None,
-    examples: int = 8,
-    pixels: int = 128,
+    choices: Choices | None = None,
     label: Callable[[int], str] | None = None,
     title: str = "",
+    notes: Sequence[str] = (),
     date: datetime.datetime | str | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Path:
-    """Write the atlas of ``codes`` to the file ``out``, whole or not at all.
+) -> Contents:
+    """Write the atlas of ``codes`` to the file ``out``, whole or not at all; gives what is on it.
 
-    ``split`` (validation by default, '' for all), ``target``, the first ``features`` by mean |contribution| (all by
-    default), ``examples`` galaxies in a group, pictures ``pixels`` wide at most; ``label`` names a feature, by default
-    from the labels beside the codes. The same input gives the same bytes but for the date, which ``date`` or the
-    environment's SOURCE_DATE_EPOCH sets.
+    ``label`` names a feature, by default from the labels beside the codes; ``notes`` are sentences for the reader. The
+    same input gives the same bytes but for the date, which ``date`` or the environment's SOURCE_DATE_EPOCH sets.
 
     In tables of more than 5,000 galaxies the plots show an even draw, and the page says of how many.
     """
@@ -73,11 +76,10 @@ def save_page(
     if codes.path is not None and out.exists() and out.resolve() == codes.path.resolve():
         raise SFNetError(f"{out} is the codes file itself; choose another name for the page.")
     with atomic_path(out) as part, open(part, "w", encoding="utf-8", newline="\n") as handle:
-        write_page(
-            codes, handle, dataset, split=split, target=target, features=features, examples=examples, pixels=pixels,
-            label=label, title=title, date=date, name=out.name, progress=progress,
+        return write_page(
+            codes, handle, dataset, choices=choices, label=label, title=title, notes=notes, date=date, name=out.name,
+            progress=progress,
         )  # fmt: skip
-    return out
 
 
 def write_page(
@@ -85,60 +87,86 @@ def write_page(
     handle: IO[str],
     dataset: Dataset | None = None,
     *,
-    split: str | None = None,
-    target: int | str = 0,
-    features: int | None = None,
-    examples: int = 8,
-    pixels: int = 128,
+    choices: Choices | None = None,
     label: Callable[[int], str] | None = None,
     title: str = "",
+    notes: Sequence[str] = (),
     date: datetime.datetime | str | None = None,
     name: str = "atlas.html",
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> None:
+) -> Contents:
     """As :func:`save_page`, to an open text file."""
-    for words, value, least, most in (
-        ("features", features, 1, 32_767), ("examples", examples, 1, 64), ("pixels", pixels, 16, 512),
-    ):  # fmt: skip
-        if value is not None and not least <= value <= most:
-            raise SFNetError(f"--{words} is a number from {least} to {most:,}, not {value}.")
+    choices = choices or Choices()
+    choices.check()
     date = written(date)
     scene = Scene(codes)
     almanac = Almanac(scene)
-    target = codes.target_index(target)
-    state = _state(scene, split, target)
-    pictures = Thumbnails(codes, dataset, pixels)
+    state = _state(scene, choices)
     label = label or naming(codes)
     title = title or f"{codes.path.stem if codes.path else 'SFNet'} · atlas"
-    contents = Contents(almanac, state, pictures, label, features=features, examples=examples)
-    style, script = styles(), program()
-    handle.write(_head(title, style, script))
+    pictures = Thumbnails(codes, dataset, choices.pixels)
+    contents = Contents(almanac, state, pictures, label, features=choices.features, examples=choices.examples)
+    handle.write(opening(title))
     for done, (feature, page, fresh) in enumerate(contents.pages(), start=1):
-        handle.write(_block(f"f{feature}", page))
+        handle.write(block(f"f{feature}", page))
         if fresh:
-            handle.write(_block(f"p{feature}", fresh))
+            handle.write(block(f"p{feature}", fresh))
         progress(done, len(contents.features))
     more = contents.more_pictures()
     if more:
-        handle.write(_block("p-1", more))
+        handle.write(block("p-1", more))
     found = accuracy(almanac, state)
-    rmse = rmse_text(found, scene.unit(target))
     index = contents.index()
     index["head"] = {
         "title": title,
         "facts": facts(codes),
-        "status": " · ".join(filter(None, [status(almanac, state), rmse])),
+        "status": " · ".join(filter(None, [status(almanac, state), rmse_text(found, scene.unit(state.target))])),
         "warn": bool((codes.split == "train").any()) and not state.split,
         "sorts": [[key, words] for key, (words, _) in SORTS.items()],
         "leasts": [[key, LEAST_LABELS[key], LEAST[key]] for key in LEAST],
+        "notices": list(notes),
     }
-    options = {"features": (features, None), "examples": (examples, 8), "pixels": (pixels, 128)}
-    command = _command(codes, dataset, name, state, options)
     index["about"] = about(
-        almanac, state, found, date=date, command=command, shown=len(contents.features), notes=_notes(contents, dataset)
-    )
-    handle.write(_block("index", index))
-    handle.write(f"<script>{script}</script>\n</body>\n</html>\n")
+        almanac, state, found, date=date, command=_command(codes, dataset, name, state, choices),
+        shown=len(contents.features), notes=[*_remarks(contents, dataset), *notes],
+    )  # fmt: skip
+    handle.write(block("index", index))
+    handle.write(ending())
+    return contents
+
+
+def export_page(
+    codes: str | os.PathLike,
+    out: str | os.PathLike,
+    dataset: str | os.PathLike | None = None,
+    *,
+    allow_mismatch: bool = False,
+    progress: bool = True,
+    **choices: Any,
+) -> tuple[dict, str]:
+    """``sfnet export CODES OUT.html``: what was written, as a dictionary and as a sentence with its size."""
+    from tqdm import tqdm
+
+    from sfnet_core.codes import SparseCodes, check_dataset
+    from sfnet_core.survey.dataset import Dataset
+
+    if choices.get("split") == "all":
+        choices["split"] = ""
+    opened = SparseCodes.open(codes)
+    images = None if dataset is None else Dataset.open(dataset)
+    mismatch = None if images is None else check_dataset(opened, images, allow=allow_mismatch)
+    notes = [mismatch] if mismatch else []
+    with tqdm(desc="atlas", unit=" features", disable=not progress, file=sys.stderr, delay=0.5) as bar:
+
+        def show(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        contents = save_page(opened, out, images, choices=Choices(**choices), notes=notes, progress=show)
+    size, features, pictures = Path(out).stat().st_size, len(contents.features), contents.pictures
+    found = {"page": str(out), "bytes": size, "features": features, "pictures": pictures, "notes": notes}
+    words = f"Atlas of {features:,} features with {pictures:,} pictures in {out}: {size / 1e6:.1f} MB"
+    return found, words + (". --features, --examples or --pixels make it smaller" if size > LARGE else "")
 
 
 def naming(codes: SparseCodes) -> Callable[[int], str]:
@@ -154,8 +182,9 @@ def naming(codes: SparseCodes) -> Callable[[int], str]:
     return name
 
 
-def _state(scene: Scene, split: str | None, target: int) -> AtlasState:
-    codes = scene.codes
+def _state(scene: Scene, choices: Choices) -> AtlasState:
+    codes, split = scene.codes, choices.split
+    target = codes.target_index(choices.target)
     if split is None:
         split = "validation" if "validation" in scene.splits else ""
     if split and split not in scene.splits:
@@ -169,7 +198,7 @@ def _state(scene: Scene, split: str | None, target: int) -> AtlasState:
     return state
 
 
-def _notes(contents: Contents, dataset: Dataset | None) -> list[str]:
+def _remarks(contents: Contents, dataset: Dataset | None) -> list[str]:
     notes = []
     if dataset is not None:
         notes.append(f"{contents.pictures:,} pictures.")
@@ -184,81 +213,13 @@ def _notes(contents: Contents, dataset: Dataset | None) -> list[str]:
     return notes
 
 
-def _command(codes: SparseCodes, dataset: Dataset | None, name: str, state: AtlasState, options: dict) -> str:
+def _command(codes: SparseCodes, dataset: Dataset | None, name: str, state: AtlasState, choices: Choices) -> str:
     """The shell's command that gives this page again, with names of files instead of paths."""
     words = ["sfnet", "export", codes.path.name if codes.path else "CODES.parquet", name]
     words += ["--dataset", dataset.path.name] if dataset is not None and getattr(dataset, "path", None) else []
     words += ["--split", state.split or "all"]
     words += ["--target", codes.targets[state.target]] if state.target else []
-    for option, (value, usual) in options.items():
-        words += [f"--{option}", str(value)] if value != usual else []
+    for option in ("features", "examples", "pixels"):
+        value = getattr(choices, option)
+        words += [f"--{option}", str(value)] if value != getattr(Choices, option) else []
     return shlex.join(words)
-
-
-# -- the file ------------------------------------------------------------------------------------------------------
-
-
-def as_json(value: Any) -> str:
-    """JSON that can stand inside a script element: no character in it can end the element or begin another."""
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _block(name: str, value: Any) -> str:
-    return f'<script type="application/json" id="sf-{name}">{as_json(value)}</script>\n'
-
-
-def styles() -> str:
-    """The page's style sheet."""
-    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in STYLES)
-
-
-def program() -> str:
-    """The page's program: the served page's modules, each in a scope of its own, and what takes the kernel's place."""
-
-    def read(part: str) -> str:
-        return (STATIC / f"{part}.js").read_text(encoding="utf-8")
-
-    parts = ["(() => {", '"use strict";', read("common"), read("atlas_common")]
-    for name, modules in VIEWS.items():
-        body = "\n".join(map(read, modules))
-        if body.count("export default { render };") != 1:
-            raise SFNetError("This installation's front end is not whole; install sfnet-core again.")
-        parts += [
-            f"const {name} = (() => {{",
-            body.replace("export default", "return"),
-            "})();",
-        ]
-    script = "\n".join([*parts, read("atlas_saved"), "})();"])
-    if "</script" in script.lower() or "<!--" in script:
-        raise SFNetError("This installation's front end can't stand in a page; install sfnet-core again.")
-    return script
-
-
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
-def _head(title: str, style: str, script: str) -> str:
-    # blob: are figures that the page itself draws and saves; nothing can be fetched from anywhere
-    policy = (
-        f"default-src 'none'; img-src data: blob:; style-src 'sha256-{_hash(style)}'; "
-        f"script-src 'sha256-{_hash(script)}'; base-uri 'none'; form-action 'none'"
-    )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="sfnet-core {__version__}">
-<title>{html.escape(title)}</title>
-<link rel="icon" href="data:,">
-<style>{style}</style>
-</head>
-<body data-saved="1">
-<main class="sf-root sf-atlas" id="sf-atlas"></main>
-<noscript><p>This atlas is drawn by a program inside this file: allow scripts for it, then open it again.</p></noscript>
-"""

@@ -62,7 +62,7 @@ function start(index) {
   let state = { ...FIRST };
   let past = [];
   let future = [];
-  let notices = [];
+  let notices = index.head.notices;
   let opened = 0;
 
   function change(choices) {
