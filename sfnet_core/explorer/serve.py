@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sfnet_core.errors import SFNetError
@@ -23,7 +23,7 @@ from sfnet_core.explorer.template import lay_out
 
 __all__ = ["notebooks_folder", "serve", "serving"]
 
-IDLE_SECONDS = 1800  # a kernel whose page was closed is ended after this long
+CONFIGURATION = Path(__file__).parent / "voila"  # the folder of voila.json; also for a Voilà that others start
 START_SECONDS = 120
 
 
@@ -50,36 +50,25 @@ def free_port(port: int | None) -> int:
         return probe.getsockname()[1]
 
 
-def _configuration(port: int, token: str, pool: int) -> dict:
-    """Voilà's configuration: loopback, our template, no source, no traceback, no files, closed pages' kernels ended."""
-    return {
-        "Voila": {
-            "ip": "127.0.0.1",
-            "port": port,
-            "port_retries": 0,
-            "token": token,
-            "open_browser": False,
-            "log_level": "ERROR",
-        },
-        "VoilaConfiguration": {
-            "template": "sfnet",
-            "allow_template_override": "NO",
-            "allow_theme_override": "NO",
-            "file_allowlist": [],
-            "extension_allowlist": [
-                "@voila-dashboards/widgets-manager8",
-                "@jupyter-widgets/jupyterlab-manager",
-                "@bokeh/jupyter_bokeh",
-                "anywidget",
-            ],
-            "show_tracebacks": False,
-            "strip_sources": True,
-            "preheat_kernel": pool > 0,
-            "default_pool_size": pool,
-        },
-        "VoilaKernelManager": {"preheat_denylist": ["atlas.ipynb", "train.ipynb", "your_galaxy.ipynb"]},
-        "MappingKernelManager": {"cull_idle_timeout": IDLE_SECONDS, "cull_interval": 60},
+def _configuration(port: int, token: str, pool: int, limits: dict[str, int | None]) -> dict:
+    """``voila/voila.json`` (loopback, our template, the guard, no source, no traceback, no files), as asked for."""
+    configuration = json.loads((CONFIGURATION / "voila.json").read_text(encoding="utf-8"))
+    configuration["Voila"] |= {"port": port, "token": token}
+    kernels, given = configuration["GuardedKernels"], {name: n for name, n in limits.items() if n is not None}
+    for name, n in given.items():
+        if type(n) is not int or n < 1:
+            raise SFNetError(f"{name} must be a whole number from 1 on, not {n!r}.")
+    kernels |= {
+        key: given[name] for name, key in (("sessions", "most_sessions"), ("memory", "most_memory")) if name in given
     }
+    if "idle" in given:
+        kernels |= {"cull_idle_timeout": given["idle"], "cull_interval": max(1, min(60, given["idle"] // 2))}
+    if "patience" in given:
+        configuration["VoilaExecutor"]["timeout"] = configuration["ExplorerServer"]["patience"] = given["patience"]
+        kernels["unopened_timeout"] = given["patience"] + 60
+    pool = min(pool, kernels["most_sessions"])
+    configuration["VoilaConfiguration"] |= {"preheat_kernel": pool > 0, "default_pool_size": pool}
+    return configuration
 
 
 @contextlib.contextmanager
@@ -90,15 +79,26 @@ def serving(
     port: int | None = None,
     token: bool = True,
     allow_mismatch: bool = False,
+    run: str | os.PathLike | None = None,
+    images: Sequence[str | os.PathLike] = (),
     pool: int = 2,
+    sessions: int | None = None,
+    memory: int | None = None,
+    idle: int | None = None,
+    patience: int | None = None,
     notebooks: Path | None = None,
-    log: Callable[[str], None] = lambda line: None,
 ) -> Iterator[tuple[str, subprocess.Popen]]:
     """Serve the page while the block runs; yields its address (with the token in it) and the server's process.
 
-    The server listens on 127.0.0.1 only. ``pool`` kernels are kept ready, so that the page opens at once; kernels of
-    closed pages are ended after half an hour. Raises :class:`SFNetError` where the port is taken, the codes or the
-    dataset can't be opened, or the server does not answer.
+    ``run`` (the weights behind the codes) and ``images`` (folders that a visitor's path may lead into) are for the page
+    about one's own galaxy.
+
+    The server listens on 127.0.0.1 only. ``pool`` kernels are kept ready, so that the page opens at once. A page's
+    kernel ends with its tab, and where a browser went without a word after ``idle`` seconds (1800). At most
+    ``sessions`` pages (40) are open at once, the next visitor gets a page that says so and looks again by itself; a
+    kernel with more than ``memory`` MB of its own (4096) is ended with a word to its page; a page that has not opened
+    after ``patience`` seconds (90) says that it can't. Raises :class:`SFNetError` where the port is taken, a limit is
+    no whole number from 1 on, or the server does not answer.
     """
     environment = dict(os.environ, SFNET_BOKEH_ON_PAGE="1")
     for name, value in (("SFNET_CODES", codes), ("SFNET_DATASET", dataset)):
@@ -107,14 +107,21 @@ def serving(
             environment[name] = str(Path(value).resolve())
     if allow_mismatch:
         environment["SFNET_ALLOW_MISMATCH"] = "1"
+    if run is not None:
+        environment["SFNET_RUN"] = str(Path(run).resolve())
+    if images:
+        environment["SFNET_IMAGES"] = os.pathsep.join(str(Path(folder).resolve()) for folder in images)
     secret = secrets.token_urlsafe(24) if token else ""
     port = free_port(port)
     with tempfile.TemporaryDirectory(prefix="sfnet-") as folder:
         lay_out(Path(folder))
         environment["JUPYTER_PATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("JUPYTER_PATH")]))
         environment["JUPYTER_CONFIG_PATH"] = folder
-        Path(folder, "voila.json").write_text(json.dumps(_configuration(port, secret, pool)), encoding="utf-8")
-        command = [sys.executable, "-m", "voila", str(notebooks or notebooks_folder())]
+        limits = {"sessions": sessions, "memory": memory, "idle": idle, "patience": patience}
+        configuration = Path(folder, "voila.json")
+        configuration.touch(mode=0o600)  # the token is in it
+        configuration.write_text(json.dumps(_configuration(port, secret, pool, limits)), encoding="utf-8")
+        command = [sys.executable, "-m", "sfnet_core.explorer.server", str(notebooks or notebooks_folder())]
         process = subprocess.Popen(command, env=environment, start_new_session=True)
         try:
             address = f"http://127.0.0.1:{port}"
@@ -166,6 +173,9 @@ def serve(
     browser: bool = True,
     token: bool = True,
     allow_mismatch: bool = False,
+    sessions: int | None = None,
+    run: str | os.PathLike | None = None,
+    images: Sequence[str | os.PathLike] = (),
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve the page until Ctrl-C; prints the address when it answers and opens a browser where there is one.
@@ -174,7 +184,10 @@ def serve(
     page in the browser.
     """
     check(codes, dataset, allow_mismatch)
-    with serving(codes, dataset, port=port, token=token, allow_mismatch=allow_mismatch) as (address, process):
+    check_yours(run, images)
+    how = {"port": port, "token": token, "allow_mismatch": allow_mismatch, "sessions": sessions}
+    how |= {"run": run, "images": images}
+    with serving(codes, dataset, **how) as (address, process):
         say(f"The explorer is at {address}  (Ctrl-C ends it)")
         if browser and _has_browser():
             webbrowser.open(address)
@@ -203,6 +216,20 @@ def check(codes: str | os.PathLike | None, dataset: str | os.PathLike | None, al
     opened = SparseCodes.open(codes)
     if dataset is not None:
         check_dataset(opened, Dataset.open(dataset), allow=allow_mismatch)
+
+
+def check_yours(run: str | os.PathLike | None, images: Sequence[str | os.PathLike]) -> None:
+    """Raise :class:`SFNetError` where the weights or a folder of images for the visitor's own galaxies is not there.
+
+    Whether the weights are those behind the codes is looked at when the first image comes: that takes the network.
+    """
+    if run is not None and not (Path(run).is_file() or (Path(run) / "model.safetensors").is_file()):
+        raise SFNetError(f"{run} is no run: a folder with model.safetensors in it, or a .safetensors file, is needed.")
+    for folder in map(Path, images):
+        if not folder.is_dir():
+            raise SFNetError(f"{folder} is not a folder: --images names one below which visitors may open images.")
+        if os.pathsep in str(folder.resolve()):
+            raise SFNetError(f"A folder of images must have no {os.pathsep!r} in its path, as {folder} has.")
 
 
 def _has_browser() -> bool:

@@ -27,14 +27,14 @@ def lay_out(jupyter_path: Path) -> Path:
     shutil.copytree(SOURCE, target, dirs_exist_ok=True)
     static = target / "static"
     static.mkdir(exist_ok=True)
-    for file in (BOKEH_JS, STATIC / "explorer.css", STATIC / "page.css"):
+    for file in (BOKEH_JS, STATIC / "explorer.css", STATIC / "page.css", STATIC / "line.js"):
         shutil.copyfile(file, static / file.name)
     return target
 
 
 def main() -> None:
-    """Put the template into this Python's Jupyter data folder, for Voilà as a server extension."""
-    where = lay_out(Path(sys.prefix) / "share" / "jupyter")
+    """Put the template into this Python's Jupyter data folder, or the one named, for Voilà as a server extension."""
+    where = lay_out(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(sys.prefix) / "share" / "jupyter")
     print(f"The template is in {where}; serve with --VoilaConfiguration.template=sfnet")
 
 

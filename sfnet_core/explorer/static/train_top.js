@@ -100,9 +100,8 @@ function render({ model, el }) {
   }
 
   // Under Voilà nobody can come back to a closed page's kernel: it must not train on, unseen (in JupyterLab one can).
-  // Voilà ends the kernel of a page that is left, if the page has the cookie that the login page sets; the kernel's end
-  // stops the training. A browser that went without a word is missed by the kernel after a while.
-  if (IN_VOILA && new URLSearchParams(location.search).has("token")) fetch("../../login", { credentials: "same-origin" }).catch(() => {});
+  // The kernel ends with its tab (line.js), and the training with it. A browser that went without a word is missed by
+  // the kernel after a while.
   const here = IN_VOILA ? setInterval(() => { if (model.get("data").stoppable) send({ do: "here" }); }, 15000) : 0;
   model.on("change:data", update);
   update();

@@ -1,0 +1,168 @@
+"""Voilà as ``sfnet explore`` starts it: only what belongs to a page is served, and a full server says so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import tornado.web
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.services.kernels.handlers import KernelHandler
+from jupyter_server.utils import url_path_join
+from traitlets import Integer, default
+from voila.app import Voila
+from voila.request_info_handler import RequestInfoSocketHandler
+from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+from voila.static_file_handler import AllowListFileHandler, TemplateStaticFileHandler
+from voila.tornado.contentshandler import VoilaContentsHandler
+from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.treehandler import TornadoVoilaTreeHandler
+
+__all__ = ["CONFIGURATION", "ExplorerServer", "main"]
+
+CONFIGURATION = Path(__file__).parents[1] / "voila"  # the folder of voila.json
+RETRY = 10  # s until a visitor of a full server looks again
+NAME = re.compile(r"[A-Za-z0-9_-]+\.ipynb")
+
+
+class PageHandler(TornadoVoilaHandler):
+    """A page, where it is one of ours and a session is free."""
+
+    @tornado.web.authenticated
+    async def get(self, path: str | None = None) -> None:
+        """Send the page as it is made."""
+        root = Path(self.settings["voila"].root_dir)
+        if self.notebook_path and path:
+            raise tornado.web.HTTPError(404)
+        if not self.notebook_path and not (NAME.fullmatch(path or "") and (root / path).is_file()):
+            raise tornado.web.HTTPError(404)
+        if hasattr(self.kernel_manager, "room") and not await self.kernel_manager.room():
+            self.refuse()
+            return
+        try:
+            async for html in self.get_generator(path=path):
+                self.write(html)
+                self.flush()
+        except tornado.web.HTTPError as error:
+            if error.status_code != 503 or self._headers_written:
+                raise
+            self.refuse()
+
+    def refuse(self) -> None:
+        """All sessions are taken."""
+        self.clear()
+        self.set_status(503)
+        self.set_header("Retry-After", str(RETRY))
+        self.set_header("Cache-Control", "no-store")
+        self.finish(self.render_template("503.html", retry=RETRY))
+
+
+class EndHandler(JupyterHandler):
+    """A page's last word as its tab closes. The kernel's identifier is the page's own secret: no other token asked."""
+
+    def check_xsrf_cookie(self) -> None:
+        """The page may have no such cookie; another site can't know the identifier, and its origin is refused."""
+        if not self.check_origin():
+            raise tornado.web.HTTPError(403)
+
+    @tornado.web.authenticated
+    async def post(self, kernel_id: str) -> None:
+        """End the kernel, without keeping the closing tab waiting."""
+        if kernel_id not in self.kernel_manager:
+            self.set_status(404)
+            return
+        task = asyncio.ensure_future(self.kernel_manager.shutdown_kernel(kernel_id))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.set_status(204)
+
+
+class LaterHandler(EndHandler):
+    """Voilà's own last word comes before it is known that the page goes (a download would do): ours follows."""
+
+    @tornado.web.authenticated
+    async def post(self, kernel_id: str) -> None:
+        """Nothing."""
+        self.set_status(204)
+
+
+class KernelLook(KernelHandler):
+    """Whether a kernel lives; nothing else is done to kernels over HTTP."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class TemplateFiles(TemplateStaticFileHandler):
+    """A template's static files; a path of another form is not there (Voilà itself answers 500)."""
+
+    def parse_url_path(self, path: str) -> str:
+        """The path below a template's ``static``."""
+        if not re.match(r"[A-Za-z0-9_-]+/static/[^/\\]", path) or ".." in path or "\\" in path:
+            raise tornado.web.HTTPError(404)
+        return super().parse_url_path(path)
+
+
+class ToExplorer(tornado.web.RequestHandler):
+    """The server's own address leads to the explorer, with the query it came with."""
+
+    def get(self, path: str = "") -> None:
+        """Redirect."""
+        query = f"?{self.request.query}" if self.request.query else ""
+        self.redirect(url_path_join(self.settings["base_url"], "voila/render/explore.ipynb") + query)
+
+
+class NotHere(tornado.web.RequestHandler):
+    """Anything else."""
+
+    def prepare(self) -> None:
+        """404, whatever the method."""
+        raise tornado.web.HTTPError(404)
+
+    def check_xsrf_cookie(self) -> None:
+        """Nothing is done here that would need it."""
+
+
+class ExplorerServer(Voila):
+    """Voilà with our configuration and our handlers."""
+
+    name = "voila"  # the configuration's file is voila.json
+    patience = Integer(90, config=True, help="Seconds for a page to open before it says that it can't.")
+
+    @default("config_file_paths")
+    def _where_the_configuration_is(self) -> list[str]:
+        return [*super()._config_file_paths_default(), str(CONFIGURATION)]
+
+    def initialize(self, argv: list[str] | None = None) -> None:
+        """Read the configuration; pages learn from it what to expect of the server."""
+        super().initialize(argv)
+        for name in ("tornado.access", "tornado.general"):  # a path that is not there is no news for the terminal
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self.voila_configuration.page_config_hook = self._tell_the_page
+
+    def _tell_the_page(self, current_page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {**current_page_config, "sfnet": {"patience": self.patience, "end": True}}
+
+    def init_handlers(self) -> list:
+        """Voilà's handlers without those that list or open files, and with ours."""
+        instead: dict[type, type | None] = {
+            TornadoVoilaHandler: PageHandler,
+            TornadoVoilaTreeHandler: ToExplorer,
+            TemplateStaticFileHandler: TemplateFiles,
+            KernelHandler: KernelLook,
+            VoilaShutdownKernelHandler: LaterHandler,
+            **dict.fromkeys((RequestInfoSocketHandler, VoilaContentsHandler, AllowListFileHandler)),
+        }
+        kernel = r"(\w+-\w+-\w+-\w+-\w+)"
+        handlers: list = [(url_path_join(self.server_url, f"/sfnet/end/{kernel}"), EndHandler)]
+        for pattern, handler, *arguments in super().init_handlers():
+            handler = instead.get(handler, handler)
+            if handler is not None:
+                handlers.append((pattern, handler, *(arguments if handler is not ToExplorer else ())))
+        return [*handlers, (r".*", NotHere)]
+
+
+def main() -> None:
+    """Serve the notebooks of a folder: ``python -m sfnet_core.explorer.server notebooks [--port=…]``."""
+    ExplorerServer.launch_instance()
