@@ -9,6 +9,7 @@ import numpy as np
 
 from sfnet_core.explorer.atlas.cards import SORTS
 from sfnet_core.explorer.atlas.parts import front_end
+from sfnet_core.explorer.atlas.saving import Saving
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.view import STATIC, View, text, whole
 
@@ -38,15 +39,29 @@ class AtlasHead(View):
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "atlas.css"))
 
     def __init__(
-        self, almanac: Almanac, state: AtlasState, *, title: str, facts: list[str], open_link: Callable[[str], None]
+        self,
+        almanac: Almanac,
+        state: AtlasState,
+        *,
+        title: str,
+        facts: list[str],
+        open_link: Callable[[str], None],
+        make_page: Callable[[Callable[[int, int], None]], bytes] | None = None,
     ):
+        """``make_page(progress)`` gives the atlas as one HTML file; without it the page offers none."""
         self._almanac, self._state, self._title, self._facts = almanac, state, title, facts
         self._notices: list[str] = []
         self._serial = 0
         self._query = ""
+        saving = None if make_page is None else Saving(make_page, self.send)
+        self._savable = saving is not None
+        actions = {}
+        if saving is not None:
+            actions = {"save-page": lambda _m: saving.begin(), "save-piece": lambda m: saving.piece(whole(m, "from"))}
         super().__init__(
             self.notify,
             {
+                **actions,
                 "split": lambda m: state.change(split=text(m, "split")),
                 "target": lambda m: state.change(target=self._target(m)),
                 "sort": lambda m: self._sort(text(m, "sort")),
@@ -114,6 +129,7 @@ class AtlasHead(View):
             "view": state.view,
             "feature": state.feature,
             "notices": self._notices,
+            "savable": self._savable,
             "query": self._query,
             "opened": self._serial,
         }

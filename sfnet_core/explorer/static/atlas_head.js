@@ -26,6 +26,7 @@ function render({ model, el }) {
   const undo = h("button", { type: "button", title: "Undo the last change", "aria-label": "Undo", onclick: () => send({ do: "undo" }) }, "↶");
   const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
   const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
+  const save = h("button", { type: "button", "data-action": "save-page", title: "Save this atlas as one HTML file that opens without a server", hidden: true, onclick: savePage }, "save as a page");
   const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
   const keys = keyList(KEYS);
   const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
@@ -54,10 +55,36 @@ function render({ model, el }) {
     setTimeout(() => say(link, "copy link"), 1500);
   }
 
+  // The page comes in pieces, no faster than a Jupyter server lets them through.
+  let pieces = [];
+  function savePage() {
+    pieces = [];
+    save.disabled = true;
+    say(save, "saving …");
+    send({ do: "save-page" });
+  }
+  function saveDone() {
+    save.disabled = false;
+    say(save, "save as a page");
+  }
+  function receive(message, buffers) {
+    if (message.saving === null) return saveDone();
+    if (message.saving) return say(save, `saving ${percent(message.saving[0] / message.saving[1])}`);
+    if (message.piece === undefined) return;
+    pieces.push(buffers[0]);
+    const got = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
+    if (got < message.of) return setTimeout(() => send({ do: "save-piece", from: got }), 300);
+    const file = h("a", { href: URL.createObjectURL(new Blob(pieces, { type: "text/html" })), download: message.name });
+    file.click();
+    setTimeout(() => URL.revokeObjectURL(file.href), 60_000);
+    pieces = [];
+    saveDone();
+  }
+
   el.classList.add("sf-header");
   el.replaceChildren(
     h("div", { class: "sf-title" }, title, badge, facts, pageLinks("atlas")),
-    h("div", { class: "sf-bar" }, splitLabel, targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link, theme, help),
+    h("div", { class: "sf-bar" }, splitLabel, targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link, save, theme, help),
     bar,
     keys,
     notice,
@@ -113,6 +140,7 @@ function render({ model, el }) {
     if (document.activeElement !== find) find.value = data.find;
     say(status, data.status);
     warn.hidden = !data.warn;
+    save.hidden = !data.savable;
     bar.hidden = data.feature >= 0;
     for (const button of views.children) button.setAttribute("aria-pressed", data.feature < 0 && button.dataset.view === data.view);
     notice.replaceChildren(...data.notices.map((text) => h("p", {}, text)));
@@ -137,6 +165,7 @@ function render({ model, el }) {
   }
 
   model.on("change:data", update);
+  model.on("msg:custom", receive);
   update();
   if (OWN_PAGE) window.addEventListener(PERMALINK.event, back);
   if (OWN_PAGE && linked()) back();
@@ -145,6 +174,7 @@ function render({ model, el }) {
     deafen();
     window.removeEventListener(PERMALINK.event, back);
     model.off("change:data", update);
+    model.off("msg:custom", receive);
   };
 }
 

@@ -1,0 +1,50 @@
+"""The atlas as a file, handed from the kernel to the browser in pieces that a server lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sfnet_core.errors import SFNetError
+
+__all__ = ["MOST_SENT", "PART", "Saving"]
+
+# Jupyter's server drops what a kernel sends beyond 1 MB/s over 3 s; the browser asks for the next piece after 0.3 s.
+PART = 256 * 1024
+MOST_SENT = 64 * 1024 * 1024
+
+
+class Saving:
+    """One page of an atlas on its way: ``make(progress)`` gives its bytes, ``send(message, buffers)`` takes a piece."""
+
+    def __init__(
+        self,
+        make: Callable[[Callable[[int, int], None]], bytes],
+        send: Callable[[dict, list[bytes]], None],
+        name: str = "atlas.html",
+    ):
+        self._make, self._send, self._name = make, send, name
+        self._page = b""
+
+    def begin(self) -> None:
+        """Make the page, saying how far it is, and send its first piece."""
+        try:
+            self._page = self._make(lambda done, of: self._send({"saving": [done, of]}, []))
+            if len(self._page) > MOST_SENT:
+                size, self._page = len(self._page) / 1e6, b""
+                raise SFNetError(
+                    f"This atlas is a page of {size:.0f} MB, too large to go through the browser; "
+                    "write it in the shell: sfnet export CODES.parquet atlas.html --dataset DATASET"
+                )
+        except BaseException:
+            self._send({"saving": None}, [])
+            raise
+        self.piece(0)
+
+    def piece(self, start: int) -> None:
+        """Send the piece that begins at byte ``start``; the last one frees the page."""
+        if not 0 <= start < len(self._page):
+            raise ValueError("there is no such piece")
+        part, size = self._page[start : start + PART], len(self._page)
+        if start + len(part) == size:
+            self._page = b""
+        self._send({"piece": start, "of": size, "name": self._name}, [part])
