@@ -9,7 +9,7 @@ import numpy as np
 
 from sfnet_core.explorer.atlas.cards import SORTS
 from sfnet_core.explorer.atlas.parts import front_end
-from sfnet_core.explorer.atlas.saving import Saving
+from sfnet_core.explorer.atlas.saving import Saving, file_name
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.view import STATIC, View, text, whole
 
@@ -53,7 +53,7 @@ class AtlasHead(View):
         self._notices: list[str] = []
         self._serial = 0
         self._query = ""
-        saving = None if make_page is None else Saving(make_page, self.send)
+        saving = None if make_page is None else Saving(make_page, self.send, file_name(title))
         self._savable = saving is not None
         actions = {}
         if saving is not None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["MOST_SENT", "PART", "Saving"]
+__all__ = ["MOST_SENT", "PART", "Saving", "file_name"]
 
 # Jupyter's server drops what a kernel sends beyond 1 MB/s over 3 s; the browser asks for the next piece after 0.3 s.
 PART = 256 * 1024
 MOST_SENT = 64 * 1024 * 1024
+
+
+def file_name(title: str) -> str:
+    """A name for the file: the title's letters and digits, 'embedded-sample-atlas.html'."""
+    return f"{re.sub(r'[^a-zA-Z0-9]+', '-', title).strip('-')[:80] or 'atlas'}.html"
 
 
 class Saving:
@@ -20,7 +26,7 @@ class Saving:
         self,
         make: Callable[[Callable[[int, int], None]], bytes],
         send: Callable[[dict, list[bytes]], None],
-        name: str = "atlas.html",
+        name: str,
     ):
         self._make, self._send, self._name = make, send, name
         self._page = b""
