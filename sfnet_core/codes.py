@@ -6,15 +6,18 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sfnet_core import codes_file
-from sfnet_core.codes_check import check_arrays, check_predictions, linear
+from sfnet_core import codes_ids, codes_open, codes_write
+from sfnet_core.codes_check import SPLITS, check_arrays, check_ids, linear, rows_of, split_codes
+from sfnet_core.codes_file import CodesFile
+from sfnet_core.codes_fingerprint import check_dataset, digest
 from sfnet_core.codes_header import Header
+from sfnet_core.codes_shelf import Shelf, shelf_of
 from sfnet_core.errors import SetAside, SFNetError
 
 __all__ = ["SparseCodes", "check_dataset"]
@@ -41,8 +44,13 @@ class SparseCodes:
         lazy: dict[str, Callable[[], np.ndarray]],
         maps: Callable[[np.ndarray], np.ndarray] | None,
         path: Path | None = None,
+        shelf: Shelf | None = None,
+        numeric: Callable[[str], bool | None] = lambda name: None,
     ) -> None:
-        """Use :meth:`open` or :meth:`from_arrays`; ``core`` has been checked, ``lazy`` is read later."""
+        """Use :meth:`open` or :meth:`from_arrays`; ``core`` has been checked, ``lazy`` is read later.
+
+        ``core["split"]`` are places in ``codes_check.SPLITS``; ``numeric`` says what a column holds without reading it.
+        """
         self.header, self.path = header, path
         self.k, self.features = int(header.k), int(header.features)
         self.targets, self.units = list(header.targets), dict(header.units)
@@ -52,23 +60,26 @@ class SparseCodes:
         self.columns, self.column_units = list(header.columns), dict(header.column_units)
         self.indices, self.values = core["indices"], core["values"]
         self._flat = {name: array for name, array in core.items() if array.ndim == 1}
-        self._lazy, self._maps = lazy, maps
+        self._lazy, self._maps, self._shelf, self._numeric = lazy, maps, shelf, numeric
 
     # ---- doors
 
     @classmethod
-    def open(cls, path: str | os.PathLike) -> SparseCodes:
+    def open(cls, path: str | os.PathLike, *, shared: bool = False) -> SparseCodes:
         """Read a codes file; schema and sizes are checked before anything is unpacked.
+
+        ``shared``: map the unpacked arrays from the user's cache, where the first session puts them, so that several
+        sessions hold them in memory once (:mod:`sfnet_core.codes_shelf`); they are then read-only.
 
         Raises :class:`SFNetError` with the file and the field: no file, not Parquet, not codes, wrong types, sizes that
         do not fit the file, values that are no sparse code.
         """
-        file = codes_file.CodesFile(Path(path))
-        core = file.read_core()
-        check_arrays(file.header, core, str(path))
-        check_predictions(file.header, core, str(path))
-        lazy = {name: (lambda name=name: file.column(name)) for name in file.flat_columns if name not in core}
-        return cls(file.header, core, lazy, file.maps if file.header.map_shape else None, Path(path))
+        file = CodesFile(Path(path))
+        shelf = shelf_of(file.path) if shared else None
+        core = codes_open.read(file) if shelf is None else codes_open.shelved(file, shelf)
+        lazy = {name: partial(_column, file, shelf, name) for name in file.flat_columns if name not in core}
+        maps = file.maps if file.header.map_shape else None
+        return cls(file.header, core, lazy, maps, file.path, shelf, file.numeric)
 
     @classmethod
     def from_arrays(
@@ -108,11 +119,11 @@ class SparseCodes:
         ids = np.asarray(ids)
         ids = ids if ids.dtype.kind == "U" else ids.astype(str)
         n = len(ids)
-        columns = {str(name): codes_file.tidy(name, array, n) for name, array in (columns or {}).items()}
+        columns = {str(name): codes_write.tidy(name, array, n) for name, array in (columns or {}).items()}
         ra = columns.pop("ra", None) if ra is None else ra
         dec = columns.pop("dec", None) if dec is None else dec
         column_units = dict(column_units or {})
-        for name in [c for c in columns if codes_file.is_reserved(c, targets)]:
+        for name in [c for c in columns if codes_write.is_reserved(c, targets)]:
             columns[f"catalogue_{name}"] = columns.pop(name)
             if name in column_units:
                 column_units[f"catalogue_{name}"] = column_units.pop(name)
@@ -135,7 +146,7 @@ class SparseCodes:
         header.check("codes")
         core = {
             "id": ids,
-            "split": np.full(n, "") if split is None else np.asarray(split).astype(str),
+            "split": split_codes(np.full(n, "") if split is None else np.asarray(split).astype(str)),
             "indices": np.ascontiguousarray(indices, dtype=np.int16),
             "values": np.ascontiguousarray(values, dtype=np.float32),
         }
@@ -146,9 +157,10 @@ class SparseCodes:
             if given is not None:
                 core[name] = np.asarray(given, dtype=np.float64)
         for prefix, given, suffix in (("target_", truth, ""), ("prediction_", prediction_d4, "_d4")):
-            for target, array in _by_target(given, targets, n, prefix).items():
+            for target, array in codes_write.by_target(given, targets, n, prefix).items():
                 core[f"{prefix}{target}{suffix}"] = array
         check_arrays(header, core, "codes")
+        check_ids(ids, "codes")
         for t, target in enumerate(targets):
             core[f"prediction_{target}"] = linear(header, core["indices"], core["values"], t)
         lazy = {name: (lambda array=array: array) for name, array in columns.items()}
@@ -156,7 +168,7 @@ class SparseCodes:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one Parquet file; readers see the old file or the whole new one."""
-        codes_file.write(self, Path(path))
+        codes_write.write(self, Path(path))
 
     # ---- what it holds
 
@@ -173,8 +185,23 @@ class SparseCodes:
 
     @property
     def split(self) -> np.ndarray:
-        """(N,) ``train``, ``validation``, ``test`` or empty."""
-        return self._flat["split"]
+        """(N,) ``train``, ``validation``, ``test`` or empty; made anew at each call, so :meth:`in_split` where N is
+        large."""
+        return np.array(SPLITS)[self._flat["split"]]
+
+    def split_of(self, row: int) -> str:
+        """The split of one galaxy."""
+        return SPLITS[self._flat["split"][row]]
+
+    def in_split(self, name: str) -> np.ndarray:
+        """(N,) bool: the galaxies of one split."""
+        return self._flat["split"] == (SPLITS.index(name) if name in SPLITS else -1)
+
+    @cached_property
+    def splits(self) -> dict[str, int]:
+        """How many galaxies each split has, in alphabetical order; those of none under ``""``, absent ones left out."""
+        counts = np.bincount(self._flat["split"], minlength=len(SPLITS))
+        return {name: int(count) for name, count in sorted(zip(SPLITS, counts, strict=True)) if count}
 
     @property
     def margin(self) -> np.ndarray:
@@ -207,15 +234,23 @@ class SparseCodes:
         return self.header.map_shape if self._maps else None
 
     @cached_property
-    def _row_of(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self.ids.tolist())}
+    def _hash_order(self) -> np.ndarray:
+        return self.derived("id-order", lambda: codes_ids.hash_order(self.ids))
 
     def index_of(self, id: str) -> int:
         """The row of an identifier; :class:`SFNetError` where there is none."""
-        row = self._row_of.get(str(id))
+        row = codes_ids.find(self.ids, self._hash_order, str(id))
         if row is None:
             raise SFNetError(f"No galaxy {str(id)[:80]!r} is in these codes ({len(self):,} galaxies).")
         return row
+
+    def derived(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """``make()``, or the same array from an earlier session, mapped and read-only, where the codes were opened as
+        ``shared``.
+
+        For arrays that follow from the file alone; ``name`` is a file's name and says all that they depend on, k too.
+        """
+        return make() if self._shelf is None else self._shelf.keep(f"made-{name}", make)
 
     def target_index(self, target: int | str = 0) -> int:
         """The position of a target given by name or position."""
@@ -242,6 +277,8 @@ class SparseCodes:
 
     def column(self, name: str) -> np.ndarray:
         """(N,) one column of the file by name: numbers as numbers (NaN where missing), text as text."""
+        if name == "split":
+            return self.split
         if name not in self._flat:
             if name not in self._lazy:
                 known = ", ".join(self.columns[:20]) or "none"
@@ -251,6 +288,11 @@ class SparseCodes:
             self._flat[name] = self._lazy[name]()
         return self._flat[name]
 
+    def is_numeric(self, name: str) -> bool:
+        """Whether a column holds numbers (flags are none); it is read only where its type does not tell."""
+        known = self._numeric(name) if name in self._lazy and name not in self._flat else None
+        return self.column(name).dtype.kind in "iuf" if known is None else known
+
     def maps(self, rows: Any) -> np.ndarray | None:
         """(len(rows), k, h, w) float32 feature-map cells of the kept features; a map's mean is its activation.
 
@@ -258,19 +300,19 @@ class SparseCodes:
         """
         if self._maps is None:
             return None
-        found = self._maps(_rows(rows, len(self)))
+        found = self._maps(rows_of(rows, len(self)))
         if not np.isfinite(found).all():
             raise SFNetError(f"{self.path or 'codes'}: column `maps` holds values that are not finite.")
         return found
 
     def take(self, rows: Any) -> SparseCodes:
         """The codes of some rows (positions, a slice or a mask), in that order; columns stay unread until asked for."""
-        rows = _rows(rows, len(self))
+        rows = rows_of(rows, len(self))
         core = {name: array[rows] for name, array in self._flat.items()}
         core |= {"indices": self.indices[rows], "values": self.values[rows]}
         lazy = {name: (lambda name=name: self.column(name)[rows]) for name in self._lazy if name not in core}
         maps = None if self._maps is None else (lambda chosen: self.maps(rows[chosen]))
-        return type(self)(self.header, core, lazy, maps, self.path)
+        return type(self)(self.header, core, lazy, maps, self.path, None, self._numeric)
 
     def at_k(self, k: int) -> SparseCodes:
         """The same galaxies and head behind another gate: the ``k`` strongest of the k + r stored activations.
@@ -288,55 +330,21 @@ class SparseCodes:
         for t, target in enumerate(self.targets):
             core[f"prediction_{target}"] = linear(header, self.indices, self.values, t)
         lazy = {name: (lambda name=name: self.column(name)) for name in self._lazy}
-        return type(self)(header, core, lazy, self._maps, self.path)
+        return type(self)(header, core, lazy, self._maps, self.path, self._shelf, self._numeric)
 
     @cached_property
     def fingerprint(self) -> str:
         """24 hex digits over identifiers, codes, head, targets and splits; the same before saving and after opening."""
-        digest = hashlib.blake2b(digest_size=12)
-        digest.update(f"{self.k} {self.features} {self.targets} {self.simulated}\n".encode())
-        for array in (self.weight, self.bias, self.indices, self.values):
-            digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-        digest.update("\n".join([*self.ids.tolist(), *self.split.tolist()]).encode("utf-8", "surrogatepass"))
-        for target in range(len(self.targets)):
-            digest.update(self.truth(target).tobytes())
-        return digest.hexdigest()
+        found = self.derived(f"fingerprint-{self.k}", lambda: np.frombuffer(digest(self).encode("ascii"), np.uint8))
+        return found.tobytes().decode("ascii")
 
 
-def check_dataset(codes: SparseCodes, dataset: Any, allow: bool = False) -> str | None:
-    """``None`` when the codes were made from this dataset; else refuse, or return the sentence when ``allow``."""
-    ours, theirs = codes.provenance.get("dataset_fingerprint"), dataset.fingerprint
-    if ours == theirs:
-        return None
-    sentence = f"The codes were made from a dataset with fingerprint {ours or 'unknown'}, this one has {theirs}"
-    if not allow:
-        raise SFNetError(f"{sentence}: name the dataset they were made from, or allow the mismatch explicitly.")
-    return f"{sentence}; shown together because the mismatch was allowed."
+def _column(file: CodesFile, shelf: Shelf | None, name: str) -> np.ndarray:
+    if shelf is None:
+        return file.column(name)
+    place = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return shelf.keep(f"column-{place}", lambda: file.column(name))
 
 
 def _margin(values: np.ndarray, k: int) -> np.ndarray:
     return values[:, k - 1] - values[:, k] if values.shape[1] > k else np.full(len(values), np.nan, np.float32)
-
-
-def _rows(rows: Any, n: int) -> np.ndarray:
-    if isinstance(rows, slice):
-        return np.arange(n)[rows]
-    rows = np.atleast_1d(np.asarray(rows))
-    rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
-    if len(rows) and (rows.min() < -n or rows.max() >= n):
-        raise SFNetError(f"There are {n} galaxies; a row outside them was asked for.")
-    return rows
-
-
-def _by_target(given: Any, targets: list[str], n: int, what: str) -> dict[str, np.ndarray]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        array = np.asarray(given, dtype=np.float64).reshape(n, -1) if n else np.empty((0, len(targets)))
-        if array.shape[1] != len(targets):
-            raise SFNetError(f"codes: `{what}…` has {array.shape[1]} column(s) for {len(targets)} target(s).")
-        given = {target: array[:, t] for t, target in enumerate(targets)}
-    found = {t: np.array(given[t], dtype=np.float64) for t in targets if t in given}
-    for array in found.values():
-        array[~np.isfinite(array)] = np.nan
-    return found

@@ -7,23 +7,20 @@ Columns: ``id``, ``ra``, ``dec``, ``split``, ``target_NAME``, ``prediction_NAME`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sfnet_core.codes_check import LONG_TEXT
-from sfnet_core.codes_header import MAX_SLOTS, Header, votable
+from sfnet_core.codes_check import LONG_TEXT, split_codes
+from sfnet_core.codes_header import MAX_SLOTS, Header
 from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path
-from sfnet_core.parquet_guard import check_ends, family, first_line, is_list, leaves, numbers, valid
-
-if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+from sfnet_core.parquet_guard import check_ends, family, first_line, is_list, leaves, longest, numbers, texts, valid
 
 ROW_GROUP = 8192
+BATCH = 1 << 17  # galaxies unpacked at a time
 COLUMN_LIMIT = 1 << 30  # bytes one text column may take in memory
 FREE_BYTES = 64 << 20  # below this, a file may unpack to anything
 EXPANSION = 200  # and above it to no more than this many times its own size
@@ -112,31 +109,69 @@ class CodesFile:
             raise SFNetError(f"{where} has {metadata.num_columns} columns; at most 4,096 are read.")
         return slots
 
-    def _read(self, names: list[str]) -> pa.Table:
+    def numeric(self, name: str) -> bool | None:
+        """Whether a column holds numbers, without reading it; ``None`` where only reading tells."""
+        kind = self.types[name]
+        if pa.types.is_boolean(kind):  # numbers where one is missing
+            return None
+        return family(kind) != "text"
+
+    def _read(self, names: list[str], groups: list[int] | None = None) -> pa.Table:
         try:
-            return self._file.read(columns=names)
+            if groups is None:
+                return self._file.read(columns=names)
+            return self._file.read_row_groups(groups, columns=names)
         except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
             raise SFNetError(f"{self.path}: {', '.join(names)} cannot be unpacked ({first_line(error)}).") from error
 
-    def read_core(self) -> dict[str, np.ndarray]:
-        """The columns the page always needs; shapes (N,) and, for ``indices`` and ``values``, (N, k+r)."""
+    def _lumps(self) -> Iterator[tuple[int, list[int]]]:
+        """(first row, row groups) of about :data:`BATCH` galaxies each; one without groups for an empty table."""
+        starts, lump, first = self._group_starts, [], 0
+        for group in range(len(starts) - 1):
+            lump.append(group)
+            if starts[group + 1] - starts[first] >= BATCH or group == len(starts) - 2:
+                yield int(starts[first]), lump
+                lump, first = [], group + 1
+        if len(starts) == 1:
+            yield 0, []
+
+    @property
+    def core_names(self) -> list[str]:
+        """The flat columns that :meth:`batches` reads."""
         names = ["id", "split", "margin", *(n for n in ("ra", "dec") if n in self.types)]
         for target in self.header.targets:
             names += [f"target_{target}", f"prediction_{target}"]
             names += [n for n in (f"prediction_{target}_d4",) if n in self.types]
-        table = self._read([*names, "indices", "values"])
-        core = {name: self._flat(table.column(name), name) for name in names}
-        for name, array in core.items():
-            if array.dtype.kind == "f":
-                core[name] = array.astype(np.float32 if name == "margin" else np.float64, copy=False)
-        indices, values = (self._lists(table.column(n), n, self.slots) for n in ("indices", "values"))
-        if len(indices) and not (indices.min() >= -1 and indices.max() < self.header.features):
-            raise SFNetError(f"{self.path}: `indices` names a feature outside 0 to {self.header.features - 1}.")
-        with np.errstate(over="ignore"):
-            return core | {
-                "indices": indices.astype(np.int16, copy=False),
-                "values": values.astype(np.float32, copy=False),
-            }
+        return names
+
+    def batches(self) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """The columns that the page always needs, some row groups at a time: (first row, name → array).
+
+        Shapes (n,) and, for ``indices`` and ``values``, (n, k+r); ``split`` as places in ``codes_check.SPLITS``.
+        """
+        names = self.core_names
+        for start, groups in self._lumps():
+            table = self._read([*names, "indices", "values"], groups)
+            core = {name: self._flat(table.column(name), name) for name in names}
+            core["split"] = split_codes(core["split"])
+            for name, array in core.items():
+                if array.dtype.kind == "f":
+                    core[name] = array.astype(np.float32 if name == "margin" else np.float64, copy=False)
+            indices, values = (self._lists(table.column(n), n, self.slots) for n in ("indices", "values"))
+            if len(indices) and not (indices.min() >= -1 and indices.max() < self.header.features):
+                raise SFNetError(f"{self.path}: `indices` names a feature outside 0 to {self.header.features - 1}.")
+            core["indices"] = indices.astype(np.int16, copy=False)
+            with np.errstate(over="ignore"):
+                core["values"] = values.astype(np.float32, copy=False)
+            yield start, core
+
+    def width(self, name: str) -> int:
+        """At least as many characters as the longest text of a column has."""
+        found = 1
+        for _, groups in self._lumps():
+            for chunk in self._read([name], groups).column(name).chunks:
+                found = max(found, longest(chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk))
+        return found
 
     def column(self, name: str) -> np.ndarray:
         """(N,) one column: numbers as numbers (NaN where missing), text as text."""
@@ -182,127 +217,28 @@ class CodesFile:
 
     def _text(self, column: pa.ChunkedArray, name: str) -> np.ndarray:
         """Dictionaries are measured before they are expanded: one long text named in every row would fill memory."""
-        parts: list[tuple[list[str], int, np.ndarray | None]] = []
+        parts: list[tuple[np.ndarray, np.ndarray | None]] = []
         total = 0
         for chunk in column.chunks:
             coded = pa.types.is_dictionary(chunk.type)
-            words = [word or "" for word in (chunk.dictionary if coded else chunk).to_pylist()]
-            longest = max(map(len, words), default=0)
-            codes = None
+            words, places = chunk.dictionary if coded else chunk, None
+            if longest(words) <= LONG_TEXT:
+                words = texts(words)
+                size = words.dtype.itemsize
+            else:  # an object array: a fixed width would cost N × the longest
+                words = np.array([word or "" for word in words.to_pylist()], dtype=object)
+                size = 8 if max(map(len, words)) > LONG_TEXT else 4 * max(map(len, words))
             if coded:
-                words.append("")  # what a missing text becomes
-                codes = np.where(valid(chunk.indices), numbers(chunk.indices), len(words) - 1)
-            parts.append((words, longest, codes))
-            total += 8 * len(chunk) if longest > LONG_TEXT else 4 * longest * len(chunk)
+                words = np.append(words, np.array([""], dtype=words.dtype))
+                places = np.where(valid(chunk.indices), numbers(chunk.indices), len(words) - 1)  # missing: the last, ""
+            parts.append((words, places))
+            total += size * len(chunk)
         if total > COLUMN_LIMIT:
             raise SFNetError(f"{self.path}: the texts of column `{name}` would take {total:,} bytes; refused.")
-        # a column with longer texts is an object array: a fixed width would cost N × the longest
-        kind = object if any(longest > LONG_TEXT for _, longest, _ in parts) else str
-        arrays = [np.array(words, dtype=kind) for words, _, _ in parts]
-        arrays = [words if codes is None else words[codes] for words, (_, _, codes) in zip(arrays, parts, strict=True)]
-        return np.concatenate(arrays) if arrays else np.empty(0, dtype="U1")
-
-
-def write(codes: SparseCodes, path: Path) -> None:
-    """Write ``codes`` atomically, one row group of maps in memory at a time; the same codes give the same bytes."""
-    names = ["id", *(n for n in ("ra", "dec") if getattr(codes, n) is not None), "split"]
-    for target in codes.targets:
-        names += [f"target_{target}", f"prediction_{target}"]
-        names += [f"prediction_{target}_d4"] if codes.prediction_d4(target) is not None else []
-    flat = {
-        name: codes.column(name) if name in codes._flat else codes.truth(name.removeprefix("target_")) for name in names
-    }
-    flat |= {"margin": codes.margin}
-    own = {name: codes.column(name) for name in codes.columns}
-    nested = {"indices": codes.indices, "values": codes.values}
-    if codes.map_shape:
-        nested["maps"] = None
-
-    def table(start: int, stop: int) -> pa.Table:
-        arrays: dict[str, pa.Array] = {name: to_arrow(array[start:stop], name) for name, array in flat.items()}
-        for name, array in nested.items():
-            part = codes.maps(slice(start, stop)) if array is None else array[start:stop]
-            width = int(np.prod(part.shape[1:]))
-            arrays[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(part).reshape(-1)), width)
-        arrays |= {name: to_arrow(array[start:stop], name) for name, array in own.items()}
-        return pa.table(arrays)
-
-    first = table(0, min(len(codes), ROW_GROUP))
-    fields = [(f.name, _votype(f.type), f.type.list_size if is_list(f.type) else None) for f in first.schema]
-    schema = first.schema.with_metadata(
-        {
-            "sfnet": codes.header.to_json(),
-            "IVOA.VOTable-Parquet.version": "1.0",
-            "IVOA.VOTable-Parquet.content": votable(codes.header, fields),
-        }
-    )
-    plain = [n for n, array in (flat | own).items() if array.dtype.kind in "UO" and n != "id"]
-    with (
-        atomic_path(path) as part,
-        pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=plain, write_statistics=list(flat)) as writer,
-    ):
-        for start in range(0, max(len(codes), 1), ROW_GROUP):
-            piece = first if start == 0 else table(start, min(start + ROW_GROUP, len(codes)))
-            writer.write_table(piece.cast(schema), row_group_size=ROW_GROUP)
-
-
-def is_reserved(name: str, targets: list[str]) -> bool:
-    """Whether the file format itself uses this column name."""
-    ours = {"id", "ra", "dec", "split", "margin", *_NESTED}
-    for target in targets:
-        ours |= {f"target_{target}", f"prediction_{target}", f"prediction_{target}_d4"}
-    return name in ours
-
-
-def tidy(name: str, values: Any, n: int) -> np.ndarray:
-    """(n,) a catalogue column as numpy numbers or text; missing numbers are NaN, missing texts empty."""
-    if isinstance(values, np.ma.MaskedArray):
-        values = (
-            values.astype(np.float64).filled(np.nan)
-            if values.dtype.kind in "iuf" and values.mask.any()
-            else values.filled()
-        )
-    array = np.asarray(values)
-    if array.shape != (n,):
-        raise SFNetError(
-            f"Column `{name}` has shape {array.shape} and there are {n} galaxies; give one value a galaxy."
-        )
-    if array.dtype.kind == "O":
-        array = np.array(
-            ["" if v is None or v is np.ma.masked or v != v else str(v) for v in array.tolist()] or [], dtype=object
-        )
-        return array if max(map(len, array), default=0) > LONG_TEXT else array.astype(str)
-    if array.dtype.kind == "S":
-        return np.char.decode(array, "utf-8", "replace")
-    if array.dtype.kind in "biuU":
-        return array.astype(array.dtype.newbyteorder("="))
-    if array.dtype.kind == "f":
-        return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
-    return array.astype(str)
+        arrays = [words if places is None else words[places] for words, places in parts]
+        if any(words.dtype.kind == "O" and max(map(len, words), default=0) > LONG_TEXT for words in arrays):
+            return np.concatenate([words.astype(object) for words in arrays])
+        return np.concatenate([words.astype(str) for words in arrays]) if arrays else np.empty(0, dtype="U1")
 
 
 _NESTED = ("indices", "values", "maps")
-
-
-def to_arrow(array: np.ndarray, name: str) -> pa.Array:
-    """An Arrow array of numbers (NaN becomes missing) or texts; :class:`SFNetError` where a text is no Unicode."""
-    try:
-        if array.dtype.kind in "UO":  # a list: from a numpy array of texts Arrow would cut each at its first NUL
-            return pa.array(array.tolist(), pa.string())
-        return pa.array(array, from_pandas=True)
-    except (pa.ArrowException, UnicodeEncodeError) as error:
-        raise SFNetError(f"Column `{name}` cannot be written ({first_line(error)}).") from error
-
-
-def _votype(kind: pa.DataType) -> str:
-    kind = kind.value_type if is_list(kind) else kind
-    names = {
-        "bool": "boolean",
-        "uint8": "unsignedByte",
-        "int8": "short",
-        "int16": "short",
-        "int32": "int",
-        "uint16": "int",
-    }
-    names |= {"float": "float", "double": "double", "int64": "long", "uint32": "long", "uint64": "long"}
-    return names.get(str(kind), "char")

@@ -14,7 +14,14 @@ from typing import Any
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["atomic_path", "folder_lock", "write_json", "write_text"]
+__all__ = ["atomic_path", "default_cache", "folder_lock", "write_json", "write_text"]
+
+
+def default_cache() -> Path:
+    """``$SFNET_CACHE``, else ``sfnet`` in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``)."""
+    if own := os.environ.get("SFNET_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sfnet"
 
 
 @contextlib.contextmanager

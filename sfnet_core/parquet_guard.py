@@ -97,3 +97,48 @@ _NUMPY |= {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 def _bits(buffer: pa.Buffer, offset: int, n: int) -> np.ndarray:
     return np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little", count=offset + n)[offset:].astype(bool)
+
+
+PIECE = 1 << 16  # texts laid out at a time
+
+
+def longest(array: pa.Array) -> int:
+    """Bytes of the longest of an Arrow array's texts; from the offsets alone where it has them."""
+    offsets = _offsets(array)
+    if offsets is None:
+        return max((len((word or "").encode("utf-8", "surrogatepass")) for word in array.to_pylist()), default=0)
+    return int(np.diff(offsets).max(initial=0))
+
+
+def texts(array: pa.Array) -> np.ndarray:
+    """(n,) an Arrow array of texts as numpy text of one width; a missing text is empty.
+
+    Plain ASCII, which identifiers are, is laid out without making a Python object of each.
+    """
+    offsets = _offsets(array)
+    if offsets is not None and len(array):
+        buffer = array.buffers()[2]
+        data = np.empty(0, np.uint8) if buffer is None else np.frombuffer(buffer, np.uint8)[offsets[0] : offsets[-1]]
+        if not (data & 0x80).any():
+            return _ascii(data, offsets - offsets[0])
+    return np.array([word or "" for word in array.to_pylist()], dtype=str)
+
+
+def _offsets(array: pa.Array) -> np.ndarray | None:
+    """(n + 1,) where each text begins in the data buffer; ``None`` where the layout is another or a text is missing."""
+    wide = pa.types.is_large_string(array.type)
+    if array.null_count or not (wide or pa.types.is_string(array.type)) or array.buffers()[1] is None:
+        return None
+    kind = np.dtype(np.int64 if wide else np.int32)
+    return np.frombuffer(array.buffers()[1], kind, len(array) + 1, array.offset * kind.itemsize)
+
+
+def _ascii(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    n, lengths = len(offsets) - 1, np.diff(offsets)
+    width = max(int(lengths.max()), 1)
+    letters = np.zeros((n, width), dtype=np.uint32)  # numpy's text: four bytes a letter, zeros behind the last
+    for start in range(0, n, PIECE):
+        stop = min(start + PIECE, n)
+        here = np.arange(width) < lengths[start:stop, None]
+        letters[start:stop][here] = data[offsets[start] : offsets[stop]]
+    return letters.view(np.dtype(("U", width))).reshape(n)

@@ -7,16 +7,17 @@ to know of the page it can ask here, and compare with plain numpy.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core import astro, metrics
+from sfnet_core import astro
 from sfnet_core.errors import SFNetError
+from sfnet_core.explorer import errors
+from sfnet_core.explorer.errors import Errors, Numbers
 from sfnet_core.explorer.filters import Names, first_cone, select
 from sfnet_core.explorer.quantities import COLUMN_LABELS, LINES, PLOTS, TARGET_LABELS, Quantity
-from sfnet_core.interpret import Counterfactual, activations, feature_table, predict_by_k, surviving_slots
+from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -24,17 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Numbers", "Scene"]
 
-
-@dataclass(frozen=True)
-class Numbers:
-    """The numbers of the galaxies in view under the present toggles, in the target's unit."""
-
-    n: int  # galaxies with a true value
-    rmse: float
-    r2: float
-    rmse_all_on: float
-    mean_change: float  # mean of (prediction now − prediction with all on), over all galaxies in view
-    in_view: int
+TABLE_KEYS = (
+    *("feature", "fires", "rate", "weight", "mean_abs", "share", "mean", "std", "mean_fires", "std_fires"),
+    *("pearson", "pearson_fires", "partial"),
+)
 
 
 class Scene:
@@ -44,10 +38,11 @@ class Scene:
         self.codes = codes  # behind the gate in use; `own` behind the network's
         self.own = codes
         self.n = len(codes)
-        names, counts = np.unique(codes.split, return_counts=True)
-        self.splits = {str(name): int(count) for name, count in zip(names, counts, strict=True) if name}
+        self.splits = {name: count for name, count in codes.splits.items() if name}
+        self.given: dict[str, Callable[[], Any]] = {}  # what filters may name beside the codes: see Names
         self._memory: dict[tuple, Any] = {}
         self._counterfactuals: dict[int, Counterfactual] = {}
+        self.errors = Errors(self)
         self.quantities = self._quantities()
         self.plots = {p.key: p for p in PLOTS if {p.x, p.y} <= set(self.quantities)}
 
@@ -61,25 +56,8 @@ class Scene:
         self._memory = {key: value for key, value in self._memory.items() if key[0] in lasting}
 
     def rmse_by_k(self, state: State) -> list[float]:
-        """RMSE of the galaxies in view for k = 1 … k + r, features off as in the state; [] without true values."""
-
-        def known() -> tuple[np.ndarray, SparseCodes]:
-            rows = self.view(state)
-            rows = rows[np.isfinite(self.truth(state.target)[rows])]
-            return self.truth(state.target)[rows], self.own.take(rows)
-
-        def compute() -> list[float]:
-            truth, part = self.remember(("known", state.split, state.filter, state.target), known, keep=1)
-            each = predict_by_k(part, off=state.off, mode=state.mode, target=state.target)
-            return [float(metrics.rmse(truth, prediction)) for prediction in each]
-
-        if not np.isfinite(self.truth(state.target)[self.view(state)]).any():
-            return []
-        return self.remember(
-            ("by_k", state.split, state.filter, state.target, state.off, state.mode if state.off else ""),
-            compute,
-            keep=4,
-        )
+        """RMSE for k = 1 … k + r, features off as in the state, of :meth:`drawn` galaxies; [] without true values."""
+        return self.errors.by_k(state)
 
     # -- looking up --------------------------------------------------------------------------------------------
 
@@ -95,7 +73,7 @@ class Scene:
         part = part.strip()
         row = self.row_of(part)
         if row is None and part:
-            text = self.codes.ids.astype(str)
+            text = self.codes.ids
             for hits in (np.char.startswith(text, part), np.char.find(text, part) >= 0):
                 if hits.any():
                     return int(np.argmax(hits))
@@ -117,7 +95,7 @@ class Scene:
     def _rows(self, split: str) -> np.ndarray:
         if not split:
             return np.arange(self.n, dtype=np.int32)
-        return np.flatnonzero(self.codes.split == split).astype(np.int32)
+        return np.flatnonzero(self.codes.in_split(split)).astype(np.int32)
 
     def view(self, state: State) -> np.ndarray:
         """Rows of the galaxies in view: those of the split that pass the filter, ascending.
@@ -126,7 +104,22 @@ class Scene:
         view. Raises :class:`SFNetError` where the filter can't be read.
         """
         rows = self.rows(state.split)
-        return rows[self.mask(state.filter, state.target)[rows]] if state.filter else rows
+        if not state.filter:
+            return rows
+        key = ("view", state.split, state.filter, state.target)
+        return self.remember(key, lambda: rows[self.mask(state.filter, state.target)[rows]], keep=2)
+
+    def drawn(self, state: State) -> np.ndarray:
+        """Rows of the galaxies that figures are drawn from: those in view, or ``errors.MANY`` of them at random.
+
+        Ascending, and the same ones at every call; the page says where they are not all.
+        """
+        rows = self.view(state)
+        if len(rows) <= errors.MANY:
+            return rows
+        return self.remember(
+            ("drawn", state.split, state.filter, state.target), lambda: rows[errors.sample(len(rows))], keep=2
+        )
 
     def mask(self, text: str, target: int) -> np.ndarray:
         """``(N,)`` True for the galaxies that pass a filter."""
@@ -134,7 +127,14 @@ class Scene:
 
     def names(self, target: int) -> Names:
         """What a filter may name, and the values."""
-        return self.remember(("names", target), lambda: Names(self.own, target=target))
+        return self.remember(("names", target), lambda: Names(self.own, target=target, given=self.given))
+
+    def relabelled(self, state: State) -> bool:
+        """Forget what filters gave: stars, lists or labels are others. Whether other galaxies are in view now."""
+        before = self.view(state) if state.filter else None
+        texts = {key[1] for key in self._memory if key[0] == "filter"}
+        self._memory = {key: value for key, value in self._memory.items() if texts.isdisjoint(key)}
+        return before is not None and not np.array_equal(self.view(state), before)
 
     def cone_distance(self, state: State) -> np.ndarray:
         """``(N,)`` distance in arcmin from the centre of the filter's first cone; NaN where it has none."""
@@ -159,7 +159,7 @@ class Scene:
         if feature < 0:
             return np.zeros(self.n)
         return self.remember(
-            ("activation", feature), lambda: activations(self.codes, feature).astype(np.float64), keep=8
+            ("activation", feature), lambda: activations(self.codes, feature).astype(np.float64), keep=2
         )
 
     # -- predictions under toggles -----------------------------------------------------------------------------
@@ -170,42 +170,43 @@ class Scene:
         return self._counterfactuals[target]
 
     def prediction(self, state: State, *, all_on: bool = False) -> np.ndarray:
-        """``(N,)`` predictions with the state's features off (or with all on), in the target's unit."""
-        off = frozenset() if all_on else state.off
-        key = ("prediction", state.target, off, state.mode if off else "")
-        return self.remember(
-            key, lambda: self.counterfactual(state.target).prediction(off=off, mode=state.mode), keep=4
-        )
+        """``(N,)`` predictions with the state's features off (or with all on), in the target's unit; not to be written
+        into."""
+        exact = self.counterfactual(state.target)
+        if all_on or not state.off:
+            return exact.all_on
+        key = ("prediction", state.target, state.off, state.mode)
+        return self.remember(key, lambda: exact.prediction(off=state.off, mode=state.mode), keep=2)
+
+    def prediction_at(self, state: State, rows: np.ndarray) -> np.ndarray:
+        """The same of some galaxies; of a few of many, the others' are not computed."""
+        if ("prediction", state.target, state.off, state.mode) in self._memory or len(rows) > self.n // 2:
+            return self.prediction(state)[rows]
+        return self.counterfactual(state.target).at(rows, state.off, state.mode)
 
     def residual(self, state: State) -> np.ndarray:
         """Prediction minus true value."""
         return self.prediction(state) - self.truth(state.target)
 
-    def numbers(self, state: State, rows: np.ndarray | None = None) -> Numbers:
-        """RMSE, R² and the change, over ``rows`` (the galaxies in view by default)."""
-        if rows is None:
-            key = ("numbers", state.split, state.filter, state.target, state.off, state.mode if state.off else "")
-            return self.remember(key, lambda: self.numbers(state, self.view(state)), keep=4)
-        truth, now = self.truth(state.target)[rows], self.prediction(state)[rows]
-        before = self.prediction(state, all_on=True)[rows]
-        known = np.isfinite(truth)
-        n = int(known.sum())
-        return Numbers(
-            n=n,
-            rmse=float(metrics.rmse(truth[known], now[known])) if n else np.nan,
-            r2=float(metrics.r2(truth[known], now[known])) if n > 1 else np.nan,
-            rmse_all_on=float(metrics.rmse(truth[known], before[known])) if n else np.nan,
-            mean_change=float(np.mean(now - before)) if len(rows) else np.nan,
-            in_view=len(rows),
-        )
+    def numbers(self, state: State) -> Numbers:
+        """RMSE, R² and the change, over the galaxies in view."""
+        return self.errors.numbers(state)
 
     # -- features ----------------------------------------------------------------------------------------------
 
     def features(self, split: str, target: int) -> dict[str, np.ndarray]:
         """The feature table of a split's galaxies, ranked by mean |contribution|."""
-        return self.remember(
-            ("features", split, target), lambda: feature_table(self.codes, rows=self.rows(split), target=target), keep=8
+        return self.remember(("features", split, target), lambda: self._table(split, target), keep=8)
+
+    def _table(self, split: str, target: int) -> dict[str, np.ndarray]:
+        """A split's feature table, kept beside the codes as one array (keys, features)."""
+        rows = self.rows(split) if split else None
+        packed = self.codes.derived(
+            f"table-{split or 'all'}-{target}-k{self.codes.k}",
+            lambda: np.stack([*feature_table(self.codes, rows=rows, target=target).values()]).astype(np.float64),
         )
+        table = dict(zip(TABLE_KEYS, packed, strict=True))
+        return table | {name: table[name].astype(np.int64) for name in ("feature", "fires")}
 
     def features_in_view(self, state: State) -> dict[str, np.ndarray]:
         """The feature table of the galaxies in view."""
@@ -256,15 +257,19 @@ class Scene:
 
     def is_numeric(self, name: str) -> bool:
         """Whether a catalogue column holds numbers."""
-        return self.codes.column(name).dtype.kind in "iuf"
+        return self.codes.is_numeric(name)
 
     def column(self, name: str) -> np.ndarray:
         """``(N,)`` float64 of a numeric column."""
-        return self.remember(("column", name), lambda: np.asarray(self.codes.column(name), dtype=np.float64))
+        return self.remember(("column", name), lambda: np.asarray(self.codes.column(name), dtype=np.float64), keep=8)
 
     def line_ratio(self, top: str, bottom: str) -> np.ndarray:
         """``(N,)`` log10 of a flux ratio; NaN where either flux is not positive."""
-        return self.remember(("ratio", top), lambda: astro.log_ratio(self.column(top), self.column(bottom)))
+
+        def ratio() -> np.ndarray:
+            return self.own.derived(f"ratio-{top}", lambda: astro.log_ratio(self.column(top), self.column(bottom)))
+
+        return self.remember(("ratio", top), ratio)
 
     def values(self, key: str, state: State) -> np.ndarray:
         """``(N,)`` of a quantity."""
@@ -309,8 +314,10 @@ class Scene:
             return rows[np.argsort(-values if state.descending else values, kind="stable")]  # NaN sorts last
 
         on = tuple(getattr(state, name) for name in sorted(self.quantities[state.sort].depends))
-        key = ("order", state.sort, state.descending, state.target, on, rows.tobytes())
-        return self.remember(key, ranked, keep=2)
+        key = ("order", state.sort, state.descending, state.target, on, len(rows))
+        if key in self._memory and not np.array_equal(self._memory[key][0], rows):
+            del self._memory[key]
+        return self.remember(key, lambda: (rows, ranked()), keep=2)[1]
 
     # -- memory ------------------------------------------------------------------------------------------------
 

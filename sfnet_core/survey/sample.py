@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path, folder_lock
+from sfnet_core.files import atomic_path, default_cache, folder_lock
 from sfnet_core.survey.cutouts import MAX_PIXELS, decode, encode_jpeg
 from sfnet_core.survey.dataset import Dataset
 
@@ -83,13 +83,6 @@ def open_sample(path: str | os.PathLike, cache_dir: str | os.PathLike | None = N
     with _waiting_lock(cache):
         dataset = _opened(folder)
         return dataset if dataset is not None else _unpack(path, folder)
-
-
-def default_cache() -> Path:
-    """``$SFNET_CACHE``, else ``sfnet`` in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``)."""
-    if own := os.environ.get("SFNET_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sfnet"
 
 
 def _content_hash(path: Path) -> str:

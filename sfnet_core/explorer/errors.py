@@ -1,0 +1,130 @@
+"""How far off the predictions are under the present toggles: exact for any number of galaxies in view."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfnet_core.code_sums import ResidualSums, residual_sums, squares_by_k
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.state import State
+
+__all__ = ["MANY", "Errors", "Numbers", "sample"]
+
+MANY = 500_000  # of more galaxies in view, figures and the error against k are of this many, drawn at random
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of the galaxies in view under the present toggles, in the target's unit."""
+
+    n: int  # galaxies with a true value
+    rmse: float
+    r2: float
+    rmse_all_on: float
+    mean_change: float  # mean of (prediction now − prediction with all on), over all galaxies in view
+    in_view: int
+
+
+def numbers_of(n: int, squares: float, spread: float, squares_on: float, change: float, in_view: int) -> Numbers:
+    """:class:`Numbers` from sums over the ``n`` galaxies with a true value; the change is over all in view."""
+    return Numbers(
+        n=n,
+        rmse=math.sqrt(squares / n) if n else math.nan,
+        r2=1 - squares / spread if n > 1 and spread > 0 else math.nan,
+        rmse_all_on=math.sqrt(squares_on / n) if n else math.nan,
+        mean_change=change,
+        in_view=in_view,
+    )
+
+
+def sample(n: int) -> np.ndarray | slice:
+    """Places of :data:`MANY` out of ``n``, at random but always the same and ascending; all where there are no more."""
+    if n <= MANY:
+        return slice(None)
+    return np.sort(np.random.default_rng(0).choice(n, MANY, replace=False, shuffle=False))
+
+
+class Errors:
+    """RMSE, R² and the like for the galaxies that a scene has in view; the scene remembers them."""
+
+    def __init__(self, scene: Scene):
+        self._scene = scene
+
+    def by_k(self, state: State) -> list[float]:
+        """RMSE for k = 1 … k + r, features off as in the state, of the galaxies that figures are drawn from; [] without
+        true values."""
+
+        def compute() -> list[float]:
+            rows, truth, _ = self.known(state, drawn=True)
+            squares = squares_by_k(self._scene.own, truth, rows, state.off, state.mode, state.target)
+            return np.sqrt(squares / len(rows)).tolist()
+
+        if not len(self.known(state, drawn=True)[0]):
+            return []
+        return self._scene.remember(
+            ("by_k", state.split, state.filter, state.target, state.off, state.mode if state.off else ""),
+            compute,
+            keep=4,
+        )
+
+    def known(self, state: State, *, drawn: bool = False) -> tuple[np.ndarray, np.ndarray, float]:
+        """Of the galaxies in view (or ``drawn``) with a true value: rows, truth, and Σ (truth − mean truth)²."""
+        drawn = drawn and len(self._scene.view(state)) > MANY
+
+        def compute() -> tuple[np.ndarray, np.ndarray, float]:
+            rows = self._scene.drawn(state) if drawn else self._scene.view(state)
+            truth = self._scene.truth(state.target)[rows]
+            known = np.isfinite(truth)
+            if not known.all():
+                rows, truth = rows[known], truth[known]
+            return rows, truth, float(((truth - truth.mean()) ** 2).sum()) if len(truth) else 0.0
+
+        return self._scene.remember(("known", state.split, state.filter, state.target, drawn), compute, keep=2)
+
+    def numbers(self, state: State) -> Numbers:
+        """RMSE, R² and the change, over the galaxies in view.
+
+        Of more than :data:`MANY`, features that are left out are taken from sums made once
+        (:class:`~sfnet_core.code_sums.ResidualSums`): exact too, to about nine digits, and no galaxy is gone through.
+        """
+        key = ("numbers", state.split, state.filter, state.target, state.off, state.mode if state.off else "")
+        return self._scene.remember(key, lambda: self._numbers(state), keep=4)
+
+    def _numbers(self, state: State) -> Numbers:
+        view = self._scene.view(state)
+        if len(view) > MANY and (state.mode == "ablate" or not state.off):
+            sums = self._sums(state)
+            found = sums.ablate(state.off)
+            if found is not None:
+                return numbers_of(sums.n, found[0], sums.spread, sums.squares, found[1], len(view))
+        rows, truth, spread = self.known(state)
+
+        def squares(prediction: np.ndarray) -> float:
+            error = prediction[rows] - truth
+            return float(error @ error)
+
+        before, now = self._scene.prediction(state, all_on=True), self._scene.prediction(state)
+        on = ("squares", state.split, state.filter, state.target)
+        squares_on = self._scene.remember(on, lambda: squares(before), keep=2)
+        change = float(np.mean(now[view] - before[view])) if state.off and len(view) else 0.0
+        squares_now = squares(now) if state.off else squares_on
+        return numbers_of(len(rows), squares_now, spread, squares_on, change if len(view) else np.nan, len(view))
+
+    def _sums(self, state: State) -> ResidualSums:
+        """The sums of the galaxies in view; a split's are kept beside the codes."""
+        codes, target = self._scene.codes, state.target
+
+        def compute() -> ResidualSums:
+            rows = self._scene.view(state) if state.split or state.filter else None
+            if state.filter:
+                return residual_sums(codes, target, rows)
+            name = f"sums-{state.split or 'all'}-{target}-k{codes.k}"
+            return ResidualSums.unpack(codes.derived(name, lambda: residual_sums(codes, target, rows).pack()))
+
+        return self._scene.remember(("sums", state.split, state.filter, target), compute, keep=4)

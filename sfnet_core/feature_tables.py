@@ -1,0 +1,162 @@
+"""What each feature says about the target: one line a feature, from two passes over the codes in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfnet_core.code_sums import blocks
+from sfnet_core.codes_check import rows_of
+from sfnet_core.errors import SFNetError
+
+if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
+
+__all__ = ["feature_table"]
+
+
+def feature_table(
+    codes: SparseCodes,
+    rows: np.ndarray | None = None,
+    target: int | str = 0,
+    controls: Sequence[str] | None = None,
+) -> dict[str, np.ndarray]:
+    """One entry per active feature of the chosen galaxies, ranked by mean |contribution| over all of them.
+
+    Keys: ``feature``; ``fires`` (galaxies that keep it) and ``rate``; ``weight``; ``mean_abs`` (mean |contribution|,
+    all galaxies) and ``share`` of the sum over features; ``mean``, ``std`` of the contribution over all galaxies and
+    ``mean_fires``, ``std_fires`` where it fires; ``pearson`` of activation and true target over all galaxies with a
+    known target (0 where the feature is silent), ``pearson_fires`` where it fires; ``partial``: the same correlation at
+    fixed ``controls`` (names of catalogue columns; residuals of linear regressions), NaN without controls. Correlations
+    over fewer than 3 galaxies, or of a constant, are NaN. Ties in rank: the lower feature first.
+    """
+    t = codes.target_index(target)
+    rows = None if rows is None else rows_of(rows, len(codes))
+    n, size, weight = len(codes) if rows is None else len(rows), codes.features, codes.weight[t]
+    truth = codes.truth(t) if rows is None else codes.truth(t)[rows]
+    known = np.isfinite(truth)
+    y = _centred(truth, known)
+    names = ("fires", "total", "absolute", "count", "a", "aa", "ay", "y")
+    sums = {name: np.zeros(size) for name in names}
+
+    def entries() -> Iterator[tuple[np.ndarray, ...]]:
+        """(feature, activation, contribution, residual, known) of every kept activation of a block."""
+        for place, indices, values in blocks(codes, rows):
+            kept = indices[:, : codes.k]
+            row, slot = np.nonzero(kept >= 0)
+            feature, activation = kept[row, slot].astype(np.int64), values[row, slot].astype(np.float64)
+            yield feature, activation, weight[feature] * activation, y[place][row], known[place][row]
+
+    for feature, activation, term, residual, here in entries():
+        for name, amount in (("fires", None), ("total", term), ("absolute", np.abs(term))):
+            sums[name] += np.bincount(feature, amount, size)
+        feature, activation, residual = feature[here], activation[here], residual[here]
+        for name, amount in (
+            ("count", None),
+            ("a", activation),
+            ("aa", activation**2),
+            ("ay", activation * residual),
+            ("y", residual),
+        ):
+            sums[name] += np.bincount(feature, amount, size)
+    fires = sums["fires"].astype(np.int64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, mean_fires = sums["total"] / max(n, 1), sums["total"] / fires
+        mean_a, mean_y = sums["a"] / sums["count"], sums["y"] / sums["count"]  # where it fires
+    inside, aa, yy, ay = (np.zeros(size) for _ in range(4))
+    for feature, activation, term, residual, here in entries():  # about the means, which the first pass gave
+        inside += np.bincount(feature, (term - mean_fires[feature]) ** 2, size)
+        feature = feature[here]
+        a, b = activation[here] - mean_a[feature], residual[here] - mean_y[feature]
+        for total, amount in ((aa, a * a), (yy, b * b), (ay, a * b)):
+            total += np.bincount(feature, amount, size)
+    everything = sums["absolute"].sum()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        std = np.sqrt((inside + fires * (mean_fires - mean) ** 2 + (n - fires) * mean**2) / max(n, 1))
+        std_fires, where_fires = np.sqrt(inside / fires), ay / np.sqrt(aa * yy)
+    enough = (sums["count"] >= 3) & np.isfinite(where_fires)
+    found = {
+        "feature": np.arange(size),
+        "fires": fires,
+        "rate": fires / max(n, 1),
+        "weight": weight,
+        "mean_abs": sums["absolute"] / max(n, 1),
+        "share": sums["absolute"] / everything if everything > 0 else np.zeros(size),
+        "mean": mean,
+        "std": std,
+        "mean_fires": mean_fires,
+        "std_fires": std_fires,
+        "pearson": _pearson(sums, y[known], truth[known]),
+        "pearson_fires": np.where(enough, np.clip(where_fires, -1, 1), np.nan),
+        "partial": _partial(codes, rows, truth, controls) if controls else np.full(size, np.nan),
+    }
+    order = np.argsort(-found["mean_abs"], kind="stable")
+    order = order[fires[order] > 0]
+    return {name: array[order] for name, array in found.items()}
+
+
+def _centred(truth: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Truth minus the mean of the known ones, twice, so that rounding leaves no mean."""
+    for _ in range(2):
+        truth = truth - truth[known].mean() if known.any() else truth
+    return truth
+
+
+def _pearson(sums: dict[str, np.ndarray], y: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(F,) over all galaxies with a known target, the activation 0 where the feature is silent; ``y``: it centred."""
+    if len(y) < 3:
+        return np.full(len(sums["a"]), np.nan)
+    square, power = sums["aa"], y @ y
+    rest = square - sums["a"] ** 2 / len(y)
+    good = (rest > 1e-9 * square) & (square > 0) & (power > 1e-24 * (truth @ truth))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(good, np.clip(sums["ay"] / np.sqrt(rest * power), -1, 1), np.nan)
+
+
+def _partial(codes: SparseCodes, rows: np.ndarray | None, truth: np.ndarray, controls: Sequence[str]) -> np.ndarray:
+    """(F,) correlation of activation and truth at fixed ``controls``."""
+    fixed, basis = np.isfinite(truth), [np.ones(len(truth))]
+    for name in controls:
+        column = np.asarray(codes.column(name))
+        if column.dtype.kind not in "biuf":
+            raise SFNetError(f"The column {name!r} holds text; only numbers can be held fixed.")
+        basis.append((column if rows is None else column[rows]).astype(np.float64))
+        fixed &= np.isfinite(basis[-1])
+    kept, values = (array if rows is None else array[rows] for array in (codes.indices, codes.values))
+    row, slot = np.nonzero(kept[:, : codes.k] >= 0)
+    entries = row, kept[row, slot].astype(np.int64), values[row, slot].astype(np.float64), codes.features
+    return _correlation(entries, truth, fixed, basis)
+
+
+def _correlation(
+    entries: tuple[np.ndarray, np.ndarray, np.ndarray, int], y: np.ndarray, use: np.ndarray, basis: list[np.ndarray]
+) -> np.ndarray:
+    """(F,) correlation of each feature's activation with ``y`` over the rows in ``use``, both freed of ``basis``.
+
+    The activations stay sparse: with Q an orthonormal basis of the controls, Σ a_r² = Σ a² − |Qᵀa|² and
+    Σ a_r y_r = Σ a y_r.
+    """
+    row, feature, activation, size = entries
+    if use.sum() < len(basis) + 2:
+        return np.full(size, np.nan)
+    design = np.stack([column[use] for column in basis], axis=1)
+    design[:, 1:] -= design[:, 1:].mean(axis=0)
+    spread = design.std(axis=0)
+    spread[0] = 1.0
+    design = design[:, spread > 0] / spread[spread > 0]
+    left, singular, _ = np.linalg.svd(design, full_matrices=False)
+    left = left[:, singular > 1e-10 * singular.max()]
+    target = y[use] - y[use].mean()
+    residual = target - left @ (left.T @ target)
+    position = np.cumsum(use) - 1
+    here = use[row]
+    at, feature, activation = position[row[here]], feature[here], activation[here]
+    square = np.bincount(feature, activation**2, minlength=size)
+    explained = sum(np.bincount(feature, activation * left[at, q], minlength=size) ** 2 for q in range(left.shape[1]))
+    cross = np.bincount(feature, activation * residual[at], minlength=size)
+    rest, power = square - explained, residual @ residual
+    good = (rest > 1e-9 * square) & (square > 0) & (power > 1e-20 * max(target @ target, 1e-300))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(good, np.clip(cross / np.sqrt(rest * power), -1, 1), np.nan)

@@ -1,0 +1,72 @@
+"""The page's numbers for very many galaxies (made small here) against the same for few."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sfnet_core.explorer import errors
+from sfnet_core.explorer.errors import sample
+from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.state import State
+
+NAN = float("nan")
+
+
+@pytest.fixture
+def codes(made_up):
+    codes = made_up(900, features=20, k=3, runners_up=3)
+    codes._flat["target_oh_p50"] = np.where(np.arange(900) % 11 == 0, NAN, codes.truth())
+    return codes
+
+
+@pytest.mark.parametrize("choices", [{}, {"split": "train"}, {"filter": "z > 0.05"}, {"split": "validation"}], ids=str)
+@pytest.mark.parametrize("mode", ["ablate", "refill"])
+def test_the_numbers_do_not_depend_on_how_many_are_many(codes, choices, mode, monkeypatch):
+    few = Scene(codes)
+    monkeypatch.setattr(errors, "MANY", 50)
+    many = Scene(codes)
+    features = few.features("", 0)["feature"].tolist()
+    for off in ((), features[:1], features[:3], features[1::2], features):
+        state = State(20, 900, few.splits, slots=6, off=frozenset(off), mode=mode, k=3, **choices)
+        monkeypatch.setattr(errors, "MANY", 10**6)
+        one = few.numbers(state)
+        monkeypatch.setattr(errors, "MANY", 50)
+        assert vars(many.numbers(state)) == pytest.approx(vars(one), rel=1e-9, abs=1e-12, nan_ok=True)
+        truth, now = codes.truth()[few.view(state)], few.prediction(state)[few.view(state)]
+        assert one.rmse == pytest.approx(np.sqrt(np.nanmean((now - truth) ** 2)), rel=1e-12)
+        rows = many.drawn(state)
+        assert np.array_equal(many.prediction_at(state, rows), few.prediction(state)[rows])
+
+
+def test_a_toggle_over_very_many_goes_through_none_of_them(codes, monkeypatch):
+    monkeypatch.setattr(errors, "MANY", 50)
+    scene = Scene(codes)
+    feature = scene.default_feature("", 0)
+    state = State(20, 900, scene.splits, slots=6, k=3)
+    scene.numbers(state)
+    monkeypatch.setattr(Scene, "prediction", lambda *_a, **_k: pytest.fail("all predictions were computed"))
+    state.change(off=frozenset({feature}))
+    assert scene.numbers(state).rmse > scene.numbers(state).rmse_all_on
+    scene.prediction_at(state, scene.drawn(state))
+    scene.rmse_by_k(state)
+
+
+def test_what_is_drawn_of_many_is_the_same_each_time_and_spread_evenly(codes, monkeypatch):
+    monkeypatch.setattr(errors, "MANY", 300)
+    rows = Scene(codes).drawn(State(20, 900))
+    assert len(rows) == 300 == len(set(rows.tolist())) and (np.diff(rows) > 0).all()
+    assert np.array_equal(rows, Scene(codes).drawn(State(20, 900)))
+    assert abs(rows.mean() - 449.5) < 45  # 3 standard deviations of such a mean
+    monkeypatch.setattr(errors, "MANY", 900)
+    assert np.array_equal(Scene(codes).drawn(State(20, 900)), np.arange(900))
+    assert sample(900) == slice(None)
+
+
+def test_the_error_by_k_of_many_is_near_that_of_all(codes, monkeypatch):
+    state = State(20, 900, slots=6, k=3)
+    whole = Scene(codes).rmse_by_k(state)
+    truth, known = codes.truth(), np.isfinite(codes.truth())
+    assert whole[2] == pytest.approx(np.sqrt(np.mean((codes.prediction() - truth)[known] ** 2)), rel=1e-12)
+    monkeypatch.setattr(errors, "MANY", 450)
+    assert Scene(codes).rmse_by_k(state) == pytest.approx(whole, rel=0.15)
