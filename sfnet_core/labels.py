@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.files import write_text
-from sfnet_core.labels_carry import carry, changes, stamp, transfer
+from sfnet_core.labels_carry import carry, put_back, stamp, tidings, transfer
 from sfnet_core.labels_file import (
     Document,
     Entry,
@@ -57,11 +57,15 @@ class LabelBook:
     def __init__(self, codes: SparseCodes, path: str | os.PathLike | None):
         """Use :meth:`open`. ``codes`` are the ones in the file, not a part of them and not behind another gate."""
         self.codes, self.path = codes, None if path is None else Path(path)
-        self.fingerprint = codes.fingerprint
         run = codes.provenance.get("run_fingerprint")
         self.run = run if is_fingerprint(run) else ""
         self.notices: list[str] = []
-        self._store = Store(self.path, self.fingerprint)
+        self._store = Store(self.path, lambda: self.fingerprint)
+
+    @property
+    def fingerprint(self) -> str:
+        """The codes' own; reckoned when it is first needed, because it reads all of them."""
+        return self.codes.fingerprint
 
     @classmethod
     def open(cls, codes: SparseCodes, path: str | os.PathLike | None = None) -> LabelBook:
@@ -79,6 +83,8 @@ class LabelBook:
         return book
 
     def _welcome(self) -> None:
+        if not self._document.features:
+            return
         mine = self._document.features.get(self.fingerprint)
         others = self.others()
         if mine is not None or not others:
@@ -170,7 +176,7 @@ class LabelBook:
         if kind == "galaxies":
             return self._document.galaxies
         if kind == "features":
-            return self._document.features.get(self.fingerprint) or Section()
+            return (self._document.features and self._document.features.get(self.fingerprint)) or Section()
         raise SFNetError(f"Lists are of `features` or of `galaxies`, not of {str(kind)[:40]!r}.")
 
     # -- changing ----------------------------------------------------------------------------------------------
@@ -241,6 +247,15 @@ class LabelBook:
 
         self._store.change(change)
         return name
+
+    def snapshot(self, kind: Kind) -> tuple[dict, dict[str, Roster]]:
+        """Entries and lists as they are, for :meth:`restore`."""
+        section = self._section(kind)
+        return dict(section.items), dict(section.lists)
+
+    def restore(self, kind: Kind, entries: Mapping[int | str, Entry], lists: Mapping[str, Roster | None]) -> None:
+        """Put entries and lists back to what they were, in one change; ``None`` for a list that was not there."""
+        self._store.change(lambda document: put_back(self._part(document, kind), entries, lists))
 
     def transfer(self, matches: Mapping[int, int], source: str | None = None) -> int:
         """Carry labels over from the features of other codes: ``matches`` old feature → feature here; gives how many.
@@ -326,14 +341,5 @@ class LabelBook:
 
         self._store.change(change)
         ours, now = before.features.get(self.fingerprint, Section()), self._section("features")
-        pairs = (changes(ours, now), changes(before.galaxies, self._document.galaxies))
-        added, replaced = map(sum, zip(*pairs, strict=True))
-        foreign = sum(
-            sum(map(bool, section.items.values()))
-            for name, section in theirs.features.items()
-            if name not in (self.fingerprint, *same)
-        )
-        sentence = f"{added} label(s) came in and {replaced} were replaced by later ones."
-        if foreign:
-            sentence += f" {foreign} of features belong to other codes; they are kept for those and not shown here."
-        return sentence
+        pairs = ((ours, now), (before.galaxies, self._document.galaxies))
+        return tidings(pairs, [s for name, s in theirs.features.items() if name not in (self.fingerprint, *same)])

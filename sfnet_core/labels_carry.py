@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from sfnet_core.labels_file import MOST_REVISION, Document, Entry, Roster, Section, ordered
 
-__all__ = ["carry", "changes", "stamp", "transfer"]
+__all__ = ["carry", "changes", "put_back", "stamp", "tidings", "transfer"]
 
 
 def stamp(now: Entry | Roster) -> dict[str, int | str]:
@@ -50,8 +50,26 @@ def transfer(document: Document, into: str, source: str, matches: dict[int, int]
     return carried
 
 
+def put_back(section: Section, entries: Mapping[int | str, Entry], lists: Mapping[str, Roster | None]) -> None:
+    """Entries and lists as they once were, as the latest change: what others wrote of anything else stays."""
+    for key, entry in entries.items():
+        section.items[key] = replace(entry, **stamp(section.items.get(key, Entry())))
+    for name, roster in lists.items():
+        now = section.lists.get(name, Roster())
+        section.lists[name] = replace(roster or Roster(gone=True), **stamp(now))
+
+
 def changes(before: Section, after: Section) -> tuple[int, int]:
     """How many entries came in, and how many took another's place."""
     old = before.items
     added = sum(bool(entry) and not old.get(key) for key, entry in after.items.items())
     return added, sum(bool(old.get(key)) and old[key] != entry for key, entry in after.items.items())
+
+
+def tidings(pairs: Iterable[tuple[Section, Section]], foreign: Iterable[Section]) -> str:
+    """What came of an import, as a sentence: from the sections before and after it, and those of other codes."""
+    added, replaced = map(sum, zip(*(changes(*pair) for pair in pairs), strict=True))
+    sentence = f"{added} label(s) came in and {replaced} were replaced by later ones."
+    if kept := sum(sum(map(bool, section.items.values())) for section in foreign):
+        sentence += f" {kept} of features belong to other codes; they are kept for those and not shown here."
+    return sentence

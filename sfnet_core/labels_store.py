@@ -29,7 +29,7 @@ class Store:
     written. A file that can't be read is never overwritten.
     """
 
-    def __init__(self, path: Path | None, fingerprint: str):
+    def __init__(self, path: Path | None, fingerprint: Callable[[], str]):
         self.path = None if path is None else Path(os.path.realpath(path))  # a link is kept, its target written
         self.document = Document()
         self.trouble = ""
@@ -50,7 +50,7 @@ class Store:
     def _try(self, change: Change) -> None:
         trial = self.document.copy()
         change(trial)
-        write_document(trial, self._fingerprint)  # what could not be written is refused here
+        write_document(trial, self._fingerprint())  # what could not be written is refused here
         self.document = trial
         self._pending.append(change)
 
@@ -66,7 +66,7 @@ class Store:
                 fresh = (read_file(self.path) if self.path.exists() else self._base).copy()
                 for change in self._pending:
                     change(fresh)
-                write_text(self.path, write_document(fresh, self._fingerprint))
+                write_text(self.path, write_document(fresh, self._fingerprint()))
                 self._seen = _stamp(self.path)
         except (OSError, SFNetError) as error:
             self.trouble = self._sentence(error)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.errors import SFNetError
+from sfnet_core.explorer.naming import brief
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.places import Place, read_place
 from sfnet_core.explorer.search import around
@@ -15,6 +16,7 @@ from sfnet_core.explorer.state import State, unpack_rows
 from sfnet_core.explorer.view import View, front_end, text, whole
 
 if TYPE_CHECKING:
+    from sfnet_core.explorer.naming import Naming
     from sfnet_core.explorer.scene import Scene
 
 __all__ = ["PAGE", "Gallery"]
@@ -40,11 +42,19 @@ class Gallery(View):
             "page",
             "k",
             "filter",
+            "labels",
         }
     )
 
-    def __init__(self, scene: Scene, state: State, pictures: Pictures, notify: Callable[[str], None]):
-        self._scene, self._state, self._pictures = scene, state, pictures
+    def __init__(
+        self,
+        scene: Scene,
+        state: State,
+        pictures: Pictures,
+        notify: Callable[[str], None],
+        naming: Naming | None = None,
+    ):
+        self._scene, self._state, self._pictures, self._naming = scene, state, pictures, naming
         super().__init__(
             notify,
             {
@@ -118,7 +128,7 @@ class Gallery(View):
         self.data = {
             "galaxies": [
                 {
-                    "id": str(scene.codes.ids[row]),
+                    **self._said(str(scene.codes.ids[row])),
                     "jpeg": self._pictures.jpeg(int(row)),
                     "value": f"{value:.3f}" if np.isfinite(value) else "–",
                 }
@@ -147,7 +157,13 @@ class Gallery(View):
         """Whether a sort means anything now: distances need a cone in the filter."""
         return key != "cone_distance" or self._state.sort == key or self._scene.has_cone(self._state)
 
+    def _said(self, identifier: str) -> dict:
+        """The galaxy's identifier, its star and label."""
+        entry = self._naming.galaxy(identifier) if self._naming else None
+        return {"id": identifier, "star": bool(entry and entry.star), "label": entry.label if entry else ""}
+
     def _sort_label(self, quantity) -> str:
         if quantity.key == "activation":
-            return f"activation of f{self._state.feature}"
+            feature = self._state.feature
+            return f"activation of {brief(self._naming.label(feature)) if self._naming else f'f{feature}'}"
         return quantity.label

@@ -13,9 +13,11 @@ from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.quantities import format_value
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, text, whole
+from sfnet_core.explorer.without import described
 from sfnet_core.interpret import round_to_sum
 
 if TYPE_CHECKING:
+    from sfnet_core.explorer.naming import Naming
     from sfnet_core.explorer.scene import Scene
 
 __all__ = ["DIGITS", "Inspector", "equation"]
@@ -54,8 +56,9 @@ def equation(scene: Scene, state: State, row: int) -> dict:
 class Inspector(View):
     """The galaxy in focus (``sf-inspector``), large, with its picture equation (``sf-sum``)."""
 
-    _esm = front_end("inspector")
-    observes = frozenset({"off", "mode", "target", "galaxy", "map", "feature", "k", "tab"})
+    _esm = front_end("said", "without", "inspector")
+    observes = frozenset({"off", "mode", "target", "galaxy", "map", "feature", "k", "tab", "labels", "split", "filter"})
+    among_others = True  # the scene has more galaxies than the one in focus
     empty = "Click a galaxy in the gallery or a point in a plot to see what its prediction is made of."
 
     def __init__(
@@ -65,13 +68,16 @@ class Inspector(View):
         pictures: Pictures,
         notify: Callable[[str], None],
         label: Callable[[int], str],
+        naming: Naming | None = None,
     ):
         self._scene, self._state, self._pictures, self._label = scene, state, pictures, label
+        self._naming = naming  # what was said of the galaxy, where the page keeps that
         super().__init__(
             notify,
             {
                 "map": lambda m: state.change(map=text(m, "map")),
                 "feature": lambda m: state.change(feature=whole(m, "feature")),
+                **(naming.actions() if naming else {}),
             },
         )
 
@@ -100,6 +106,7 @@ class Inspector(View):
         self.data = {
             "shown": True,
             "id": str(codes.ids[row]),
+            "said": vars(self._naming.galaxy(str(codes.ids[row]))) if self._naming else None,
             "jpeg": self._pictures.jpeg(row),
             "why": self._pictures.why,
             "size": list(self._pictures.size or ()),
@@ -112,9 +119,17 @@ class Inspector(View):
             "runners": [[self._label(f), f"{a:.4f}"] for f, a in scene.runners_up(row)],
             "focus": state.feature,
             "catalogue": self._catalogue(row),
+            "without": described(scene, state, row, self._label, all_too=self.among_others),
             "links": survey_links(codes, row, (self._pictures.size or (None, None))[1]),
             **self._map(row, picture["terms"]),
         }
+
+    def picture(self, row: int) -> dict:
+        """The picture equation of a galaxy and its contribution map, as the pane shows them."""
+        picture = equation(self._scene, self._state, row)
+        for term in picture["terms"]:
+            term["label"] = self._label(term["feature"])
+        return {**picture, **self._map(row, picture["terms"])}
 
     def _map(self, row: int, terms: list[dict]) -> dict:
         """The contribution map asked for: ``cells`` (h × w, target's unit per cell), or none and why."""

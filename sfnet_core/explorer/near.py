@@ -17,7 +17,7 @@ class Near(Report):
     """The nearest galaxies in view, by code and by mass, SFR and redshift."""
 
     tab = "near"
-    observes = frozenset({"tab", "galaxy", "split", "filter", "target", "k"})
+    observes = frozenset({"tab", "galaxy", "split", "filter", "target", "k", "labels"})
 
     def compose(self) -> list[dict]:
         """Two rows of pictures, each with what makes them near."""

@@ -18,7 +18,9 @@ class Pair(Report):
     """The galaxy in focus beside the pinned one; the selection beside the kept one."""
 
     tab = "compare"
-    observes = frozenset({"tab", "galaxy", "pinned", "selection", "kept", "off", "mode", "target", "k", "feature"})
+    observes = frozenset(
+        {"tab", "galaxy", "pinned", "selection", "kept", "off", "mode", "target", "k", "feature", "labels"}
+    )
 
     def __init__(self, scene, state, pictures, notify, label):
         actions = {

@@ -11,19 +11,20 @@ import base64
 import operator
 import zlib
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 from traitlets import Bool, Bytes, CaselessStrEnum, HasTraits, Instance, Int, TraitError, Unicode, validate
 
-__all__ = ["MAX_QUERY", "TABS", "State", "pack_rows", "unpack_rows"]
+__all__ = ["LABELS", "MAX_QUERY", "TABS", "State", "pack_rows", "unpack_rows"]
 
 MAX_QUERY = 8192  # characters of a permalink's query that are read; more is refused with a notice
 MAX_SELECTION = 4096  # characters a selection may take in a permalink
 MAX_FILTER = 500
 UNDO_STEPS = 200
-TABS = {"galaxy": "Galaxy", "selection": "Selection", "compare": "Compare", "near": "Neighbours"}
+TABS = {"galaxy": "Galaxy", "selection": "Selection", "compare": "Compare", "near": "Neighbours", "notes": "Notes"}
+LABELS = frozenset({"labels"})  # what observers hear of when a label, a note, a star or a list is another
 
 
 def pack_rows(rows: Iterable[int] | np.ndarray) -> bytes:
@@ -50,6 +51,14 @@ class Features(Instance):
         return super().validate(obj, value)
 
 
+class Deed(NamedTuple):
+    """A step of the undo list that is no choice: what takes it back, and what does it again."""
+
+    back: Callable[[], None]
+    forth: Callable[[], None]
+    tag: str = ""
+
+
 class State(HasTraits):
     """The user's choices. ``galaxy`` and ``feature`` are in focus; ``off`` are the features switched off."""
 
@@ -65,6 +74,7 @@ class State(HasTraits):
     pinned = Int(-1, min=-1, help="row of the galaxy to compare with, -1 for none")
     kept = Bytes(b"", help="rows of the selection to compare with, packed by pack_rows")
     filter = Unicode("", help="which galaxies are in view, in the filters' grammar")
+    stars = CaselessStrEnum(["", "first", "only"], "", help="starred features in their order, first, or alone")
     third = Unicode("", help="key of the third plot")
     fourth = Unicode("", help="key of the fourth plot")
     sort = Unicode("", help="quantity the gallery is sorted by")
@@ -85,8 +95,8 @@ class State(HasTraits):
         self._features, self._galaxies, self._splits, self._targets = features, galaxies, ("", *splits), targets
         self._slots = slots
         self._observers: list[Callable[[frozenset[str]], None]] = []
-        self._past: list[dict] = []
-        self._future: list[dict] = []
+        self._past: list[dict | Deed] = []
+        self._future: list[dict | Deed] = []
         super().__init__(**values)
 
     # -- what is allowed ---------------------------------------------------------------------------------------
@@ -168,6 +178,22 @@ class State(HasTraits):
             self._tell(changed)
         return changed
 
+    def did(self, back: Callable[[], None], forth: Callable[[], None], tag: str = "") -> None:
+        """Put what was done to the labels on the undo list, and tell the observers (``labels``).
+
+        Deeds one after the other with the same ``tag`` (letters typed in one sitting) are one step.
+        """
+        last = self._past[-1] if self._past else None
+        if tag and isinstance(last, Deed) and last.tag == tag:
+            back = self._past.pop().back
+        self._past = [*self._past[-(UNDO_STEPS - 1) :], Deed(back, forth, tag)]
+        self._future.clear()
+        self._tell(LABELS)
+
+    def news(self) -> None:
+        """Tell the observers that the labels are others: another page changed them."""
+        self._tell(LABELS)
+
     def undo(self) -> bool:
         """Go back one change; ``False`` where there is none."""
         return self._travel(self._past, self._future)
@@ -185,9 +211,15 @@ class State(HasTraits):
         """All choices by name, for the undo list and the permalink."""
         return {name: getattr(self, name) for name in self.trait_names()}
 
-    def _travel(self, source: list[dict], other: list[dict]) -> bool:
+    def _travel(self, source: list[dict | Deed], other: list[dict | Deed]) -> bool:
         if not source:
             return False
+        if isinstance(source[-1], Deed):
+            source[-1].back()  # where that is refused the list stays as it is
+            deed = source.pop()
+            other.append(Deed(deed.forth, deed.back))
+            self._tell(LABELS)
+            return True
         before = self.values()
         other.append(before)
         self._tell(self._assign(source.pop(), before))

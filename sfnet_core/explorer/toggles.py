@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, text, whole
 
@@ -15,13 +17,20 @@ __all__ = ["Toggles"]
 
 
 class Toggles(View):
-    """Switches (``sf-toggle``) for the features that fire here; all, none, invert; ablate or refill."""
+    """Switches (``sf-toggle``) for the features that fire here; all, none, invert; ablate or refill; stars first."""
 
     _esm = front_end("toggles")
-    observes = frozenset({"off", "mode", "split", "target", "feature", "k", "filter"})
+    observes = frozenset({"off", "mode", "split", "target", "feature", "k", "filter", "stars", "labels"})
 
-    def __init__(self, scene: Scene, state: State, notify: Callable[[str], None], label: Callable[[int], str]):
-        self._scene, self._state, self._label = scene, state, label
+    def __init__(
+        self,
+        scene: Scene,
+        state: State,
+        notify: Callable[[str], None],
+        label: Callable[[int], str],
+        star: Callable[[int], bool] = lambda _feature: False,
+    ):
+        self._scene, self._state, self._label, self._star = scene, state, label, star
         super().__init__(
             notify,
             {
@@ -31,6 +40,7 @@ class Toggles(View):
                 "invert": lambda _m: state.change(off=self._features() - state.off),
                 "mode": lambda m: state.change(mode=text(m, "mode")),
                 "focus": lambda m: state.change(feature=self._listed(m)),
+                "stars": lambda m: state.change(stars=text(m, "stars", 20)),
             },
         )
 
@@ -50,17 +60,22 @@ class Toggles(View):
         table = scene.features_in_view(state)
         n = max(1, len(scene.view(state)))
         largest = max((abs(float(c)) for c in table["mean"]), default=0.0) or 1.0
+        stars = np.array([self._star(int(feature)) for feature in table["feature"]], dtype=bool)
+        order = np.arange(len(stars))
+        if state.stars:
+            order = order[stars] if state.stars == "only" else np.argsort(~stars, kind="stable")
         rows = [
             {
                 "feature": int(table["feature"][i]),
                 "label": self._label(int(table["feature"][i])),
+                "star": bool(stars[i]),
                 "weight": float(table["weight"][i]),
                 "rate": float(table["rate"][i]),
                 "fires": int(table["fires"][i]),
                 "mean": float(table["mean"][i]),
                 "share": float(table["mean"][i]) / largest,
             }
-            for i in range(len(table["feature"]))
+            for i in order
         ]
         self.data = {
             "rows": rows,
@@ -72,4 +87,7 @@ class Toggles(View):
             "n": n,
             "features": scene.codes.features,
             "k": scene.codes.k,
+            "stars": state.stars,
+            "starred": int(stars.sum()),
+            "active": len(stars),
         }

@@ -11,10 +11,12 @@ from traitlets import TraitError
 
 from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.header import signed
+from sfnet_core.explorer.naming import Naming
+from sfnet_core.explorer.notes import Strip
 from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, show
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import State
+from sfnet_core.explorer.state import LABELS, State
 from sfnet_core.explorer.yours.asking import Asking
 from sfnet_core.explorer.yours.checks import Training
 from sfnet_core.explorer.yours.engine import Engine
@@ -66,6 +68,7 @@ class YourGalaxy:
         self._plots = plots.plots
         self._first_choices()
         self._defaults = self.state.values()
+        self.naming = Naming(codes, self.state)
         self.subject: Subject | None = None
         self.image: Subject | None = None  # the last image of the visitor's; undo comes back to it
         self.head = Head(
@@ -83,13 +86,14 @@ class YourGalaxy:
         self.chooser = Chooser(plots, self.state, say)
         self.inspector = SubjectInspector(self.scene, self.state, self.pictures, say, self.label)
         self.near = Near(self.scene, self.state, self.pictures, say, self.open_row)
+        self.watch = Strip(self.state, self.naming, say, watch_only=True)
         self.state.on_change(self._draw)
         self._draw(None)
         self.widget = self._layout()
 
     def label(self, feature: int) -> str:
-        """A feature's name on the page."""
-        return f"f{feature}"
+        """A feature's name on the page: its number, and its label where it has one."""
+        return self.naming.label(feature)
 
     def _first_choices(self) -> None:
         scene, plots = self.scene, list(self._plots)
@@ -174,6 +178,8 @@ class YourGalaxy:
 
     def _draw(self, changed: frozenset[str] | None) -> None:
         """Bring every view up to the state; only what the change touches is sent."""
+        if changed is not None and (self.naming.refresh() or changed & LABELS):
+            changed = None  # features have other names
         before, self.subject = self.subject, self._now()
         other = changed is None or before is not self.subject
 
@@ -182,6 +188,7 @@ class YourGalaxy:
 
         subject = self.subject
         self.head.draw(self.query, self.status())
+        self.watch.draw()
         if other or touched("target"):
             checks = None
             if subject is not None:
@@ -202,7 +209,7 @@ class YourGalaxy:
         centre = ipywidgets.VBox([self.chooser, self.where.widget])
         right = ipywidgets.VBox([self.inspector])
         panes = ipywidgets.HBox([left, centre, right])
-        page = ipywidgets.VBox([self.head, panes, self.near])
+        page = ipywidgets.VBox([self.head, panes, self.near, self.watch])
         for widget, name in (
             (left, "sf-bring"),
             (centre, "sf-centre"),

@@ -90,8 +90,10 @@ class Deck(View):
         pictures: Pictures,
         notify: Callable[[str], None],
         label: Callable[[int], str],
+        star: Callable[[int], bool] = lambda _feature: False,
     ):
         self._almanac, self._state, self._pictures, self._label = almanac, state, pictures, label
+        self._star = star
         super().__init__(
             notify, {"open": lambda m: state.change(feature=whole(m, "feature")), "pictures": self._send_pictures}
         )
@@ -131,4 +133,5 @@ class Deck(View):
         """Send the cards as the state has them."""
         about = overview(self._almanac, self._state) | {"why": self._pictures.why}
         about |= {"open": self._state.feature < 0 and self._state.view == "cards", "cards": self.cards()}
+        about |= {"starred": [card["feature"] for card in about["cards"] if self._star(card["feature"])]}
         self.data = about | {"find": self._state.find, "images": self._pictures.size is not None}

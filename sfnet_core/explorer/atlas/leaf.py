@@ -80,9 +80,9 @@ class Leaf(View):
             self._slow_sent, self.slow = False, {}
         if everything or changed & {"seed"}:
             self.galaxies = self._sheet.examples(state)
-        if everything or changed & {"against"}:
+        if everything or changed & {"against", "labels"}:
             self.plot = self._sheet.plot(state)
-        if everything or changed & {"sort", "descending", "find", "least"}:
+        if everything or changed & {"sort", "descending", "find", "least", "labels"}:
             self.data = self._numbers()
 
     def _galaxy(self, row: int, activation: float) -> dict:

@@ -23,6 +23,8 @@ The grammar, complete (keywords in any case; ``[ ]`` may be left out, ``{ }`` ma
     name      = a word, or `any characters` between backquotes: always a catalogue column
     text      = "…" or '…', the quote doubled inside
 
+A galaxy may be on several lists: ``list = "mergers"`` takes those on that list, ``list is unknown`` those on none.
+
 An unknown value (NaN, no text) meets no comparison, not even ``!=``; ``not …`` takes every galaxy that ``…`` does not,
 the unknown ones too. Filters are read by the parser here and by nothing else: no text of a filter is ever run.
 """

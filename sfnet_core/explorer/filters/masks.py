@@ -10,7 +10,7 @@ import numpy as np
 
 from sfnet_core.astro import separation
 from sfnet_core.explorer.filters.grammar import parse
-from sfnet_core.explorer.filters.names import Names, UnknownName, Values, Words, kind_of
+from sfnet_core.explorer.filters.names import Names, Tags, UnknownName, Values, Words, kind_of
 from sfnet_core.explorer.filters.tokens import FilterError, shown
 from sfnet_core.explorer.filters.tree import (
     And,
@@ -84,6 +84,8 @@ def evaluate(node: Node, names: Names) -> np.ndarray:
 
 def known(values: Values) -> np.ndarray:
     """(N,) bool: where there is a value; NaN and empty texts are none."""
+    if isinstance(values, Tags):
+        return values.any_of(True for _ in values.words)
     if isinstance(values, Words):
         return values.place >= 0
     if values.dtype.kind == "U":
@@ -157,7 +159,7 @@ def _contains(node: Contains, names: Names) -> np.ndarray:
         raise FilterError("`contains` asks about a text, such as id or label", value.start, value.end)
     if not part:
         raise FilterError("The text to look for is empty", node.part.start, node.part.end)
-    if isinstance(values, Words):
+    if isinstance(values, Words | Tags):
         found = _at(values, [part in word.casefold() for word in values.words])
     else:
         found = _holds(values, part)
@@ -257,7 +259,7 @@ def _wide(a: np.ndarray, b: np.ndarray | int | float) -> np.ndarray:
 
 def _is_one_of(name: Name, values: Values, items: tuple[Literal, ...], names: Names) -> np.ndarray:
     wanted = {_text(name, item, names) for item in items}
-    if isinstance(values, Words):
+    if isinstance(values, Words | Tags):
         return _at(values, [word in wanted for word in values.words])
     if values is names.codes.ids:
         return names.rows_of(wanted)
@@ -293,5 +295,7 @@ def _holds(values: np.ndarray, part: str) -> np.ndarray:
     return np.fromiter((part in text.casefold() for text in values.tolist()), dtype=bool, count=len(values))
 
 
-def _at(values: Words, wanted: list[bool]) -> np.ndarray:
+def _at(values: Words | Tags, wanted: list[bool]) -> np.ndarray:
+    if isinstance(values, Tags):
+        return values.any_of(wanted)
     return np.array([*wanted, False])[values.place]  # −1 finds the False at the end

@@ -19,7 +19,7 @@ from sfnet_core.selection import CLASSES, galaxy_classes, line_ratio
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
-__all__ = ["Names", "UnknownName", "Words"]
+__all__ = ["Names", "Tags", "UnknownName", "Words"]
 
 FEATURE = re.compile(r"([fc])([0-9]{1,5})", re.IGNORECASE)
 PLAIN = re.compile(r"[^\W\d]\w*")
@@ -43,14 +43,31 @@ class Words(NamedTuple):
     words: tuple[str, ...]
 
 
-Values = np.ndarray | Words
+class Tags(NamedTuple):
+    """Texts of which each of N galaxies may have several, such as the lists it is on: ``rows`` of each of ``words``."""
+
+    n: int
+    words: tuple[str, ...]
+    rows: tuple[np.ndarray, ...]
+
+    def any_of(self, wanted: Iterable[bool]) -> np.ndarray:
+        """(N,) bool: galaxies with at least one of the words that are ``wanted``."""
+        found = np.zeros(self.n, dtype=bool)
+        for rows, is_wanted in zip(self.rows, wanted, strict=True):
+            if is_wanted:
+                found[rows] = True
+        return found
+
+
+Values = np.ndarray | Words | Tags
 
 
 class Names:
     """The names of one set of codes and their (N,) values: numbers, flags (bool) or texts.
 
     ``given`` adds names or replaces the ones here, for what only the page knows: name → a function that gives (N,)
-    numbers, flags or texts; or a mapping row → text (``label``); or a set of rows (``star``). Given values are asked
+    numbers, flags or texts; or a mapping row → text (``label``); or a set of rows (``star``); or :class:`Tags`
+    (``list``). Given values are asked
     for at every use, all others are kept. ``prediction`` given changes ``residual`` with it.
 
     Names without ``given``: ``truth``, ``prediction``, ``residual`` (prediction − truth) in the target's unit,
@@ -185,7 +202,7 @@ class Names:
         return self._features[feature]
 
     def _as_values(self, name: str, found: Any) -> Values:
-        if isinstance(found, Words):
+        if isinstance(found, Words | Tags):
             return found
         if isinstance(found, Mapping):
             return self._sparse(found)
@@ -250,7 +267,7 @@ class Names:
             )
             return self.codes.ids[hits[:MOST_WORDS]].tolist()
         values = self.values(name)
-        if isinstance(values, Words):
+        if isinstance(values, Words | Tags):
             return [word for word in values.words if word]
         if values.dtype.kind != "U":
             return []
@@ -265,6 +282,6 @@ class Names:
 
 def kind_of(values: Values) -> str:
     """``number``, ``flag`` or ``text`` of (N,) values."""
-    if isinstance(values, Words) or values.dtype.kind == "U":
+    if isinstance(values, Words | Tags) or values.dtype.kind == "U":
         return "text"
     return "flag" if values.dtype.kind == "b" else "number"

@@ -88,6 +88,8 @@ function render({ model, el }) {
   function fill(c, data, of) {
     const { unit } = of;
     say(c.name, data.label);
+    c.name.title = data.label;
+    c.name.classList.toggle("sf-starred", (of.starred || []).includes(data.feature));
     c.root.setAttribute("aria-label", `feature ${data.label}`);
     say(c.weight, `weight ${signed(data.weight, 4)}${unit ? ` ${unit}` : ""}`);
     c.weight.classList.toggle("sf-adds", data.weight > 0);

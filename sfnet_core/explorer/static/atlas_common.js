@@ -26,6 +26,11 @@ function percent(rate) {
   return rate >= 0.0995 || rate === 0 ? `${(100 * rate).toFixed(0)} %` : rate >= 0.00095 ? `${(100 * rate).toFixed(1)} %` : `${(100 * rate).toPrecision(1)} %`;
 }
 
+/** A name for a narrow place: cut, with an ellipsis. */
+function brief(words, most = 32) {
+  return words.length <= most ? words : `${words.slice(0, most - 1).trimEnd()}…`;
+}
+
 function count(n) {
   return n.toLocaleString("en");
 }

@@ -10,5 +10,6 @@ const KEYS = [
   ["3", "3", "correlations of features", "[data-view='matrix']"],
   ...(SAVED ? [["4", "4", "about this page", "[data-view='about']"]] : []),
   ["/", "/", "find a feature", ".sf-overview input"],
+  ...(SAVED ? [] : [["l", "l", "label the feature", ".sf-note-strip .sf-note-label"], ["S", "S", "star of the feature", ".sf-note-strip [data-action='star-features']"]]),
   ...SHARED_KEYS,
 ];

@@ -38,6 +38,7 @@ function render({ model, el }) {
   const toExplore = h("span");
   const stats = h("dl", { class: "sf-stats" });
   const silent = h("p", { class: "sf-empty" });
+  const said = h("p", { class: "sf-said" }); // in a saved page; a served one has a form for it
 
   // galaxies
   const groups = h("div", { class: "sf-groups" });
@@ -75,10 +76,10 @@ function render({ model, el }) {
   el.classList.add("sf-leaf");
   el.setAttribute("role", "region");
   el.setAttribute("aria-label", "Feature");
-  el.replaceChildren(h("div", { class: "sf-bar sf-leaf-head" }, back, before, name, after, flag, toExplore, h("span", { class: "sf-push" }), stats), silent, body);
+  el.replaceChildren(h("div", { class: "sf-bar sf-leaf-head" }, back, before, name, after, flag, toExplore, h("span", { class: "sf-push" }), stats), said, silent, body);
   function step(node, [feature, label], arrow) {
     node.hidden = feature < 0;
-    say(node, arrow === "‹" ? `‹ ${label}` : `${label} ›`);
+    say(node, arrow === "‹" ? `‹ ${brief(label, 24)}` : `${brief(label, 24)} ›`);
     node.title = `Open ${label}`;
   }
 
@@ -95,7 +96,10 @@ function render({ model, el }) {
     step(before, data.before, "‹");
     step(after, data.after, "›");
     say(name, data.label);
+    name.title = data.label;
     toExplore.replaceChildren(pageLink(data.link, { class: "sf-to-explore" }, IN_VOILA ? "open in Explore" : ""));
+    say(said, [data.said?.note, data.said?.lists.length ? `On the list ${data.said.lists.map((list) => `“${list}”`).join(", ")}.` : ""].filter(Boolean).join("\n"));
+    said.hidden = !said.textContent;
     flag.hidden = !(data.disagree && data.clear);
     say(flag, "ρ and weight differ in sign");
     silent.hidden = data.fires > 0;
@@ -107,7 +111,8 @@ function render({ model, el }) {
     stats.replaceChildren(...facts.map(([key, value, kind]) => h("div", {}, h("dt", {}, key), h("dd", { class: kind }, value))));
     el.classList.add("sf-drawn");
     if (!data.fires) return;
-    drawForest(data.coefficients, data);
+    const later = model.get("slow");
+    drawForest(later.feature === data.feature && later.coefficients ? later.coefficients : data.coefficients, data);
     drawBpt(data);
     drawFellows(data);
     if (opened !== data.feature) {
@@ -145,9 +150,9 @@ function render({ model, el }) {
     const bars = data.silent ? [{ x: 0, low: data.silent[0], middle: data.silent[1], high: data.silent[2], words: `silent on ${count(data.silent[3])} galaxies: median and 16th to 84th percentile` }] : [];
     scatter.draw({
       ...data,
-      name: `${data.label}-${data.key}`,
-      title: [`${data.label} against ${data.name}`, `${rho}n = ${count(data.n)} · ${data.of}`],
-      xLabel: `activation of ${data.label}`,
+      name: `f${data.feature}-${data.key}`,
+      title: [`${brief(data.label)} against ${data.name}`, `${rho}n = ${count(data.n)} · ${data.of}`],
+      xLabel: `activation of ${brief(data.label)}`,
       yLabel: data.axis,
       xName: "activation",
       yName: data.name,
@@ -175,7 +180,7 @@ function render({ model, el }) {
     }));
     const drawn = Math.min(...rows.map((r) => r.resamples || Infinity));
     const missing = data.missing.length ? ` Not in the catalogue, so not held fixed: ${data.missing.join(", ")}.` : "";
-    say(forestNote, unknown ? `No correlation: the ${data.of} galaxies have no true ${data.target}.${missing}` : `With the true ${data.target}; ● Pearson, ◇ partial (of residuals of linear fits). Intervals: 95 % bootstrap${Number.isFinite(drawn) ? `, ${count(drawn)} resamples or more` : ""}. ${data.of}.${missing}`);
+    say(forestNote, unknown ? `No correlation: the ${data.of} galaxies have no true ${data.target}.${missing}` : `With the true ${data.target}; ● Pearson, ◇ partial (of residuals of linear fits). Intervals: 95 % bootstrap${Number.isFinite(drawn) ? `, ${count(drawn)} resamples or more` : ""}. Galaxies: ${data.of}.${missing}`);
   }
 
   function drawBpt(data) {
@@ -188,8 +193,8 @@ function render({ model, el }) {
     if (!d.curves) return say(bptEmpty, `The catalogue has no line fluxes. The diagram needs the columns ${d.missing.join(", ")}: pack the catalogue with them.`);
     bpt.draw({
       ...d,
-      name: `${data.label}-bpt`,
-      title: [`BPT, colour: activation of ${data.label} / max`, `n = ${count(d.n)} · ${data.of} · ${d.cells ? "each cell its strongest galaxy" : "strongest on top"}`],
+      name: `f${data.feature}-bpt`,
+      title: [`BPT, colour: activation of ${brief(data.label, 24)} / max`, `n = ${count(d.n)} · ${data.of} · ${d.cells ? "each cell its strongest galaxy" : "strongest on top"}`],
       xLabel: "log([NII]λ6584 / Hα)",
       yLabel: "log([OIII]λ5007 / Hβ)",
       xName: "log NII/Hα",
@@ -205,7 +210,7 @@ function render({ model, el }) {
       legend: "activation / max",
     });
     const [here, all] = [1, 2].map((i) => d.mix.reduce((sum, row) => sum + row[i], 0));
-    say(mix, `Solid: Kauffmann+03, dashed: Kewley+01; grey: silent. ${d.mix.map(([kind, n, of]) => `${kind} ${here ? percent(n / here) : "–"} (all ${all ? percent(of / all) : "–"})`).join(", ")} of the ${count(here)} where it fires.${d.sampled ? ` ${d.sampled}` : ""}`);
+    say(mix, `Solid: Kauffmann+03, dashed: Kewley+01; grey: silent. The ${count(here)} where it fires: ${d.mix.map(([kind, n, of]) => `${kind} ${here ? percent(n / here) : "–"} (of all ${all ? percent(of / all) : "–"})`).join(", ")}.${d.sampled ? ` ${d.sampled}` : ""}`);
   }
 
   function drawFellows(data) {
@@ -215,7 +220,7 @@ function render({ model, el }) {
     const line = (c) => h(
       "div",
       { class: "sf-fellow", "data-feature": c.feature },
-      h("button", { type: "button", class: "sf-name", onclick: () => send({ do: "open", feature: c.feature }) }, c.label),
+      h("button", { type: "button", class: "sf-name", title: `Open ${c.label}`, onclick: () => send({ do: "open", feature: c.feature }) }, c.label),
       s("svg", { viewBox: `0 0 ${width} 16`, "aria-hidden": "true" }, s("path", { d: `M${width / 2} 0V16`, class: "sf-rho-zero" }), s("path", { d: `M${x(c.low)} 8H${x(c.high)}`, class: "sf-rho-interval" }), s("circle", { cx: x(c.lift), cy: 8, r: 3.6, class: "sf-rho-pearson" })),
       h("b", { class: "sf-number" }, `${c.lift.toFixed(2)}×`),
       h("span", { class: "sf-number sf-interval" }, `${c.low.toFixed(2)}–${c.high.toFixed(2)}`),

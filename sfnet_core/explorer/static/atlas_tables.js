@@ -35,7 +35,7 @@ function render({ model, el }) {
     const n = data.features.length;
     // As large as the place allows, so that a few features fill it and many still fit.
     const size = Math.max(13, Math.min(40, Math.floor((place.clientHeight - 56) / Math.max(1, n)) - 1));
-    const head = h("tr", {}, h("td"), ...data.labels.map((label) => h("th", { scope: "col" }, h("span", {}, label))));
+    const head = h("tr", {}, h("td"), ...data.features.map((feature, i) => h("th", { scope: "col", title: data.labels[i] }, h("span", {}, `f${feature}`))));
     const words = (i, j) => `${data.labels[i]} and ${data.labels[j]}: ρ = ${signedOr(data.cells[i][j], 2)}, both on ${count(data.both[i][j])}`;
     const rows = data.features.map((feature, i) => h("tr", {}, h("th", { scope: "row" }, open(feature, data.labels[i])), ...data.cells[i].map((value, j) => h("td", { title: words(i, j), style: value === null ? null : `background:rgb(${diverging(i === j ? 0 : value, isDark(el))})`, class: i === j ? "sf-diagonal" : Math.abs(value) > 0.6 ? "sf-strong" : null }, i === j || size < 24 ? "" : signedOr(value, 1).replace("0.", ".")))));
     const table = h("table", { class: "sf-matrix", style: `--cell:${size}px` }, h("thead", {}, head), h("tbody", {}, ...rows));
@@ -49,14 +49,17 @@ function render({ model, el }) {
     say(caption, `Pearson ρ of the activations (0 where silent) over the ${data.of} galaxies, n = ${count(data.n)}; red together, blue apart. ${n < data.listed ? `The first ${n} of ${data.listed} listed features; ask for a higher firing rate or search to see others. ` : ""}Order as sorted above.`);
   }
 
+  /** A cell of a CSV file: a formula is made a text, commas and quotes are kept. */
+  function csvCell(value) {
+    const words = String(value ?? "").trim().replaceAll("\u2212", "-");
+    const safe = /^[=@\t\r]|^[+-](?![\d.])/.test(words) ? `'${words}` : words.replace(/^\+/, "");
+    return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  }
+
   function save() {
-    const rows = [...place.querySelectorAll("tr")].map((row) => [...row.children].map((node) => {
-      const words = node.textContent.trim().replaceAll("\u2212", "-");
-      const safe = /^[=@\t\r]|^[+-](?![\d.])/.test(words) ? `'${words}` : words.replace(/^\+/, "");
-      return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-    }).join(","));
+    const rows = [...place.querySelectorAll("tr")].map((row) => [...row.children].map((node) => csvCell(node.textContent)).join(","));
     const data = model.get("data");
-    if (data.view === "matrix") rows.splice(0, rows.length, ["", ...data.labels].join(","), ...data.cells.map((row, i) => [data.labels[i], ...row.map((v) => v ?? "")].join(",")));
+    if (data.view === "matrix") rows.splice(0, rows.length, ["", ...data.labels].map(csvCell).join(","), ...data.cells.map((row, i) => [data.labels[i], ...row].map(csvCell).join(",")));
     const link = h("a", { href: URL.createObjectURL(new Blob([`${rows.join("\r\n")}\r\n`], { type: "text/csv" })), download: data.view === "matrix" ? "feature-correlations.csv" : "features.csv" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 5000);

@@ -17,6 +17,10 @@ const KEYS = [
   ["m", "m", "next contribution map", () => step(".sf-maps button", 1)],
   ["f", "f", "filter the galaxies", ".sf-filter"],
   ["/", "/", "find a galaxy", ".sf-gallery input[type=search]"],
+  ["l", "l", "label the feature in focus", () => editNotes("features")],
+  ["L", "L", "label the galaxy in focus", () => editNotes("galaxies")],
+  ["S", "S", "star of the feature in focus", () => document.querySelector(".sf-notes [data-action='star-features']")?.click()],
+  ["s", "s", "star of the galaxy in focus", () => document.querySelector(".sf-notes [data-action='star-galaxies']")?.click()],
   ["c", "c", "clear the selection", "[data-action='clear-selection']"],
   ...SHARED_KEYS,
 ];

@@ -12,6 +12,10 @@ function render({ model, el }) {
   const canvas = h("canvas", { class: "sf-map" });
   const frame = h("div", { class: "sf-frame" }, image, canvas);
   const heading = h("h2");
+  // What somebody said of the galaxy; the form for it is behind the Notes tab.
+  const star = h("button", { type: "button", class: "sf-star", onclick: () => send({ do: "star", kind: "galaxies", key: model.get("data").id }) });
+  const said = h("button", { type: "button", class: "sf-said", onclick: () => editNotes("galaxies") });
+  const head = h("div", { class: "sf-bar sf-head" }, star, heading, said);
   const facts = h("dl");
   const legend = h("p", { class: "sf-caption" });
   const buttons = h("div", { class: "sf-maps", role: "group", "aria-label": "Contribution map drawn over the image" });
@@ -24,7 +28,7 @@ function render({ model, el }) {
   el.setAttribute("role", "region");
   el.tabIndex = 0;
   el.setAttribute("aria-label", "Galaxy in focus");
-  el.replaceChildren(heading, empty, body);
+  el.replaceChildren(head, empty, body);
 
   function drawMap(data) {
     const cells = data.cells;
@@ -62,7 +66,14 @@ function render({ model, el }) {
     body.hidden = !data.id;
     empty.hidden = Boolean(data.id);
     say(heading, data.id ? data.id : "Inspector");
+    star.hidden = said.hidden = !data.id || !data.said;
     if (!data.id) return say(empty, data.empty);
+    if (data.said) {
+      starred(star, data.said.star, `galaxy ${data.id}`);
+      say(said, data.said.label || (data.said.note ? "note" : "label …"));
+      said.classList.toggle("sf-unsaid", !data.said.label);
+      said.title = [data.said.label, data.said.note, "Write a label or a note (L)"].filter(Boolean).join("\n");
+    }
     if (pictured !== data.id) {
       images.turn();
       const url = images.url(data.jpeg);
@@ -75,7 +86,7 @@ function render({ model, el }) {
     facts.replaceChildren(...data.facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
     drawMap(data);
     const choices = [["none", "no map"], ["sum", "sum"], ...data.terms.filter((t) => t.state === "on").map((t) => [String(t.feature), t.label])];
-    buttons.replaceChildren(...choices.map(([value, label]) => h("button", { type: "button", "aria-pressed": value === data.map, onclick: () => send({ do: "map", map: value }) }, label)));
+    buttons.replaceChildren(...choices.map(([value, label]) => h("button", { type: "button", "aria-pressed": value === data.map, onclick: () => send({ do: "map", map: value }), title: `Map of ${label}` }, label)));
     const peak = data.cells.length ? Math.max(...data.cells.flat().map(Math.abs)) : 0;
     say(legend, data.why || (data.cells.length ? `Contribution map, ${data.mapnote}; red adds, blue takes away, full colour ${peak.toFixed(4)} ${data.unit} per cell` : data.mapnote));
     const largest = Math.max(1e-12, ...data.terms.map((t) => Math.abs(t.contribution)));
@@ -89,7 +100,7 @@ function render({ model, el }) {
       h("div", { class: "sf-bar-row sf-total-row" }, h("span", { class: "sf-name" }, "prediction"), h("span", { class: "sf-axis" }), h("span", { class: "sf-number" }, `${data.prediction} ${data.unit}`)),
     );
     say(sum, data.sum);
-    const parts = [h("p", { class: "sf-caption" }, data.runners.length ? `Runners-up behind the gate (activation): ${data.runners.map(([name, a]) => `${name} ${a}`).join(", ")}` : "No runner-up: nothing else was active.")];
+    const parts = [h("p", { class: "sf-caption" }, data.runners.length ? `Runners-up behind the gate (activation): ${data.runners.map(([name, a]) => `${name} ${a}`).join(", ")}` : "No runner-up: nothing else was active."), ...withoutTables(data.without, data.unit)];
     if (data.links.length) parts.push(h("p", { class: "sf-links" }, "See it in ", ...data.links.flatMap(([name, url, title]) => [h("a", { href: url, title, target: "_blank", rel: "noopener noreferrer" }, name), " "])));
     if (data.catalogue.length) parts.push(h("h3", {}, "Catalogue"), h("dl", {}, ...data.catalogue.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])));
     more.replaceChildren(...parts);

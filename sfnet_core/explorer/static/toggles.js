@@ -1,5 +1,7 @@
 // The left pane: a switch per active feature.
 
+const NEXT_STARS = { "": "first", first: "only", only: "" };
+
 function render({ model, el }) {
   const send = (message) => model.send(message);
   const button = (action, text, title) => h("button", { type: "button", title, "data-action": action, onclick: () => send({ do: action }) }, text);
@@ -7,6 +9,7 @@ function render({ model, el }) {
     h("button", { type: "button", role: "radio", "data-mode": mode, title: mode === "ablate" ? "A feature switched off leaves its place empty" : "The strongest runner-up takes the free place", onclick: () => send({ do: "mode", mode }) }, mode),
   );
   const caption = h("p", { class: "sf-caption" });
+  const stars = h("button", { type: "button", class: "sf-stars", onclick: () => send({ do: "stars", stars: NEXT_STARS[model.get("data").stars] }) });
   const list = h("div", { class: "sf-list", tabindex: 0, role: "group", "aria-label": "Switches" });
   const rows = new Map();
 
@@ -14,7 +17,7 @@ function render({ model, el }) {
   el.setAttribute("role", "region");
   el.setAttribute("aria-label", "Sparse features");
   el.replaceChildren(
-    h("h2", {}, "Sparse features"),
+    h("div", { class: "sf-bar sf-head" }, h("h2", {}, "Sparse features"), h("span", { class: "sf-push" }), stars),
     h("div", { class: "sf-bar" }, button("all", "all", "Switch all features on"), button("none", "none", "Switch all features off"), button("invert", "invert", "Swap on and off"), h("span", { class: "sf-push" }), h("span", { class: "sf-modes", role: "radiogroup", "aria-label": "What a switched-off feature's place becomes" }, ...modes)),
     h("div", { class: "sf-columns", "aria-hidden": "true" }, h("span", {}, "on"), h("span", {}, "feature"), h("span", { title: "Weight in the linear sum, target's unit per activation" }, "weight"), h("span", { title: "Share of the galaxies in view on which it fires" }, "fires"), h("span", { title: "Mean contribution over the galaxies in view" }, "mean contribution")),
     list,
@@ -25,7 +28,9 @@ function render({ model, el }) {
     const toggle = h("button", { type: "button", class: "sf-toggle", role: "switch", "data-feature": data.feature, onclick: () => send({ do: "toggle", feature: data.feature }) });
     const name = h("button", { type: "button", class: "sf-name", onclick: () => send({ do: "focus", feature: data.feature }) });
     const cells = { toggle, name, weight: h("span", { class: "sf-number" }), rate: h("span", { class: "sf-number" }), bar: h("span", { class: "sf-fill" }), mean: h("span", { class: "sf-number" }) };
-    cells.root = h("div", { class: "sf-row" }, toggle, name, cells.weight, cells.rate, h("span", { class: "sf-share" }, cells.bar, cells.mean));
+    // What somebody called it, on a line of its own; the button before it has the whole name for those who can't see.
+    cells.said = h("span", { class: "sf-said", "aria-hidden": "true", onclick: () => send({ do: "focus", feature: data.feature }) });
+    cells.root = h("div", { class: "sf-row" }, toggle, name, cells.weight, cells.rate, h("span", { class: "sf-share" }, cells.bar, cells.mean), cells.said);
     return cells;
   }
 
@@ -39,7 +44,13 @@ function render({ model, el }) {
       cells.toggle.setAttribute("aria-checked", on);
       cells.toggle.setAttribute("aria-label", `feature ${r.label}: ${on ? "on" : "off"}`);
       cells.toggle.title = on ? `Switch ${r.label} off` : `Switch ${r.label} on`;
-      say(cells.name, r.label);
+      const number = `f${r.feature}`;
+      say(cells.name, number);
+      cells.name.classList.toggle("sf-starred", r.star);
+      cells.name.setAttribute("aria-label", `${r.label}${r.star ? ", with a star" : ""}`);
+      say(cells.said, r.label === number ? "" : r.label.slice(number.length + 3));
+      cells.said.title = r.label;
+      cells.said.hidden = r.label === number;
       cells.name.title = `Show ${r.label} in the plots; fires on ${r.fires.toLocaleString("en")} of ${data.n.toLocaleString("en")} galaxies`;
       cells.name.setAttribute("aria-pressed", r.feature === data.focus);
       say(cells.weight, signed(r.weight, 3));
@@ -54,7 +65,12 @@ function render({ model, el }) {
     const same = list.children.length === wanted.length && wanted.every((node, i) => list.children[i] === node);
     if (!same) list.replaceChildren(...wanted);
     for (const mode of modes) mode.setAttribute("aria-checked", mode.dataset.mode === data.mode);
-    const silent = data.features - data.rows.length;
+    stars.hidden = !data.starred && !data.stars;
+    say(stars, { "": "★ in order", first: "★ first", only: "★ alone" }[data.stars]);
+    stars.setAttribute("aria-pressed", Boolean(data.stars));
+    stars.title = `${data.starred} of the features here have a star: shown in their order, first, or alone`;
+    const silent = data.features - data.active;
+    if (data.stars === "only" && !data.starred) return say(caption, "No feature that fires here has a star. Press S to give one to the feature in focus.");
     say(caption, data.rows.length ? `n = ${data.n.toLocaleString("en")}, ${data.split}; contributions in ${data.unit || "the target's unit"}; ${silent} of ${data.features} features silent` : "No feature fires on the galaxies in view.");
   }
   model.on("change:data", update);

@@ -1,0 +1,257 @@
+"""What a page says of its features and galaxies: names from the labels file, changes with undo, news from other pages.
+
+Everything is kept by :class:`~sfnet_core.labels.LabelBook`; here its changes become steps of the page's undo list, and
+the messages of the browser are checked. A change is written at once and redraws every view that names what changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+from sfnet_core.explorer.filters.names import Tags
+from sfnet_core.explorer.view import text, whole
+from sfnet_core.labels import Entry, LabelBook
+
+if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
+    from sfnet_core.explorer.state import State
+
+__all__ = ["KINDS", "MOST_UPLOAD", "Naming", "brief", "feature_name", "home"]
+
+KINDS = ("features", "galaxies")
+MOST_UPLOAD = 8 << 20  # bytes of an imported file: one message of the browser's has to carry it
+MOST_WORDS = 8192  # characters of a text that is looked at; LabelBook says what a note may have
+# Marks that turn the direction of the text after them, beyond the label's own end.
+_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+def brief(words: str, most: int = 28) -> str:
+    """A name for a narrow place: cut, with an ellipsis."""
+    return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"
+
+
+def home(codes: SparseCodes) -> Path | None:
+    """Where the labels of codes are, if not beside them: those of the embedded sample, which is a part of the
+    installation, are in the user's cache folder (``SFNET_CACHE``)."""
+    if codes.path is None:
+        return None
+    from sfnet_core.explorer.sample import sample_folder
+    from sfnet_core.survey.sample import default_cache
+
+    with contextlib.suppress(SFNetError, OSError):
+        if Path(codes.path).samefile(sample_folder() / "sample-codes.parquet"):
+            default_cache().mkdir(parents=True, exist_ok=True)
+            return default_cache() / "sample-codes.labels.json"
+    return None
+
+
+def feature_name(feature: int, label: str) -> str:
+    """'f61', or 'f61 · blue, star-forming' where somebody called it so."""
+    return f"f{feature} · {shown(label)}" if label else f"f{feature}"
+
+
+class Naming:
+    """The labels of a page. ``book`` is what is kept; ``written`` counts the changes made here."""
+
+    def __init__(self, codes: SparseCodes, state: State):
+        self._state = state
+        self._elsewhere = home(codes)
+        self.book = LabelBook.open(codes, self._elsewhere)
+        self.written = 0
+
+    # -- names -------------------------------------------------------------------------------------------------
+
+    def label(self, feature: int) -> str:
+        """A feature's name, as the whole page shows it."""
+        return feature_name(feature, self.book.feature(feature).label if feature >= 0 else "")
+
+    def star(self, feature: int) -> bool:
+        """Whether a feature has a star."""
+        return self.book.feature(feature).star
+
+    def galaxy(self, identifier: str) -> Entry:
+        """What was said of a galaxy, its label as the page shows it."""
+        entry = self.book.galaxy(identifier)
+        return Entry(shown(entry.label), entry.note, entry.star)
+
+    def about(self, kind: str, key: int | str) -> dict[str, Any]:
+        """All that was said of one feature or galaxy, for the form that changes it."""
+        entry = self.book.feature(key) if kind == "features" else self.book.galaxy(key)
+        lists = self.book.lists(kind)
+        return {
+            "key": key,
+            "name": f"f{key}" if kind == "features" else key,
+            "label": entry.label,
+            "note": entry.note,
+            "star": entry.star,
+            "origin": entry.origin,
+            "on": [name for name, members in lists.items() if key in members],
+            "lists": list(lists),
+        }
+
+    def given(self) -> dict[str, Callable[[], Any]]:
+        """What a filter may ask of galaxies: ``star``, ``label``, ``note``, ``list``."""
+        book = self.book
+
+        def notes() -> dict[int, str]:
+            said = {key: entry.note for key, entry in book.galaxies.items() if entry.note}
+            return {row: said[key] for key, row in self._rows(said).items()}
+
+        def lists() -> Tags:
+            found = book.lists("galaxies")
+            rows = [np.array(sorted(self._rows(members).values()), dtype=np.int64) for members in found.values()]
+            return Tags(len(book.codes), tuple(found), tuple(rows))
+
+        return {"star": book.star_rows, "label": book.label_rows, "note": notes, "list": lists}
+
+    def _rows(self, identifiers: Iterable[str]) -> dict[str, int]:
+        """Identifier → row of those that are in these codes."""
+        out = {}
+        for identifier in identifiers:
+            with contextlib.suppress(SFNetError):
+                out[identifier] = self.book.codes.index_of(identifier)
+        return out
+
+    def opening(self) -> list[str]:
+        """Sentences to say when the page opens: labels of other codes, a file that can't be read."""
+        return [*self.book.notices, *([self.book.trouble] if self.book.trouble else [])]
+
+    def saved(self) -> dict[str, Any]:
+        """Whether what was written is on disk, and where, or why not."""
+        book = self.book
+        if book.trouble:
+            return {"ok": False, "text": f"Not saved. {book.trouble}"}
+        if book.path is None:
+            return {"ok": True, "text": "These codes have no file: labels are kept while this page is open."}
+        where = "in SFNet's cache folder" if self._elsewhere else "beside the codes"
+        return {"ok": True, "text": f"{'Saved' if self.written else 'Saved as you write'}: {book.path.name}, {where}"}
+
+    # -- changes -----------------------------------------------------------------------------------------------
+
+    def refresh(self) -> bool:
+        """Take in what other pages wrote; whether anything is different. One look at the file's date."""
+        return self.book.refresh()
+
+    def look(self) -> None:
+        """As :meth:`refresh`, and have the page drawn anew where anything is different."""
+        if self.refresh():
+            self._state.news()
+
+    def change(
+        self, act: Callable[[], Any], touched: Mapping[str, tuple[Iterable, Iterable]] | None, tag: str = ""
+    ) -> Any:
+        """Do ``act`` as one step of the undo list; gives what it gives.
+
+        ``touched``: kind → (keys, names of lists) that the step may change, so that an undo leaves what other pages
+        change meanwhile alone; ``None`` for whatever differs afterwards. ``tag``: see :meth:`State.did`.
+        """
+        self.book.refresh()
+        before = {kind: self.book.snapshot(kind) for kind in KINDS}
+        trouble = self.book.trouble
+        done = act()
+        after = {kind: self.book.snapshot(kind) for kind in KINDS}
+        steps = [(_part(a, b, only), _part(b, a, only)) for a, b, only in (
+            (before[kind], after[kind], None if touched is None else touched.get(kind, ((), ()))) for kind in KINDS
+        )]  # fmt: skip
+        if any(back != forth for back, forth in steps):
+            self.written += 1
+            back, forth = ({kind: step[i] for kind, step in zip(KINDS, steps, strict=True)} for i in (0, 1))
+            self._state.did(lambda: self._restore(back), lambda: self._restore(forth), tag)
+        elif self.book.trouble != trouble:
+            self._state.news()
+        return done
+
+    def _restore(self, parts: Mapping[str, tuple[dict, dict]]) -> None:
+        for kind, (entries, lists) in parts.items():
+            if entries or lists:
+                self.book.restore(kind, entries, lists)
+        self.written += 1
+
+    def set(self, kind: str, key: int | str, tag: str = "", **said: Any) -> None:
+        """Say ``label``, ``note`` or ``star`` of a feature or galaxy."""
+        act = self.book.set_feature if kind == "features" else self.book.set_galaxy
+        self.change(lambda: act(key, **said), {kind: ((key,), ())}, tag)
+
+    def load(self, data: bytes) -> str:
+        """Merge a labels file; gives a sentence of what came of it."""
+        return self.change(lambda: self.book.import_text(data), None)
+
+    # -- messages of the browser -------------------------------------------------------------------------------
+
+    def actions(self) -> dict[str, Callable[[dict], None]]:
+        """What a view may be asked to do: to be put among its actions."""
+        return {
+            "write": self._write,
+            "star": self._star,
+            "join": lambda m: self._join(m, add=True),
+            "leave": lambda m: self._join(m, add=False),
+            "drop": self._drop,
+            "look": lambda _m: self.look(),
+            "save": lambda _m: (self.book.save(), self._state.news()),
+        }
+
+    def _subject(self, message: dict) -> tuple[str, int | str]:
+        kind = self._kind(message)
+        if kind == "features":
+            key = whole(message, "key")
+            if not 0 <= key < self.book.codes.features:
+                raise ValueError("there is no such feature")
+            return kind, key
+        key = text(message, "key")
+        self.book.codes.index_of(key)
+        return kind, key
+
+    def _kind(self, message: dict) -> str:
+        kind = text(message, "kind", 20)
+        if kind not in KINDS:
+            raise ValueError("labels are of features or of galaxies")
+        return kind
+
+    def _write(self, message: dict) -> None:
+        kind, key = self._subject(message)
+        field, words = text(message, "field", 20), text(message, "text", MOST_WORDS)
+        if field not in ("label", "note"):
+            raise ValueError("a label or a note is written, nothing else")
+        self.set(kind, key, f"{kind} {key} {field} {whole(message, 'sitting')}", **{field: words})
+
+    def _star(self, message: dict) -> None:
+        kind, key = self._subject(message)
+        now = self.star(key) if kind == "features" else self.book.galaxy(key).star
+        self.set(kind, key, star=not now)
+
+    def _join(self, message: dict, *, add: bool) -> None:
+        kind, key = self._subject(message)
+        self.collect(kind, text(message, "list", MOST_WORDS), [key], add=add)
+
+    def collect(self, kind: str, name: str, members: list, *, add: bool) -> None:
+        """Put members on a list (made where there is none), or take them off."""
+        name = name.strip()
+        act = self.book.add if add else self.book.remove
+        self.change(lambda: act(kind, name, members), {kind: ((), (name,))})
+
+    def _drop(self, message: dict) -> None:
+        kind, name = self._kind(message), text(message, "list", MOST_WORDS)
+        self.change(lambda: self.book.drop(kind, name), {kind: ((), (name,))})
+
+
+def shown(label: str) -> str:
+    """A label as it is shown: its letters, without marks that would turn the text after it."""
+    return label.translate(_TURNING)
+
+
+def _part(
+    one: tuple[dict, dict], other: tuple[dict, dict], only: tuple[Iterable, Iterable] | None
+) -> tuple[dict, dict]:
+    """Entries and lists of ``one`` that are to be looked at: those named, or those that differ in ``other``."""
+    (items, lists), (items2, lists2) = one, other
+    keys, names = only or (
+        [key for key in {**items, **items2} if items.get(key) != items2.get(key)],
+        [name for name in {**lists, **lists2} if lists.get(name) != lists2.get(name)],
+    )
+    return {key: items.get(key, Entry()) for key in keys}, {name: lists.get(name) for name in names}

@@ -1,0 +1,22 @@
+// What somebody said of a feature or a galaxy: the star's button, and the way to the form.
+
+/** Show on a star's button whether there is one. */
+function starred(button, on, what) {
+  say(button, on ? "★" : "☆");
+  button.setAttribute("aria-pressed", Boolean(on));
+  button.setAttribute("aria-label", `Star of ${what}`);
+  button.title = on ? `Take the star of ${what} away` : `Give ${what} a star`;
+}
+
+/** Go to the form of the feature ("features") or the galaxy ("galaxies") in focus, the cursor in its label. */
+function editNotes(kind) {
+  document.dispatchEvent(new CustomEvent("sf-edit", { detail: kind }));
+}
+
+/** Have the browser save a file that a view sent. */
+function saveFile(content, buffers) {
+  if (!content.download) return;
+  const url = URL.createObjectURL(new Blob([buffers[0]], { type: content.mime }));
+  h("a", { href: url, download: content.download }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 5000);
+}
