@@ -393,7 +393,7 @@ def test_t12_only_paths_below_an_allowed_folder_are_read(folders):
     for text in outside:
         with pytest.raises(SFNetError, match="nothing of that name"):
             doors.inside(text, allowed)
-    with pytest.raises(SFNetError, match="SFNET_IMAGES"):
+    with pytest.raises(SFNetError, match="--images"):
         doors.inside("deep/a.png", [])
 
 
@@ -461,7 +461,7 @@ def test_the_run_is_found_beside_the_codes_or_by_name(sample, tmp_path, monkeypa
     assert find_run(codes) == sample_folder() / "sample-run"
     codes.save(tmp_path / "mine-codes.parquet")
     moved = type(codes).open(tmp_path / "mine-codes.parquet")
-    assert find_run(moved) is None and "SFNET_RUN" in Engine(moved).why_not
+    assert find_run(moved) is None and "--run" in Engine(moved).why_not
     (tmp_path / "mine-model.safetensors").write_bytes(b"")
     assert find_run(moved) == tmp_path / "mine-model.safetensors"
     monkeypatch.setenv("SFNET_RUN", str(tmp_path / "other"))

@@ -82,7 +82,7 @@ function render({ model, el }) {
     file.disabled = Boolean(data.why);
     drop.classList.toggle("sf-off", Boolean(data.why));
     what.placeholder = data.folders.length ? "identifier, or path on the server" : "identifier";
-    what.title = data.folders.length ? `Paths below ${data.folders.join(", ")} on the server` : "Identifiers of the loaded codes; SFNET_IMAGES=FOLDER allows paths too";
+    what.title = data.folders.length ? `Paths below ${data.folders.join(", ")} on the server` : "Identifiers of the loaded codes; sfnet explore --images FOLDER allows paths too";
     if (document.activeElement !== scale) scale.value = data.scale;
     anyway.checked = data.anyway;
     options(how, [...(data.square ? [["resample", `resampled to ${data.square} px`]] : []), ["centre", `its central ${data.crop} px as they are`]], data.resample && data.square ? "resample" : "centre");
@@ -99,7 +99,7 @@ function render({ model, el }) {
     const { busy, trouble: batchFault, done } = data.batch;
     batch.hidden = Boolean(data.why);
     const open = data.folders.length > 0;
-    say(batchNote, open ? `Every image in a folder below “${data.folders.join("” or “")}” becomes a row of a new codes file; pixel scale and “use it anyway” above hold for it too.` : "This page reads no folders of its server; start it with SFNET_IMAGES=FOLDER to allow one.");
+    say(batchNote, open ? `Every image in a folder below “${data.folders.join("” or “")}” becomes a row of a new codes file; pixel scale and “use it anyway” above hold for it too.` : "This page reads no folders of its server; start it with --images FOLDER to allow one.");
     batchForm.hidden = !open;
     start.hidden = Boolean(busy);
     stop.hidden = !busy;

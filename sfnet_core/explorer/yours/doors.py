@@ -47,7 +47,7 @@ def inside(text: str, folders: list[Path]) -> Path:
     """
     if not folders:
         raise SFNetError(
-            "This page reads no files of its server: start it with SFNET_IMAGES=FOLDER to allow a folder, "
+            "This page reads no files of its server: start it with --images FOLDER to allow a folder, "
             "or upload the image."
         )
     refused = SFNetError(

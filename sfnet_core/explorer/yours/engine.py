@@ -88,7 +88,7 @@ class Engine:
             name = self._codes.provenance.get("run") or "the run"
             return (
                 f"The weights that made these codes ({name}) were not found, so new images can't be decomposed: "
-                "start the page with SFNET_RUN=RUN. Identifiers work without."
+                "start the page with --run RUN. Identifiers work without."
             )
         for module in ("torch", "safetensors"):
             if importlib.util.find_spec(module) is None:
