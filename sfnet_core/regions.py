@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,13 +102,15 @@ def caption(
     what: str = "",
     filter: str = "",
     link: str = "",
+    more: Iterable[str] = (),
     on: date | None = None,
 ) -> str:
     """What a figure or an exported table shows, one fact a line: title, n and split, data, weights, date, link.
 
     ``what``: a title; ``n`` galaxies of ``split`` ('' for all splits); ``filter``: the filter in force; ``link``: the
-    page's permalink; ``on``: the day (today in UTC). From the codes: dataset and its fingerprint, simulated or
-    observed, the weights' origin, the run, k of F features, target and unit. Texts stand as they are, on one line each.
+    page's permalink; ``more``: other lines, such as what the axes are; ``on``: the day (today in UTC). From the codes:
+    dataset and its fingerprint, simulated or observed, the weights' origin, the run, k of F features, target and unit.
+    Texts stand as they are, on one line each.
     """
     known = codes.provenance
     units = [f"{name} [{codes.units[name]}]" if codes.units.get(name) else name for name in codes.targets]
@@ -120,6 +123,7 @@ def caption(
         what,
         f"{n:,} {kind} {galaxies}, {f'{split} split' if split else 'all splits'}",
         f"Filter: {filter}" if filter.strip() else "",
+        *more,
         f"Data: {data}{f' ({print_})' if print_ else ''}; codes {codes.fingerprint[:12]}",
         f"Weights: {_fact(known.get('weights')) or 'of unknown origin'}"
         + (f"; run {_fact(known['run'])}" if known.get("run") else "")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from typing import TYPE_CHECKING
 
 import numpy as np
-from bokeh.events import SelectionGeometry, Tap
+from bokeh.events import PanStart, SelectionGeometry, Tap
 from bokeh.layouts import gridplot
 from bokeh.models import ColumnDataSource
 
 from sfnet_core.explorer.linked import LinkedFigures
 from sfnet_core.explorer.panel import MOST_POINTS, Axes, Panel, inside
+from sfnet_core.explorer.soon import Soon
 from sfnet_core.explorer.state import State, pack_rows, unpack_rows
 
 if TYPE_CHECKING:
@@ -22,13 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["Plots"]
 
 MINUS = "\N{MINUS SIGN}"
+REMEMBERED = 8  # selections of which is known in which plot they were drawn
 
 
 class Plots:
     """Builds the figures and keeps them equal to the state; ``widget`` is what the page shows."""
 
     observes = frozenset(
-        {"off", "mode", "split", "target", "feature", "k", "selection", "galaxy", "third", "fourth", "filter"}
+        {"off", "mode", "split", "target", "feature", "k", "selection", "galaxy", "third", "fourth", "filter", "labels"}
     )
 
     def __init__(self, scene: Scene, state: State, label: Callable[[int], str]):
@@ -36,11 +39,16 @@ class Plots:
         self._rows = np.empty(0, dtype=np.int32)
         self._axes: list[Axes | None] = [None] * 4
         self._stale: set[int] = set()  # panels whose density is to be drawn anew
+        self._drawing = False
         self._echo: list[int] | None = None
+        self.chosen: np.ndarray | None = None  # a mask, the selected over the galaxies in view
+        self._drag: tuple[int, dict] = (-1, {})  # the panel of the last drag, and the keys held
+        self._origins: dict[bytes, tuple[str, str]] = {}
+        self.key = secrets.token_hex(8)  # these figures' own, among all that a JupyterLab may show
         names = [f"{axis}{i}" for i in range(4) for axis in "xy"]
         self.source = ColumnDataSource({name: [] for name in [*names, "id"]})
         self.focus = ColumnDataSource({name: [] for name in names})
-        self.panels = [Panel(i, self.source, self.focus) for i in range(4)]
+        self.panels = [Panel(i, self.source, self.focus, self.key) for i in range(4)]
         grid = gridplot(
             [[p.figure for p in self.panels[:2]], [p.figure for p in self.panels[2:]]],
             sizing_mode="stretch_both",
@@ -49,35 +57,61 @@ class Plots:
             toolbar_options={"logo": None},
         )
         self.source.selected.on_change("indices", self._selected)
-        for panel in self.panels:
-            panel.figure.on_event(SelectionGeometry, lambda event, panel=panel: self._lasso(panel, event))
-            panel.figure.on_event(Tap, lambda event, panel=panel: self._tap(panel, event))
+        self._follow = Soon(self._zoomed)
+        for number, panel in enumerate(self.panels):
+            fig = panel.figure
+            fig.on_event(PanStart, lambda event, number=number: self._dragged(number, event))
+            fig.on_event(SelectionGeometry, lambda event, panel=panel: self._lasso(panel, event))
+            fig.on_event(Tap, lambda event, panel=panel: self._tap(panel, event))
+            for own in (fig.x_range, fig.y_range):
+                for end in ("start", "end"):
+                    own.on_change(end, self._range_changed)
         self.widget: LinkedFigures | None = None
         self.draw()
         self.widget = LinkedFigures(grid)
 
     @property
     def aggregate(self) -> bool:
-        """Whether the galaxies in view are drawn as densities."""
+        """Whether the galaxies in view are too many to draw each; a panel zoomed in may still show points."""
         return len(self._rows) > MOST_POINTS
+
+    def axes(self, number: int) -> Axes:
+        """What one of the four panels shows."""
+        return self._axes[number]
+
+    def svg(self, number: int, caption: str = "") -> str:
+        """One of the four figures, 0 to 3, as it stands: the text of an SVG file, ``caption`` below the figure."""
+        from sfnet_core.explorer.figures import panel_drawing
+        from sfnet_core.explorer.paper import drawing_svg
+
+        return drawing_svg(panel_drawing(self, number, caption))
 
     # -- from the state to the figures -------------------------------------------------------------------------
 
     def draw(self, changed: frozenset[str] | None = None) -> None:
         """Bring the figures up to the state in one patch; ``changed`` names what changed (all by default)."""
         everything = changed is None or bool(changed & {"split", "target", "k", "filter"})
+        self._drawing = True
         with self.widget.one_patch() if self.widget else contextlib.nullcontext():
-            if everything:
-                self._rows = self._scene.view(self._state)
-            moved = everything or bool(changed & {"off", "mode", "feature", "third", "fourth"})
-            if moved:
-                self._draw_points(everything, changed or frozenset())
-            if everything or "selection" in changed:
-                self._stale = {0, 1, 2, 3}
-            if self._stale:
-                self._draw_selection()
-            if moved or "galaxy" in changed:
-                self._draw_focus()
+            try:
+                self._draw(everything, changed or frozenset())
+            finally:
+                self._drawing = False
+
+    def _draw(self, everything: bool, changed: frozenset[str]) -> None:
+        if everything:
+            self._rows = self._scene.view(self._state)
+        moved = everything or bool(changed & {"off", "mode", "feature", "third", "fourth"})
+        if moved:
+            self._draw_points(everything, changed)
+        elif "labels" in changed:
+            self._rename()
+        if everything or "selection" in changed:
+            self._stale, self.chosen = {0, 1, 2, 3}, self._mark()
+        if self._stale:
+            self._draw_selection()
+        if moved or "galaxy" in changed:
+            self._draw_focus()
 
     def _depends(self, number: int) -> frozenset[str]:
         """The choices that change a panel."""
@@ -92,17 +126,22 @@ class Plots:
         plot = self._scene.plots[getattr(self._state, name)]
         return frozenset({name}) | self._scene.quantities[plot.x].depends | self._scene.quantities[plot.y].depends
 
+    def _makers(self) -> list[Callable[[], Axes]]:
+        chosen = (self._state.third, self._state.fourth)
+        return [self._first, self._second, *(lambda key=key: self._chosen(key) for key in chosen)]
+
+    def _rename(self) -> None:
+        """Bring the names up to the feature's label; the points stay as they are."""
+        for number, make in enumerate(self._makers()):
+            if "activation" in self._axes[number].keys:
+                self._axes[number] = make()
+                self.panels[number].name(self._axes[number])
+
     def _draw_points(self, everything: bool, changed: frozenset[str]) -> None:
         before = self._axes
-        makers = (
-            self._first,
-            self._second,
-            *(lambda key=key: self._chosen(key) for key in (self._state.third, self._state.fourth)),
-        )
         stale = [everything or bool(changed & self._depends(i)) for i in range(4)]
-        self._axes = [
-            make() if old is None or redo else old for make, redo, old in zip(makers, stale, before, strict=True)
-        ]
+        makers = zip(self._makers(), stale, before, strict=True)
+        self._axes = [make() if old is None or redo else old for make, redo, old in makers]
         new: dict[str, np.ndarray] = {}
         for panel, axes, redo in zip(self.panels, self._axes, stale, strict=True):
             if redo:
@@ -119,21 +158,50 @@ class Plots:
             self.source.data.update(new)
 
     def _draw_selection(self) -> None:
-        rows = unpack_rows(self._state.selection)
-        chosen = np.isin(self._rows, rows) if len(rows) else None
         if self.aggregate:
-            for number in self._stale:
-                self.panels[number].set_density(self._axes[number], chosen)
+            for number in sorted(self._stale):
+                self._look(number)
             self._stale = set()
             return
         self._stale = set()
-        indices = [] if chosen is None else np.flatnonzero(chosen).tolist()
+        indices = [] if self.chosen is None else np.flatnonzero(self.chosen).tolist()
         if list(self.source.selected.indices) != indices:
             self._echo = indices
             self.source.selected.indices = indices
 
+    def _mark(self) -> np.ndarray | None:
+        """A mask of the selected ones among the galaxies in view; ``None`` where nothing is selected."""
+        rows = unpack_rows(self._state.selection)
+        if not len(rows):
+            return None
+        mask = np.zeros(self._scene.n, dtype=bool)
+        mask[rows] = True
+        return mask[self._rows]
+
+    def _look(self, number: int) -> None:
+        """Draw a panel for what it shows of a large table: the density there, or the points where they are few."""
+        self.panels[number].look(self._axes[number], self.chosen, self._names)
+
+    def _names(self, positions: np.ndarray) -> list[str]:
+        return [str(name) for name in self._scene.codes.ids[self._rows[positions]]]
+
+    def _range_changed(self, _attr: str, _old: float, _new: float) -> None:
+        if self.widget is not None and self.aggregate and not self._drawing:
+            self._follow()
+
+    def _zoomed(self) -> None:
+        """After a pan or a zoom of a large table: draw anew the panels whose visible range is another now."""
+        if not self.aggregate:
+            return
+        with self.widget.one_patch():
+            for number, panel in enumerate(self.panels):
+                if panel.view() != panel.drawn:
+                    self._look(number)
+
     def _draw_focus(self) -> None:
-        where = np.flatnonzero(self._rows == self._state.galaxy)
+        galaxy = self._state.galaxy
+        at = int(np.searchsorted(self._rows, galaxy))
+        where = slice(at, at + int(at < len(self._rows) and self._rows[at] == galaxy))
         self.focus.data = {
             name: values[where]
             for panel, axes in zip(self.panels, self._axes, strict=True)
@@ -148,8 +216,11 @@ class Plots:
 
     # -- what each figure shows --------------------------------------------------------------------------------
 
+    def _in_view(self, values: np.ndarray) -> np.ndarray:
+        return values if len(self._rows) == len(values) else values[self._rows]  # all of them: no copy
+
     def _values(self, key: str) -> np.ndarray:
-        return self._scene.values(key, self._state)[self._rows]
+        return self._in_view(self._scene.values(key, self._state))
 
     def _axis(self, key: str) -> str:
         if key == "activation":
@@ -167,27 +238,31 @@ class Plots:
         varies = n > 2 and np.ptp(x[known]) > 0 and np.ptp(y[known]) > 0
         rho = f" · Pearson ρ = {np.corrcoef(x[known], y[known])[0, 1]:+.2f}".replace("-", MINUS) if varies else ""
         title = self._title(f"{self._label(self._state.feature)}{rho}", n)
-        return Axes(x, y, self._axis("activation"), self._axis(key), title)
+        return Axes(x, y, self._axis("activation"), self._axis(key), title, keys=("activation", key), n=n)
 
     def _second(self) -> Axes:
         scene, state = self._scene, self._state
         y = self._values("prediction")
         if "truth" not in scene.quantities:
-            x = self._values("margin")
-            return Axes(x, y, self._axis("margin"), self._axis("prediction"), self._title("prediction", len(x)))
-        x, numbers = self._values("truth"), scene.numbers(state)
-        all_on = scene.prediction(state, all_on=True)[self._rows]
+            x, keys = self._values("margin"), ("margin", "prediction")
+            return Axes(x, y, *map(self._axis, keys), self._title("prediction", len(x)), keys=keys, n=len(x))
+        x, numbers, keys = self._values("truth"), scene.numbers(state), ("truth", "prediction")
+        all_on = self._in_view(scene.prediction(state, all_on=True))
         title = self._title(f"RMSE {numbers.rmse:.4f} {scene.unit(state.target)}".rstrip(), numbers.n)
-        return Axes(x, y, self._axis("truth"), self._axis("prediction"), title, "identity", (x, all_on))
+        return Axes(x, y, *map(self._axis, keys), title, "identity", (x, all_on), keys, numbers.n)
 
     def _chosen(self, key: str) -> Axes:
         plot = self._scene.plots[key]
         x, y = self._values(plot.x), self._values(plot.y)
         n = int((np.isfinite(x) & np.isfinite(y)).sum())
         kind = "bpt" if key == "bpt" else "residual" if plot.y == "residual" else ""
-        return Axes(x, y, self._axis(plot.x), self._axis(plot.y), self._title(plot.label, n), kind)
+        keys = (plot.x, plot.y)
+        return Axes(x, y, *map(self._axis, keys), self._title(plot.label, n), kind, keys=keys, n=n)
 
     # -- from the figures to the state -------------------------------------------------------------------------
+
+    def _dragged(self, number: int, event: PanStart) -> None:
+        self._drag = number, event.modifiers if isinstance(event.modifiers, dict) else {}
 
     def _selected(self, _attr: str, _old: list, new: list) -> None:
         if self.aggregate or new == self._echo:
@@ -195,13 +270,33 @@ class Plots:
             return
         indices = np.asarray(new, dtype=np.int64)
         indices = indices[(indices >= 0) & (indices < len(self._rows))]
-        self._state.change(selection=pack_rows(self._rows[indices]), page=0)
+        self._select(self._rows[indices], self._drag[0])
 
     def _lasso(self, panel: Panel, event: SelectionGeometry) -> None:
         if not self.aggregate or not event.final:
-            return  # points are selected by Bokeh itself
-        axes = self._axes[self.panels.index(panel)]
-        self._state.change(selection=pack_rows(self._rows[inside(axes.x, axes.y, event.geometry)]), page=0)
+            return  # points of the shared source are selected by Bokeh itself
+        number = self.panels.index(panel)
+        axes = self._axes[number]
+        rows = self._rows[inside(axes.x, axes.y, event.geometry)]
+        of, keys = self._drag
+        before = unpack_rows(self._state.selection)
+        if of == number and keys.get("shift") is True:  # as Bokeh does with points
+            rows = np.setdiff1d(before, rows) if keys.get("ctrl") is True else np.union1d(before, rows)
+        elif of == number and keys.get("ctrl") is True:
+            rows = np.intersect1d(before, rows)
+        self._select(rows, number)
+
+    def _select(self, rows: np.ndarray, number: int) -> None:
+        packed = pack_rows(rows)
+        if number >= 0 and packed:
+            self._origins[packed] = self._axes[number].keys
+            for old in list(self._origins)[:-REMEMBERED]:
+                del self._origins[old]
+        self._state.change(selection=packed, page=0)
+
+    def origin(self, selection: bytes) -> tuple[str, str] | None:
+        """The quantities on x and y of the plot that a selection was drawn in, where it was drawn on this page."""
+        return self._origins.get(selection)
 
     def _tap(self, panel: Panel, event: Tap) -> None:
         position = panel.nearest(self._axes[self.panels.index(panel)], float(event.x), float(event.y))

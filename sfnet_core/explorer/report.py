@@ -57,7 +57,7 @@ def buttons(*items: tuple[str, str, str]) -> dict:
 class Report(View):
     """A pane behind one of the right side's tabs; composed only while it is the one in front."""
 
-    _esm = front_end("report")
+    _esm = front_end("save", "report")
     tab = ""
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from sfnet_core.explorer.header import signed
 from sfnet_core.explorer.quantities import COLUMN_LABELS, format_value
 from sfnet_core.explorer.report import Report, buttons, heading, line, table
 from sfnet_core.explorer.state import unpack_rows
+from sfnet_core.explorer.view import text
+from sfnet_core.regions import caption, export_selection
 from sfnet_core.selection import CLASSES, bpt_mix, enrichment, medians
 
 __all__ = ["Special"]
@@ -22,7 +25,9 @@ FORMATS = {
     "vot": ("VOTable", "application/x-votable+xml"),
     "fits": ("FITS", "application/fits"),
     "parquet": ("Parquet", "application/vnd.apache.parquet"),
+    "reg": ("DS9 regions", "text/plain"),
 }
+OF_THE_NETWORK = {"prediction": "predictions", "residual": "residuals", "margin": "margins"}
 
 
 def short(value: float) -> str:
@@ -37,11 +42,22 @@ class Special(Report):
     """Features enriched or depleted in the selection, its BPT mix, its medians, its export."""
 
     tab = "selection"
-    observes = frozenset({"tab", "selection", "split", "target", "k", "feature", "filter"})
+    observes = frozenset({"tab", "selection", "split", "target", "k", "feature", "filter", "labels"})
 
-    def __init__(self, scene, state, pictures, notify, label):
-        actions = {f"save-{suffix}": (lambda _m, suffix=suffix: self.save(suffix)) for suffix in FORMATS}
-        super().__init__(scene, state, pictures, notify, label, actions)
+    def __init__(
+        self,
+        scene,
+        state,
+        pictures,
+        notify,
+        label,
+        origin: Callable[[bytes], tuple[str, str] | None] = lambda _selection: None,
+        link: Callable[[str], str] = lambda _place: "",
+    ):
+        """``origin`` knows the quantities of the plot that a selection was drawn in; ``link`` the page's permalink."""
+        self._origin, self._link = origin, link
+        actions = {f"save-{suffix}": (lambda m, suffix=suffix: self.save(suffix, m)) for suffix in FORMATS}
+        super().__init__(scene, state, pictures, notify, label, actions | {"save-caption": self._save_caption})
 
     def rows(self) -> np.ndarray:
         """The selected rows."""
@@ -63,7 +79,34 @@ class Special(Report):
         else:
             out.append(line("All galaxies in view are selected: there is no rest to compare with."))
         words = [(name, f"save-{suffix}", f"Save the selection as {name}") for suffix, (name, _) in FORMATS.items()]
-        return [*out, heading("Save the selection"), buttons(*words)]
+        words.append(("caption", "save-caption", "Save what the selection is of and where it comes from, as text"))
+        note = []
+        if scene.codes.ra is None or scene.codes.dec is None:
+            words = [word for word in words if word[1] != "save-reg"]
+            note = [line("No DS9 regions: these galaxies have no RA and Dec.")]
+        return [*out, heading("Save the selection"), buttons(*words), *note]
+
+    def _circular(self) -> list[dict]:
+        """What enrichment can't say where the selection was drawn on what the network made of the galaxies."""
+        keys = self._origin(self._state.selection)
+        if keys is None:
+            words = (
+                "Drawn on an activation, a prediction or a residual, a selection has its features more or less often "
+                "because of how it was drawn: that is no finding."
+            )
+        elif "activation" in keys:
+            words = (
+                "This selection was drawn on a feature's activation: that this feature, and those that fire with it, "
+                "are more or less frequent here follows from that."
+            )
+        elif drawn := [OF_THE_NETWORK[key] for key in keys if key in OF_THE_NETWORK]:
+            words = (
+                f"This selection was drawn on the network's {' and '.join(drawn)}, which are made of these features: "
+                "part of what is special here follows from that."
+            )
+        else:
+            return []
+        return [line(words)]
 
     def _features(self, chosen: np.ndarray, within: np.ndarray) -> list[dict]:
         found = enrichment(self._scene.codes, chosen, within=within, target=self._state.target)
@@ -83,7 +126,7 @@ class Special(Report):
             "% of galaxies on which it fires, selected and rest; odds ratio of firing with its 95 % interval; q: false "
             "discovery rate (Benjamini–Hochberg); Δ: mean contribution here minus in the rest."
         )
-        return [table(columns, rows, found["feature"][: len(rows)]), line(note)]
+        return [table(columns, rows, found["feature"][: len(rows)]), line(note), *self._circular()]
 
     def _mix(self, chosen: np.ndarray, within: np.ndarray) -> list[dict]:
         mixes = bpt_mix(self._scene.codes, chosen, within=within)
@@ -113,14 +156,39 @@ class Special(Report):
             rows.append((f"{label} [{unit}]" if unit else label, here, rest))
         return [table(("median [95 %]", "here", "rest"), rows)] if rows else []
 
-    def save(self, suffix: str) -> None:
-        """Have the browser save the selected galaxies' codes as a table."""
-        from sfnet_core.export import export
+    def caption(self, place: str = "") -> str:
+        """What the selection is of, a fact a line; ``place``: the page's address in the browser."""
+        scene, state, chosen = self._scene, self._state, self.rows()
+        keys = self._origin(state.selection)
+        drawn = [] if keys is None else [" and ".join(scene.quantities[key].label for key in keys)]
+        return caption(
+            scene.own,
+            n=len(chosen),
+            split=state.split,
+            what=f"Selection of {len(chosen):,} of {len(scene.view(state)):,} galaxies",
+            filter=state.filter,
+            more=[f"Drawn in the plot of {words}" for words in drawn],
+            link=self._link(place),
+        )
 
+    def save(self, suffix: str, message: dict | None = None) -> None:
+        """Have the browser save the selected galaxies' codes as a table, or their places as DS9 regions."""
         chosen = self.rows()
         if suffix not in FORMATS or not len(chosen):
             raise ValueError("there is no selection to save")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"selection.{suffix}"
-            export(self._scene.codes.take(chosen), path)
+            export_selection(self._scene.codes, chosen, path, comment=self.caption(_place(message)))
             self.download(f"sfnet-selection-{len(chosen)}.{suffix}", FORMATS[suffix][1], path.read_bytes())
+
+    def _save_caption(self, message: dict) -> None:
+        n = len(self.rows())
+        if not n:
+            raise ValueError("there is no selection to save")
+        words = self.caption(_place(message)) + "\n"
+        self.download(f"sfnet-selection-{n}-caption.txt", "text/plain", words.encode("utf-8", "replace"))
+
+
+def _place(message: dict | None) -> str:
+    """The page's address, where the browser gave one."""
+    return text(message, "link", 20_000) if message and "link" in message else ""

@@ -13,7 +13,7 @@ function render({ model, el }) {
   const blocks = {
     heading: (b) => h("h3", {}, b.text),
     text: (b) => h("p", { class: "sf-caption" }, b.text),
-    buttons: (b) => h("div", { class: "sf-bar sf-wrap" }, ...b.items.map((i) => h("button", { type: "button", title: i.title, "data-action": i.do, onclick: () => send({ do: i.do }) }, i.text))),
+    buttons: (b) => h("div", { class: "sf-bar sf-wrap" }, ...b.items.map((i) => h("button", { type: "button", title: i.title, "data-action": i.do, onclick: () => send({ do: i.do, link: pageAddress() }) }, i.text))),
     table: (b, focus) => h("table", {},
       h("thead", {}, h("tr", {}, ...b.columns.map((c) => h("th", { scope: "col" }, c)))),
       h("tbody", {}, ...b.rows.map((row, r) => h("tr", {}, ...row.map((cell, c) => h("td", {}, c === 0 && b.features.length ? featureButton(b.features[r], cell, focus) : cell)))))),
@@ -43,11 +43,7 @@ function render({ model, el }) {
   }
 
   function save(content, buffers) {
-    if (!content.download) return;
-    const url = URL.createObjectURL(new Blob([buffers[0]], { type: content.mime }));
-    const anchor = h("a", { href: url, download: content.download });
-    anchor.click();
-    setTimeout(() => URL.revokeObjectURL(url), 5000);
+    if (content.download) saveFile(content.download, [buffers[0]], content.mime);
   }
 
   model.on("change:data", update);
