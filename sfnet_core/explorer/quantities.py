@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from sfnet_core.explorer.state import State
 
-__all__ = ["COLUMN_LABELS", "LINES", "PLOTS", "TARGET_LABELS", "Plot", "Quantity", "format_value"]
+__all__ = ["COLUMN_LABELS", "LINES", "PLOTS", "TARGET_LABELS", "Plot", "Quantity", "format_value", "untexed"]
+
+_TEX = re.compile(r"\$(?=\$)|\\(?=[\[(])")
 
 TARGET_LABELS = {"oh_p50": "12+log(O/H)"}
 COLUMN_LABELS = {
@@ -38,7 +41,7 @@ class Quantity:
     @property
     def axis(self) -> str:
         """The label with its unit, as it stands on an axis."""
-        return f"{self.label} [{self.unit}]" if self.unit else self.label
+        return untexed(f"{self.label} [{self.unit}]" if self.unit else self.label)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ PLOTS = (
     Plot("activation_prediction", "activation against prediction", "activation", "prediction"),
     Plot("sky", "sky position", "ra", "dec"),
 )
+
+
+def untexed(words: str) -> str:
+    """A text that Bokeh shows as it is: what would begin a formula there (two dollars) is parted by a mark of no width."""
+    return _TEX.sub(lambda found: f"{found[0]}\u200b", words)
 
 
 @lru_cache(maxsize=256)

@@ -151,7 +151,7 @@ function render({ model, el }) {
     scatter.draw({
       ...data,
       name: `f${data.feature}-${data.key}`,
-      title: [`${brief(data.label)} against ${data.name}`, `${rho}n = ${count(data.n)} · ${data.of}`],
+      title: [`${brief(data.label, 22)} against ${data.name}`, `${rho}n = ${count(data.n)} · ${data.of}`],
       xLabel: `activation of ${brief(data.label)}`,
       yLabel: data.axis,
       xName: "activation",

@@ -8,7 +8,7 @@ function render({ model, el }) {
   const again = h("button", { type: "button", title: "Try to write the labels file again", onclick: () => send({ do: "save" }) }, "try again");
   const file = h("input", { type: "file", accept: ".json,application/json", class: "sf-note-file", "aria-label": "Import labels from a file", onchange: take });
   const trouble = h("p", { class: "sf-caption", role: "alert" });
-  const foot = h("div", { class: "sf-bar sf-wrap sf-note-foot" }, saved, again, h("span", { class: "sf-push" }),
+  const foot = h("div", { class: "sf-bar sf-note-foot" }, saved, again,
     h("button", { type: "button", "data-action": "export-labels", title: "Save all labels, notes, stars and lists as a JSON file", onclick: () => send({ do: "export" }) }, "export"),
     h("label", { class: "sf-note-import", title: "Merge a labels file: of two versions the later stays, lists are united; undo takes it back" }, "import", file));
   const overview = h("div", { class: "sf-named" });
