@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -109,10 +111,7 @@ def test_running_median_is_numpys_percentile_of_each_bin(seed):
     edges = np.array([-1.0, 0, 0.5, 2])
     got = astro.running_median(x, y, edges, 3)
     good = np.isfinite(y)
-    bins = [
-        good & (x >= low) & ((x < high) | ((high == 2) & (x == high)))
-        for low, high in zip(edges, edges[1:], strict=False)
-    ]
+    bins = [good & (x >= low) & ((x < high) | ((high == 2) & (x == high))) for low, high in pairwise(edges)]
     bins = [inside for inside in bins if inside.sum() >= 3]
     assert got.n.tolist() == [inside.sum() for inside in bins] and len(bins)
     for values, of, share in ((got.x, x, 50), (got.median, y, 50), (got.low, y, 16), (got.high, y, 84)):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -14,8 +18,11 @@ from sfnet_core.explorer.atlas.leaf import Leaf
 from sfnet_core.explorer.atlas.looking import AtlasPictures
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.atlas.tables import Tables
+from sfnet_core.explorer.naming import Naming
+from sfnet_core.explorer.notes import Strip
 from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, show
 from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.state import LABELS
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -43,7 +50,7 @@ class Atlas:
     def __init__(
         self, codes: SparseCodes, dataset: Dataset | None = None, *, title: str = "", notes: list[str] | None = None
     ):
-        self.codes = codes
+        self.codes, self._dataset, self._title, self._notes = codes, dataset, title, notes or []
         self.scene = Scene(codes)
         self.almanac = Almanac(self.scene)
         slots = codes.indices.shape[1]
@@ -53,25 +60,32 @@ class Atlas:
         self.state.change(split=split, sort="contribution", against=against)
         self.state.forget()
         self._defaults = self.state.values()
+        self.naming = Naming(codes, self.state)
         pictures = AtlasPictures(codes, dataset)
         self.head = AtlasHead(
-            self.almanac, self.state, title=title or "SFNet atlas", facts=facts(codes), open_link=self.open_link
+            self.almanac,
+            self.state,
+            title=title or "SFNet atlas",
+            facts=facts(codes),
+            open_link=self.open_link,
+            make_page=self._page,
         )
         say = self.head.notify
-        self.deck = Deck(self.almanac, self.state, pictures, say, self.label)
+        self.strip = Strip(self.state, self.naming, say)
+        self.deck = Deck(self.almanac, self.state, pictures, say, self.label, self.naming.star)
         self.leaf = Leaf(self.almanac, self.state, pictures, say, self.label)
         self.tables = Tables(self.almanac, self.state, say, self.label)
         self.state.on_change(self._draw)
         self._draw(None)
-        for note in notes or []:
+        for note in [*(notes or []), *self.naming.opening()]:
             say(note)
-        self.widget = ipywidgets.VBox([self.head, self.deck, self.leaf, self.tables])
+        self.widget = ipywidgets.VBox([self.head, self.strip, self.deck, self.leaf, self.tables])
         for name in ("sf-root", "sf-atlas"):
             self.widget.add_class(name)
 
     def label(self, feature: int) -> str:
-        """A feature's name on the page."""
-        return f"f{feature}"
+        """A feature's name on the page: its number, and its label where it has one."""
+        return self.naming.label(feature)
 
     def open_link(self, query: str) -> None:
         """Read a permalink's query; what does not hold is said in a notice, and the page opens without it.
@@ -91,6 +105,30 @@ class Atlas:
             self.head.notify(trouble)
         self.head.opened()
 
+    def save_page(self, out: str | os.PathLike, **how: Any) -> Path:
+        """Write this atlas, of the split and target in view, to one HTML file that needs no server; see
+        :func:`sfnet_core.explorer.atlas.saved.save_page`."""
+        from sfnet_core.explorer.atlas.saved import save_page
+
+        save_page(self.codes, out, self._dataset, **{**self._how(), **how})
+        return Path(out)
+
+    def _page(self, progress: Callable[[int, int], None]) -> bytes:
+        """The bytes of that file."""
+        from sfnet_core.explorer.atlas.saved import write_page
+        from sfnet_core.explorer.atlas.saving import file_name
+
+        page = io.StringIO()
+        name = file_name(self._title or "SFNet atlas")
+        write_page(self.codes, page, self._dataset, progress=progress, name=name, **self._how())
+        return page.getvalue().encode("utf-8")
+
+    def _how(self) -> dict[str, Any]:
+        from sfnet_core.explorer.atlas.saved import Choices
+
+        choices = Choices(split=self.state.split, target=self.state.target)
+        return {"choices": choices, "naming": self.naming, "title": self._title, "notes": self._notes}
+
     @property
     def query(self) -> str:
         """The permalink's query of the present state."""
@@ -98,11 +136,14 @@ class Atlas:
 
     def _draw(self, changed: frozenset[str] | None) -> None:
         """Bring every view up to the state; only what the change touches is sent."""
+        if changed is not None and self.naming.refresh():  # another page wrote meanwhile
+            changed |= LABELS
         self.head.draw(self.query)
-        listed = {"split", "target", "sort", "descending", "find", "least", "view", "feature"}
+        listed = {"split", "target", "sort", "descending", "find", "least", "view", "feature", *LABELS}
         if changed is None or changed & listed:
             self.deck.draw()
             self.tables.draw()
+        self.strip.draw()
         self.leaf.draw(changed)
 
     def _ipython_display_(self) -> None:

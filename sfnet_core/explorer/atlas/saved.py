@@ -18,6 +18,7 @@ from sfnet_core.explorer.atlas.saved_about import about, accuracy, rmse_text, wr
 from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents, Thumbnails
 from sfnet_core.explorer.atlas.saved_file import block, ending, opening
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
+from sfnet_core.explorer.naming import Naming
 from sfnet_core.explorer.opening import facts
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.files import atomic_path
@@ -59,7 +60,7 @@ def save_page(
     dataset: Dataset | None = None,
     *,
     choices: Choices | None = None,
-    label: Callable[[int], str] | None = None,
+    naming: Naming | None = None,
     title: str = "",
     notes: Sequence[str] = (),
     date: datetime.datetime | str | None = None,
@@ -67,8 +68,8 @@ def save_page(
 ) -> Contents:
     """Write the atlas of ``codes`` to the file ``out``, whole or not at all; gives what is on it.
 
-    ``label`` names a feature, by default from the labels beside the codes; ``notes`` are sentences for the reader. The
-    same input gives the same bytes but for the date, which ``date`` or the environment's SOURCE_DATE_EPOCH sets.
+    ``naming`` has the labels, by default those beside the codes; ``notes`` are sentences for the reader. The same
+    input gives the same bytes but for the date, which ``date`` or the environment's SOURCE_DATE_EPOCH sets.
 
     In tables of more than 5,000 galaxies the plots show an even draw, and the page says of how many.
     """
@@ -77,7 +78,7 @@ def save_page(
         raise SFNetError(f"{out} is the codes file itself; choose another name for the page.")
     with atomic_path(out) as part, open(part, "w", encoding="utf-8", newline="\n") as handle:
         return write_page(
-            codes, handle, dataset, choices=choices, label=label, title=title, notes=notes, date=date, name=out.name,
+            codes, handle, dataset, choices=choices, naming=naming, title=title, notes=notes, date=date, name=out.name,
             progress=progress,
         )  # fmt: skip
 
@@ -88,7 +89,7 @@ def write_page(
     dataset: Dataset | None = None,
     *,
     choices: Choices | None = None,
-    label: Callable[[int], str] | None = None,
+    naming: Naming | None = None,
     title: str = "",
     notes: Sequence[str] = (),
     date: datetime.datetime | str | None = None,
@@ -102,10 +103,10 @@ def write_page(
     scene = Scene(codes)
     almanac = Almanac(scene)
     state = _state(scene, choices)
-    label = label or naming(codes)
+    naming = naming or Naming(codes, state)
     title = title or f"{codes.path.stem if codes.path else 'SFNet'} · atlas"
     pictures = Thumbnails(codes, dataset, choices.pixels)
-    contents = Contents(almanac, state, pictures, label, features=choices.features, examples=choices.examples)
+    contents = Contents(almanac, state, pictures, naming, features=choices.features, examples=choices.examples)
     handle.write(opening(title))
     for done, (feature, page, fresh) in enumerate(contents.pages(), start=1):
         handle.write(block(f"f{feature}", page))
@@ -167,19 +168,6 @@ def export_page(
     found = {"page": str(out), "bytes": size, "features": features, "pictures": pictures, "notes": notes}
     words = f"Atlas of {features:,} features with {pictures:,} pictures in {out}: {size / 1e6:.1f} MB"
     return found, words + (". --features, --examples or --pixels make it smaller" if size > LARGE else "")
-
-
-def naming(codes: SparseCodes) -> Callable[[int], str]:
-    """Names of features as the pages have them: the number, and the label given beside the codes."""
-    from sfnet_core.labels import LabelBook
-
-    entries = LabelBook.open(codes).features
-
-    def name(feature: int) -> str:
-        label = entries[feature].label if feature in entries else ""
-        return f"f{feature} {label}" if label else f"f{feature}"
-
-    return name
 
 
 def _state(scene: Scene, choices: Choices) -> AtlasState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from sfnet_core.explorer.atlas.tables import signs
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac
     from sfnet_core.explorer.atlas.state import AtlasState
+    from sfnet_core.explorer.naming import Naming
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Contents", "Thumbnails", "packed"]
@@ -74,12 +75,13 @@ class Contents:
         almanac: Almanac,
         state: AtlasState,
         pictures: AtlasPictures,
-        label: Callable[[int], str],
+        naming: Naming,
         *,
         features: int | None = None,
         examples: int = 8,
     ):
-        self.almanac, self.state, self._pictures, self._label = almanac, state, pictures, label
+        self.almanac, self.state, self._pictures, self._naming = almanac, state, pictures, naming
+        self._label = label = naming.label
         self._examples, self._against = examples, state.against
         self.sheet = Sheet(almanac, pictures, label, keep=MOST_QUANTITIES)
         self.firing = almanac.firing(state.split)
@@ -147,8 +149,14 @@ class Contents:
             strip = [int(row) for row in self.firing.top(feature, STRIP)]
             strip = [self.sheet.galaxy(self.state, row, float(strength[row])) | {"row": row} for row in strip]
             card["strip"] = [self._brief(one, fresh, feature)[:2] for one in strip]
+            page["said"] = self._said(feature)
             yield feature, page, fresh
         self.state.change(feature=-1)
+
+    def _said(self, feature: int) -> dict:
+        """What somebody wrote of a feature, beside its label."""
+        about = self._naming.about("features", feature)
+        return {"note": about["note"], "lists": about["on"]}
 
     def _numbers(self, feature: int, resampled: Resampled, fresh: dict[int, str]) -> dict:
         numbers = self.sheet.numbers(self.state)
@@ -219,6 +227,7 @@ class Contents:
             "bias": float(scene.codes.bias[state.target]),
             "against": self._against,
             "cards": self.cards,
+            "starred": [feature for feature in self.features if self._naming.star(feature)],
             "sorts": sorts,
             "rows": signs(almanac, state, listed, self._label),
             "matrix": packed(matrix[pairs][upper], "<f4"),

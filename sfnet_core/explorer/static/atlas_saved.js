@@ -172,7 +172,7 @@ function start(index) {
 
   function drawLists(order) {
     const free = state.feature < 0;
-    deck.set("data", { ...overview, open: free && state.view === "cards", cards: order.map((i) => cards[i]), find: state.find, images: index.images, why: index.why });
+    deck.set("data", { ...overview, open: free && state.view === "cards", cards: order.map((i) => cards[i]), find: state.find, images: index.images, why: index.why, starred: index.starred });
     about.set("data", { open: free && state.view === "about", rows: index.about });
     if (!free || !["signs", "matrix"].includes(state.view)) return tables.set("data", { view: "" });
     return tables.set("data", { ...overview, view: state.view, bias: index.bias, ...(state.view === "signs" ? signs(order) : matrix(order.slice(0, 48), order.length)) });
@@ -212,8 +212,8 @@ function start(index) {
       const card = at < 0 ? undefined : cards[order[at + step]];
       return card ? [card.feature, card.label] : [-1, ""];
     };
-    const { numbers } = page(state.feature);
-    return leaf.set("data", { ...numbers, before: beside(-1), after: beside(1), bpt: bpt(numbers.bpt) });
+    const { numbers, said } = page(state.feature);
+    return leaf.set("data", { ...numbers, said, before: beside(-1), after: beside(1), bpt: bpt(numbers.bpt) });
   }
 
   /** The galaxies drawn for the feature that is open: their numbers and its activations on them. */
