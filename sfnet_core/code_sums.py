@@ -15,9 +15,20 @@ from sfnet_core.errors import SFNetError
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
-__all__ = ["ResidualSums", "blocks", "check_feature", "off_table", "predictions", "residual_sums", "squares_by_k"]
+__all__ = [
+    *(
+        "ResidualSums",
+        "blocks",
+        "check_feature",
+        "off_table",
+        "predictions",
+        "residual_sums",
+        "squares",
+        "squares_by_k",
+    ),
+]
 
-BLOCK = 1 << 15
+BLOCK = 1 << 14
 
 
 def check_feature(codes: SparseCodes, feature: int) -> int:
@@ -32,6 +43,11 @@ def off_table(codes: SparseCodes, off: Collection[int]) -> np.ndarray:
     table = np.zeros(codes.features + 1, dtype=bool)
     table[[check_feature(codes, feature) for feature in off]] = True
     return table
+
+
+def squares(values: np.ndarray) -> float:
+    """Σ value²; not by BLAS, whose threads wait for each other where other sessions keep the processor busy."""
+    return float(np.square(values).sum())
 
 
 def blocks(codes: SparseCodes, rows: np.ndarray | None = None) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
@@ -98,7 +114,7 @@ def squares_by_k(
         error = codes.bias[target] - truth[place]
         for slot in range(slots):
             error += terms[slot]
-            found[slot] += error @ error
+            found[slot] += squares(error)
     return found
 
 
@@ -162,7 +178,7 @@ def residual_sums(codes: SparseCodes, target: int, rows: np.ndarray | None = Non
     where[feature] = np.arange(a)
     weight = np.append(codes.weight[target], 0.0)
     shift, cross, gram = np.zeros(a + 1), np.zeros(a + 1), np.zeros((a + 1) * (a + 1))
-    squares = spread = 0.0
+    total_squares = spread = 0.0
     for place, indices, values in blocks(codes, rows):
         y = truth[place if rows is None else rows[place]]
         spot = [where[indices[:, slot]] for slot in range(codes.k)]
@@ -172,7 +188,7 @@ def residual_sums(codes: SparseCodes, target: int, rows: np.ndarray | None = Non
             error += one
         known = np.isfinite(y)
         error[~known] = 0.0
-        squares += error @ error
+        total_squares += squares(error)
         spread += float(((y[known] - total / max(n, 1)) ** 2).sum())
         for slot in range(codes.k):
             shift += np.bincount(spot[slot], term[slot], a + 1)
@@ -183,4 +199,4 @@ def residual_sums(codes: SparseCodes, target: int, rows: np.ndarray | None = Non
                 gram += np.bincount(pair, seen * term[other] * (0.5 if other == slot else 1.0), (a + 1) * (a + 1))
     gram = gram.reshape(a + 1, a + 1)[:a, :a]
     in_view = len(codes) if rows is None else len(rows)
-    return ResidualSums(n, in_view, squares, spread, feature, shift[:a], cross[:a], gram + gram.T)
+    return ResidualSums(n, in_view, total_squares, spread, feature, shift[:a], cross[:a], gram + gram.T)

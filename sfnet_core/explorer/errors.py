@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.code_sums import ResidualSums, residual_sums, squares_by_k
+from sfnet_core.code_sums import ResidualSums, residual_sums, squares, squares_by_k
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
@@ -43,6 +43,11 @@ def numbers_of(n: int, squares: float, spread: float, squares_on: float, change:
     )
 
 
+def of(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``values[rows]`` for ascending rows, each once; not copied where that is all of them."""
+    return values if len(rows) == len(values) else values[rows]
+
+
 def sample(n: int) -> np.ndarray | slice:
     """Places of :data:`MANY` out of ``n``, at random but always the same and ascending; all where there are no more."""
     if n <= MANY:
@@ -62,8 +67,8 @@ class Errors:
 
         def compute() -> list[float]:
             rows, truth, _ = self.known(state, drawn=True)
-            squares = squares_by_k(self._scene.own, truth, rows, state.off, state.mode, state.target)
-            return np.sqrt(squares / len(rows)).tolist()
+            found = squares_by_k(self._scene.own, truth, rows, state.off, state.mode, state.target)
+            return np.sqrt(found / len(rows)).tolist()
 
         if not len(self.known(state, drawn=True)[0]):
             return []
@@ -104,16 +109,11 @@ class Errors:
             if found is not None:
                 return numbers_of(sums.n, found[0], sums.spread, sums.squares, found[1], len(view))
         rows, truth, spread = self.known(state)
-
-        def squares(prediction: np.ndarray) -> float:
-            error = prediction[rows] - truth
-            return float(error @ error)
-
         before, now = self._scene.prediction(state, all_on=True), self._scene.prediction(state)
         on = ("squares", state.split, state.filter, state.target)
-        squares_on = self._scene.remember(on, lambda: squares(before), keep=2)
-        change = float(np.mean(now[view] - before[view])) if state.off and len(view) else 0.0
-        squares_now = squares(now) if state.off else squares_on
+        squares_on = self._scene.remember(on, lambda: squares(of(before, rows) - truth), keep=2)
+        change = float(np.mean(of(now, view) - of(before, view))) if state.off and len(view) else 0.0
+        squares_now = squares(of(now, rows) - truth) if state.off else squares_on
         return numbers_of(len(rows), squares_now, spread, squares_on, change if len(view) else np.nan, len(view))
 
     def _sums(self, state: State) -> ResidualSums:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,7 +46,7 @@ def open_codes(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool =
         codes, dataset, title = sample_codes(), sample_dataset(), "embedded sample"
     if isinstance(codes, str | os.PathLike):
         title = Path(codes).stem
-        codes = SparseCodes.open(codes)
+        codes = SparseCodes.open(codes, shared=True)
     if isinstance(dataset, str | os.PathLike):
         dataset = Dataset.open(dataset)
     mismatch = None if dataset is None else check_dataset(codes, dataset, allow=allow_mismatch)
@@ -84,7 +85,12 @@ def or_sentence(make: Callable[[], Any]) -> Any:
     try:
         return make()
     except SFNetError as error:
-        return Sentence(str(error))
+        return Sentence(without_folders(str(error)))
+
+
+def without_folders(words: str) -> str:
+    """The sentence with the names of files, not the folders they are in: those are the server's business."""
+    return re.sub(r"(?<![\w./~])(?:~|[A-Za-z]:)?[/\\](?:[^/\\\s:;,'\"<>]+[/\\])+(?=[^\s/\\])", "", words)
 
 
 def served() -> bool:
