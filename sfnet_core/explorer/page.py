@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -9,18 +11,23 @@ from traitlets import TraitError
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.chooser import Chooser
+from sfnet_core.explorer.figures import Figures, permalink
 from sfnet_core.explorer.gallery import Gallery
 from sfnet_core.explorer.gate import Gate
 from sfnet_core.explorer.header import Header
+from sfnet_core.explorer.hover import Hover
 from sfnet_core.explorer.inspector import Inspector
+from sfnet_core.explorer.naming import Naming, brief
 from sfnet_core.explorer.near import Near
+from sfnet_core.explorer.notes import Notes
 from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, served, show
 from sfnet_core.explorer.pair import Pair
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.plots import Plots
+from sfnet_core.explorer.quantities import untexed
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.special import Special
-from sfnet_core.explorer.state import State
+from sfnet_core.explorer.state import LABELS, State
 from sfnet_core.explorer.tabs import Tabs
 from sfnet_core.explorer.toggles import Toggles
 
@@ -53,6 +60,8 @@ class Explorer:
         self.state = State(codes.features, len(codes), self.scene.splits, len(codes.targets), slots, k=codes.k)
         self._first_choices()
         self._defaults = self.state.values()
+        self.naming = Naming(codes, self.state)
+        self.scene.given = self.naming.given()
         pictures = Pictures(codes, dataset)
         self.header = Header(
             self.scene,
@@ -64,36 +73,46 @@ class Explorer:
             label=self.label,
         )
         say = self.header.notify
-        self.toggles = Toggles(self.scene, self.state, say, self.label)
+        self.toggles = Toggles(self.scene, self.state, say, self.label, self.naming.star)
         self.gate = Gate(self.scene, self.state, say)
-        self.plots = Plots(self.scene, self.state, self.label)
+        self.plots = Plots(self.scene, self.state, self.label_on_plots)
         self.chooser = Chooser(self.scene, self.state, say)
         self.tabs = Tabs(self.state, say)
         shared = (self.scene, self.state, pictures, say, self.label)
-        self.special, self.pair, self.near = Special(*shared), Pair(*shared), Near(*shared)
-        self.inspector = Inspector(self.scene, self.state, pictures, say, self.label)
-        self.gallery = Gallery(self.scene, self.state, pictures, say)
+        self.special = Special(*shared, self.plots.origin, self.link)
+        self.pair, self.near = Pair(*shared), Near(*shared)
+        self.inspector = Inspector(self.scene, self.state, pictures, say, self.label, self.naming)
+        self.notes = Notes(self.scene, self.state, self.naming, say)
+        self.gallery = Gallery(self.scene, self.state, pictures, say, self.naming)
+        self.figures = Figures(*shared, self.plots, self.inspector, self.link)
+        self.hover = Hover(self.scene, pictures, say, self.plots.key)
         self._views = (
             self.toggles,
             self.plots,
+            self.figures,
             self.chooser,
             self.tabs,
             self.inspector,
             self.special,
             self.pair,
             self.near,
+            self.notes,
             self.gallery,
             self.gate,
         )
         self.state.on_change(self._draw)
         self._draw(None)
-        for note in notes or []:
+        for note in [*(notes or []), *self.naming.opening()]:
             say(note)
         self.widget = self._layout()
 
     def label(self, feature: int) -> str:
-        """A feature's name on the page."""
-        return f"f{feature}"
+        """A feature's name on the page: its number, and its label where it has one."""
+        return self.naming.label(feature)
+
+    def label_on_plots(self, feature: int) -> str:
+        """The same for titles and axes: cut to their room, and no formula to Bokeh."""
+        return untexed(brief(self.label(feature)))
 
     def _first_choices(self) -> None:
         """What a newcomer sees: validation galaxies, the strongest feature, the first galaxy, all features on."""
@@ -139,8 +158,25 @@ class Explorer:
         """The permalink's query of the present state."""
         return self.state.query(self.codes.ids, self._defaults)
 
+    def link(self, place: str = "") -> str:
+        """The permalink of now; ``place``: where the browser is. Nothing else of its address comes along (no token)."""
+        return permalink(place, self.query)
+
+    def save_figure(self, path: str | os.PathLike, plot: int | str = 0) -> Path:
+        """Write a figure as it stands as .svg, or its caption as .txt.
+
+        ``plot``: 0 to 3 from the upper left, ``'gate'`` (RMSE against k) or ``'picture'`` (the galaxy and its map).
+        Raises :class:`SFNetError` for another ending, and where there is no such figure now.
+        """
+        return self.figures.save(path, plot)
+
     def _draw(self, changed: frozenset[str] | None) -> None:
         """Bring every view up to the state; only the views that look at what changed (all, for None) draw anew."""
+        if changed is not None:
+            if self.naming.refresh():  # another page wrote meanwhile
+                changed |= LABELS
+            if changed & LABELS and self.scene.relabelled(self.state):
+                changed |= {"filter"}
         self.scene.use_k(self.state.k)
         self.header.draw(self.query)
         for view in self._views:
@@ -149,13 +185,15 @@ class Explorer:
 
     def _layout(self) -> ipywidgets.Widget:
         left = ipywidgets.VBox([self.toggles, self.gate])
-        centre = ipywidgets.VBox([self.chooser, self.plots.widget])
-        right = ipywidgets.VBox([self.tabs, self.inspector, self.special, self.pair, self.near])
+        strip = ipywidgets.HBox([self.chooser, self.figures])
+        centre = ipywidgets.VBox([strip, self.plots.widget, self.hover])
+        right = ipywidgets.VBox([self.tabs, self.inspector, self.special, self.pair, self.near, self.notes])
         panes = ipywidgets.HBox([left, centre, right])
         page = ipywidgets.VBox([self.header, panes, self.gallery])
         for widget, name in (
             (left, "sf-left"),
             (centre, "sf-centre"),
+            (strip, "sf-strip"),
             (right, "sf-right"),
             (panes, "sf-panes"),
             (page, "sf-root"),

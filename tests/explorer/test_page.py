@@ -60,7 +60,7 @@ def test_the_page_opens_and_every_control_works(gated, kind):
         page.state.change(split=split, feature=features - 1, selection=pack_rows(range(n)))
         assert f"N {page.scene.numbers(page.state).n or len(page.scene.rows(split))} " in page.header.data["status"]
     page.state.change(feature=-1, galaxy=-1, selection=b"")
-    assert page.inspector.data == {"shown": True, "id": ""}
+    assert page.inspector.data == {"shown": True, "id": "", "empty": page.inspector.empty}
     page.state.change(**page._defaults)
     assert page.query == ""
     if "truth" not in page.scene.quantities:
@@ -135,7 +135,7 @@ def test_every_other_change_redraws_its_own_views(page, monkeypatch):
         ({"sort": "z"}, {"header", "gallery"}),
         ({"descending": False}, {"header", "gallery"}),
         ({"map": kept}, {"header", "inspector"}),
-        ({"split": ""}, {"header", "toggles", "gate", "gallery", "plots"}),
+        ({"split": ""}, {"header", "toggles", "gate", "inspector", "gallery", "plots"}),
         ({"page": 1}, {"header", "gallery"}),
         ({"mode": "refill"}, {"header", "toggles", "plots"}),
         ({"feature": other}, {"header", "toggles", "inspector", "gallery", "plots"}),
@@ -241,8 +241,7 @@ def test_t10_identifiers_stay_text_in_every_view(gated):
     assert {g["id"] for g in page.gallery.data["galaxies"]} == set(ids)
     assert set(page.plots.source.data["id"]) == set(ids) and page.header.data["title"] == HTML
     assert [HTML, HTML] in page.gallery.data["sorts"]
-    tooltips = page.plots.panels[0].hover.tooltips
-    assert isinstance(tooltips, list) and tooltips[0] == ("galaxy", "@id")  # pairs: Bokeh makes text of them, not HTML
+    assert page.plots.panels[0].hover.tooltips is None  # Bokeh makes none: the page's own has text only
     page.gallery._receive(None, {"do": "find", "id": "<b>nowhere</b>"}, [])
     assert "<b>nowhere</b>" in page.header.data["notices"][-1]
     page.open_link(f"galaxy={HTML}")
