@@ -106,8 +106,8 @@ class Gallery(View):
         choices: dict = {"galaxy": row}
         if len(here):
             choices["page"] = int(here[0]) // PAGE
-        elif self._state.split and self._scene.codes.split[row] != self._state.split:
-            home = self._scene.codes.split[row] or "unnamed"
+        elif self._state.split and self._scene.codes.split_of(row) != self._state.split:
+            home = self._scene.codes.split_of(row) or "unnamed"
             self._notify(f"{self._scene.codes.ids[row]} is in the {home} split, not among the galaxies shown below.")
         self._state.change(**choices)
 

@@ -102,7 +102,7 @@ class Inspector(View):
             facts.append(["change by toggles", f"{signed(now - before, 4)} {unit}"])
         if np.isfinite(truth):
             facts += [["true value", f"{truth:.4f} {unit}"], ["predicted − true", f"{signed(now - truth, 4)} {unit}"]]
-        facts += [["split", str(codes.split[row]) or "–"], ["margin of the gate", f"{float(codes.margin[row]):.4f}"]]
+        facts += [["split", codes.split_of(row) or "–"], ["margin of the gate", f"{float(codes.margin[row]):.4f}"]]
         self.data = {
             "shown": True,
             "id": str(codes.ids[row]),
