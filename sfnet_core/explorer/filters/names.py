@@ -142,8 +142,8 @@ class Names:
         return list(dict.fromkeys([*own, *self._columns, *(f"{kind}{j}" for kind in "fc" for j in self.active)]))
 
     def resolve(self, text: str, column: bool = False) -> str:
-        """The name meant by ``text``, as :meth:`values` takes it: a column as `` `name` ``; capitals matter only where
-        needed to tell two names apart. Raises :class:`UnknownName` with the nearest names."""
+        """The name meant by ``text``, as :meth:`values` takes it: a column between backquotes; capitals matter only
+        where needed to tell two names apart. Raises :class:`UnknownName` with the nearest names."""
         if column:
             if text in self.codes.columns:
                 return f"`{text}`"
