@@ -160,6 +160,10 @@ def infer(
     maps: Annotated[bool, typer.Option(help="Store the feature maps that contribution maps are drawn from.")] = True,
     batch: Annotated[int, typer.Option(help="Galaxies per piece of work.")] = 2048,
     device: Device = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(help="float32, or bfloat16: faster; doubtful gates are computed again in float32."),
+    ] = "float32",
     resume: Annotated[bool, typer.Option(help="Use finished pieces of an interrupted run.")] = True,
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Go on where size or pixel scale differ from the training's.")
@@ -175,8 +179,8 @@ def infer(
     with working(as_json):
         opened = Dataset.open(dataset)
         codes = work(
-            run, opened, out, tta=tta, runners_up=runners_up, maps=maps, batch=batch, device=device, resume=resume,
-            allow_mismatch=allow_mismatch, progress=not quiet,
+            run, opened, out, tta=tta, runners_up=runners_up, maps=maps, batch=batch, device=device,
+            precision=precision, resume=resume, allow_mismatch=allow_mismatch, progress=not quiet,
         )  # fmt: skip
     known = set(opened.set_aside)  # said by `pack` already
     about = {"codes": str(out), "galaxies": len(codes), "fingerprint": codes.fingerprint}

@@ -1,8 +1,7 @@
 """Dataset × Run → SparseCodes: resumable, and the same bytes however it was cut into pieces.
 
-A convolution's last bits can depend on the shape of the batch. So the network always sees batches of one fixed size,
-filled up with black images and counted from the first row: a row's neighbours never change its numbers, and neither
-do the size of the pieces, a kill, or a resume.
+Batches have one fixed size and are counted from the first row (:mod:`sfnet_core.encoding`), so the size of the pieces,
+a kill or a resume change no number.
 """
 
 from __future__ import annotations
@@ -14,19 +13,23 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from sfnet_core import __version__
-from sfnet_core.augment import ORIENTATIONS, orient, to_input
+from sfnet_core.augment import ORIENTATIONS
+from sfnet_core.certain import SAFETY
 from sfnet_core.codes import SparseCodes
 from sfnet_core.device import pick_device
+from sfnet_core.encoding import Encoder, Part
 from sfnet_core.errors import SetAside, SFNetError
-from sfnet_core.feed import CutoutFeed
 from sfnet_core.files import atomic_path, folder_lock, write_json
+from sfnet_core.fused import can_fuse
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
@@ -34,7 +37,7 @@ from sfnet_core.target import read_target
 
 __all__ = ["check_fit", "infer"]
 
-_MICRO = {"cpu": 32, "cuda": 256, "mps": 64}  # rows per forward pass; part of the result's last bits, so not an option
+PRECISIONS = ("float32", "bfloat16")
 
 
 def infer(
@@ -47,6 +50,7 @@ def infer(
     maps: bool = True,
     batch: int = 2048,
     device: str = "auto",
+    precision: str = "float32",
     resume: bool = True,
     progress: bool = True,
     allow_mismatch: bool = False,
@@ -61,7 +65,11 @@ def infer(
         runners_up: activations stored after the k kept ones.
         maps: store the feature-map cells of the kept features, from which contribution maps are drawn.
         batch: galaxies per piece of work; a finished piece survives a kill. Does not change the result.
-        device: ``auto``, ``cpu``, ``cuda``, ``mps``. Computed in float32 throughout.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        precision: ``float32``, or ``bfloat16``: activations are then off by about a percent of the galaxy's largest,
+            but a galaxy whose gate that could have changed is computed again in float32, so that every galaxy keeps
+            the features that float32 keeps (:mod:`sfnet_core.certain`; a measured tolerance, not a proof). The
+            runners-up and their order are bfloat16's. The tolerance is measured on this dataset.
         resume: take finished pieces of the same run and dataset from an earlier, interrupted call.
         allow_mismatch: go on where cutout size or pixel scale are not those of the training; said in the notes.
 
@@ -73,37 +81,38 @@ def infer(
     out = Path(out)
     if out.is_dir():
         raise SFNetError(f"{out} is a folder; give the codes file a name, such as {out / 'codes.parquet'}.")
+    if precision not in PRECISIONS:
+        raise SFNetError(f"There is no precision {precision!r} here; choose {' or '.join(PRECISIONS)}.")
     if batch < 1 or runners_up < 0:
         raise SFNetError(f"batch={batch} must be at least 1 and runners_up={runners_up} at least 0.")
     notes = check_fit(run, dataset, allow_mismatch=allow_mismatch)
     where = pick_device(device)
     network = run.network()
     network = network.to(where, memory_format=network.memory_format)
-    micro = _MICRO[where.type]
-    step = -(-batch // micro) * micro
-    pieces = [(start, min(start + step, len(dataset))) for start in range(0, len(dataset), step)]
+    encoder = Encoder(network, run.metadata, dataset, runners_up=runners_up, maps=maps, tta=tta)
+    step = -(-batch // encoder.micro) * encoder.micro
+    dtype = getattr(torch, precision)
     key = {
         "run": run.fingerprint,
         "dataset": dataset.fingerprint,
-        "options": [tta, runners_up, maps, micro, where.type],
+        "options": [tta, runners_up, maps, encoder.micro, where.type, precision, can_fuse(network)],
         "versions": [__version__, torch.__version__],
     }
+    computed: dict[str, Any] = {"precision": precision}
     with _work_folder(out, key, resume) as work:
+        if dtype != torch.float32:
+            encoder.measure(dtype)
         parts = []
         with tqdm(total=len(dataset), unit=" galaxies", desc="infer", disable=not progress, file=sys.stderr) as bar:
-            for start, stop in pieces:
-                path = work / f"part-{start:09d}-{stop:09d}.npz"
-                part = _read_part(path)
-                if part is None:
-                    rows = np.arange(start, stop)
-                    part = _encode(network, run.metadata, dataset, rows, micro, runners_up, maps, tta, bar.update)
-                    with atomic_path(path) as partial, open(partial, "wb") as handle:
-                        np.savez(handle, **part)
-                else:
-                    bar.update(stop - start)
-                parts.append(part)
+            for start in range(0, len(dataset), step):
+                rows = np.arange(start, min(start + step, len(dataset)))
+                make = partial(encoder.encode, rows, dtype, bar.update)
+                parts.append(_piece(work, "part", rows, make, bar.update))
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        codes = _assemble(run, network, dataset, whole, notes)
+        if dtype != torch.float32:
+            with tqdm(unit=" galaxies", desc="float32", disable=not progress, file=sys.stderr) as bar:
+                computed |= _make_certain(encoder, whole, work, step, bar.update)
+        codes = _assemble(run, network, dataset, whole, notes, computed)
         codes.save(out)
     return SparseCodes.open(out)
 
@@ -149,51 +158,47 @@ def check_fit(run: Run, dataset: Dataset, *, allow_mismatch: bool = False) -> li
     return notes
 
 
-@torch.inference_mode()
-def _encode(
-    network: SFNet,
-    metadata: dict,
-    dataset: Dataset,
-    rows: np.ndarray,
-    micro: int,
-    runners_up: int,
-    maps: bool,
-    tta: bool,
-    done: Callable[[int], object],
-) -> dict[str, np.ndarray]:
-    """Codes of ``rows``, in batches of ``micro``; ``good`` is False where a row is not finite. ``done`` counts rows."""
-    device = next(network.parameters()).device
-    mean, std = metadata["mean"], metadata["std"]
-    feed = CutoutFeed(dataset.cutouts, rows, metadata["crop"], device, in_memory=False)
-    found: dict[str, list[np.ndarray]] = {"indices": [], "values": [], "maps": [], "views": []}
-    positions = [np.arange(i, min(i + micro, len(rows))) for i in range(0, len(rows), micro)]
-    with torch.backends.cudnn.flags(allow_tf32=False):
-        for cutouts in feed.batches(positions):
-            n = len(cutouts)
-            if n < micro:
-                cutouts = torch.cat([cutouts, cutouts.new_zeros(micro - n, *cutouts.shape[1:])])
-            images = to_input(cutouts, mean, std)
-            indices, values, cells = network.encode(images, runners_up)
-            found["indices"].append(indices[:n].cpu().numpy())
-            found["values"].append(values[:n].cpu().numpy())
-            if maps:
-                found["maps"].append(cells[:n].cpu().numpy())
-            if tta:
-                turned = (
-                    to_input(orient(cutouts, i), metadata["mean"], metadata["std"]) for i in range(1, ORIENTATIONS)
-                )
-                views = torch.stack([network(view)[:n] for view in turned])  # (7, n, T)
-                found["views"].append(views.cpu().double().sum(0).numpy())
-            done(n)
-    part = {name: np.concatenate(arrays) for name, arrays in found.items() if arrays}
-    part["good"] = np.isfinite(part["values"]).all(axis=1)
-    for name in ("maps", "views"):
-        if name in part:
-            part["good"] &= np.isfinite(part[name].reshape(len(rows), -1)).all(axis=1)
+def _piece(work: Path, name: str, rows: np.ndarray, make: Callable[[], Part], done: Callable[[int], object]) -> Part:
+    """A finished piece from the work folder, else made and kept there."""
+    path = work / f"{name}-{rows[0]:09d}-{rows[-1] + 1:09d}.npz"
+    part = _read_part(path)
+    if part is None:
+        part = make()
+        with atomic_path(path) as unfinished, open(unfinished, "wb") as handle:
+            np.savez(handle, **part)
+    else:
+        done(len(rows))
     return part
 
 
-def _assemble(run: Run, network: SFNet, dataset: Dataset, part: dict[str, np.ndarray], notes: list[str]) -> SparseCodes:
+def _make_certain(
+    encoder: Encoder, whole: Part, work: Path, step: int, done: Callable[[int], object]
+) -> dict[str, Any]:
+    """Compute again in float32 the rows whose gate bfloat16 could have changed, and the least certain of the others.
+
+    Errors of the rows computed both ways check the tolerances: where one is exceeded, all are widened, and more rows
+    are computed again. ``whole`` is changed in place; says what was done.
+    """
+    slack = whole.pop("slack")
+    again, widest, turn = np.zeros(len(slack), dtype=bool), 0.0, 0
+    wide = max(1.0, float(np.sort(slack)[: encoder.micro][-1]))
+    while len(rows := np.flatnonzero((slack <= wide) & ~again)):
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            part = _piece(work, f"exact-{turn}", some, lambda some=some: encoder.encode(some, done=done), done)
+            low, slots = whole["values"][some], whole["indices"][some]
+            widest = max(widest, encoder.tolerance.exceeded(slots, low, part["indices"], part["values"]))
+            for name, values in part.items():
+                whole[name][some] = values
+        again[rows] = True
+        turn += 1
+        wide = max(wide, SAFETY * widest)
+    return {"computed_again": int(again.sum()), "largest_error_in_tolerances": round(widest, 3)}
+
+
+def _assemble(
+    run: Run, network: SFNet, dataset: Dataset, part: Part, notes: list[str], computed: dict[str, Any]
+) -> SparseCodes:
     good, metadata = part["good"], run.metadata
     bad = [
         SetAside("the activations are not finite", row=int(i) + 1, id=str(dataset.ids[i]))
@@ -233,6 +238,7 @@ def _assemble(run: Run, network: SFNet, dataset: Dataset, part: dict[str, np.nda
         "cutout_size": [dataset.meta["height"], dataset.meta["width"]],
         "pixel_scale": dataset.pixel_scale,
         "normalisation": {"mean": metadata["mean"], "std": metadata["std"]},
+        "computed": computed,
         "versions": {"sfnet-core": __version__, "torch": torch.__version__, "numpy": np.__version__},
         "notes": [*dataset.meta.get("notes", []), *notes],
     }

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["SFNet", "gate", "strongest"]
+__all__ = ["SFNet", "code_of", "gate", "pool", "strongest"]
 
 
 def strongest(a: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -112,8 +112,12 @@ class SFNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Predictions (B, T), float32 also under autocast: the gate's choice and the sum are made in full precision."""
-        kept = gate(self.features(x), self.k)  # (B, F), at most k non-zeros
-        with torch.autocast(x.device.type, enabled=False):
+        return self.read(self.features(x))
+
+    def read(self, a: Tensor) -> Tensor:
+        """The head's reading of gated activations: (B, F) → (B, T)."""
+        kept = gate(a, self.k)  # (B, F), at most k non-zeros
+        with torch.autocast(a.device.type, enabled=False):
             return self.head(kept)
 
     def encode(self, x: Tensor, runners_up: int = 8) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,22 +127,32 @@ class SFNet(nn.Module):
         kept features, where ``maps.sum((2, 3)) / (h·w)`` is ``values[:, :k]``. A slot whose value is 0 is empty: index
         −1 and a map of zeros. With F < k+r the last slots are empty.
         """
-        if runners_up < 0:
-            raise SFNetError(f"The number of runners-up is {runners_up}; it must be 0 or more.")
-        if self.n_features > 32767:
-            raise SFNetError(f"Codes hold feature numbers as int16; {self.n_features} features do not fit.")
-        maps = self.maps(x).float()
-        slots = self.k + runners_up
-        values, indices = strongest(pool(maps), slots)  # (B, min(F, k+r))
-        missing = slots - values.shape[1]
-        if missing > 0:
-            values = nn.functional.pad(values, (0, missing))
-            indices = nn.functional.pad(indices, (0, missing), value=-1)
-        empty = values <= 0  # False for NaN, so that a poisoned row stays visible to the caller
-        kept = indices[:, : self.k].clamp_min(0)
-        kept_maps = maps.gather(1, kept[:, :, None, None].expand(-1, -1, *maps.shape[2:]))  # (B, k, h, w)
-        kept_maps = kept_maps.masked_fill(empty[:, : self.k, None, None], 0.0)
-        return indices.masked_fill(empty, -1).to(torch.int16), values.masked_fill(empty, 0.0), kept_maps
+        _check_slots(self.n_features, runners_up)
+        return code_of(self.maps(x), self.k, runners_up)
+
+
+def code_of(maps: Tensor, k: int, runners_up: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Feature maps (B, F, h, w) → what :meth:`SFNet.encode` returns, for a gate of ``k``."""
+    _check_slots(maps.shape[1], runners_up)
+    maps = maps.float()
+    slots = k + runners_up
+    values, indices = strongest(pool(maps), slots)  # (B, min(F, k+r))
+    missing = slots - values.shape[1]
+    if missing > 0:
+        values = nn.functional.pad(values, (0, missing))
+        indices = nn.functional.pad(indices, (0, missing), value=-1)
+    empty = values <= 0  # False for NaN, so that a poisoned row stays visible to the caller
+    kept = indices[:, :k].clamp_min(0)
+    kept_maps = maps.gather(1, kept[:, :, None, None].expand(-1, -1, *maps.shape[2:]))  # (B, k, h, w)
+    kept_maps = kept_maps.masked_fill(empty[:, :k, None, None], 0.0)
+    return indices.masked_fill(empty, -1).to(torch.int16), values.masked_fill(empty, 0.0), kept_maps
+
+
+def _check_slots(features: int, runners_up: int) -> None:
+    if runners_up < 0:
+        raise SFNetError(f"The number of runners-up is {runners_up}; it must be 0 or more.")
+    if features > 32767:
+        raise SFNetError(f"Codes hold feature numbers as int16; {features} features do not fit.")
 
 
 def pool(maps: Tensor) -> Tensor:

@@ -46,8 +46,8 @@ class Run:
     path: Path
     metadata: dict[str, Any]
     config: dict[str, Any] = field(default_factory=dict)
-    split: dict[str, np.ndarray] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
+    split: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    history: list[dict[str, float]] = field(default_factory=list, repr=False)
     metrics: dict[str, Any] = field(default_factory=dict)
     status: str = "weights"
 

@@ -17,7 +17,7 @@ TORCH = {"torch", "torchvision", "safetensors"}
 # These know torch; nothing else in the package may, not even inside a function (the shell's verbs call them).
 TORCH_ROOMS = {
     *("attribution", "augment", "checkpoint", "device", "feed", "inference", "network", "optimiser", "training"),
-    *("plan", "progress_file", "run", "split"),
+    *("certain", "encoding", "fused", "plan", "progress_file", "run", "split"),
 }
 LIGHT = {"numpy", "pyarrow"}
 MAY_IMPORT = {  # third-party modules a room may import at its top
@@ -41,11 +41,12 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
     **dict.fromkeys(("errors", "files", "parquet_guard", "astro", "metrics"), 0),
-    **dict.fromkeys(("survey", "network", "augment", "device", "optimiser", "recipes", "interrupt"), 1),
+    **dict.fromkeys(("survey", "network", "fused", "certain", "augment", "device", "optimiser"), 1),
+    **dict.fromkeys(("recipes", "interrupt"), 1),
     **dict.fromkeys(("codes", "codes_check", "codes_file", "codes_header", "checkpoint", "run", "progress_file"), 2),
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf", "codes_write"), 2),
     **dict.fromkeys(("feed", "split", "target", "plan"), 2),
-    **dict.fromkeys(("interpret", "evaluate", "export", "inference", "training", "attribution"), 3),
+    **dict.fromkeys(("interpret", "evaluate", "export", "inference", "encoding", "training", "attribution"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
     "explorer": 4,
     "cli": 5,

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 
+import sfnet_core.encoding as encoding
 import sfnet_core.inference as inference
 from sfnet_core.codes import SparseCodes
+from sfnet_core.encoding import Encoder
 from sfnet_core.errors import SFNetError
 from sfnet_core.inference import check_fit, infer
 from sfnet_core.network import SFNet
@@ -103,15 +105,15 @@ def test_rebatched_runs_are_the_same_bytes(run, dataset, tmp_path):
 
 def test_r6_a_stopped_run_goes_on_with_the_rest_and_gives_the_same_bytes(run, dataset, tmp_path, monkeypatch):
     infer(run, dataset, tmp_path / "whole.parquet", progress=False)
-    out, done, real = tmp_path / "codes.parquet", [], inference._encode
+    out, done, real = tmp_path / "codes.parquet", [], Encoder.encode
 
-    def encode(*args):
+    def encode(self, rows, *args):
         if len(done) == 2:
             raise KeyboardInterrupt
-        done.append(args[3][0])
-        return real(*args)
+        done.append(rows[0])
+        return real(self, rows, *args)
 
-    monkeypatch.setattr(inference, "_encode", encode)
+    monkeypatch.setattr(Encoder, "encode", encode)
     with pytest.raises(KeyboardInterrupt):
         infer(run, dataset, out, batch=32, progress=False)
     assert not out.exists()
@@ -144,9 +146,10 @@ def test_r5_r6_kill_9_leaves_the_old_file_and_the_rerun_the_same_bytes(run, data
     infer(run, dataset, tmp_path / "whole.parquet", progress=False)
     out.write_bytes(b"the previous file")
     script = (
-        "import time, sfnet_core.inference as m; real = m._encode\n"
+        "import time, sfnet_core.inference as m; real = m.Encoder.encode\n"
         "def slow(*a):\n    part = real(*a)\n    time.sleep(0.5)\n    return part\n"
-        f"m._encode = slow; m.infer({str(run.path)!r}, {str(dataset.path)!r}, {str(out)!r}, batch=32, progress=False)"
+        "m.Encoder.encode = slow\n"
+        f"m.infer({str(run.path)!r}, {str(dataset.path)!r}, {str(out)!r}, batch=32, progress=False)"
     )
     child = subprocess.Popen([sys.executable, "-c", script])
     until = time.monotonic() + 60
@@ -161,7 +164,7 @@ def test_r5_r6_kill_9_leaves_the_old_file_and_the_rerun_the_same_bytes(run, data
 
 
 def test_r7_a_row_that_is_not_finite_is_set_aside_and_the_others_are_unchanged(run, dataset, tmp_path, monkeypatch):
-    whole, real, seen = infer(run, dataset, tmp_path / "whole.parquet", progress=False), inference.to_input, []
+    whole, real, seen = infer(run, dataset, tmp_path / "whole.parquet", progress=False), encoding.to_input, []
 
     def poisoned(cutouts, mean, std):
         images = real(cutouts, mean, std)
@@ -170,7 +173,7 @@ def test_r7_a_row_that_is_not_finite_is_set_aside_and_the_others_are_unchanged(r
         seen.append(1)
         return images
 
-    monkeypatch.setattr(inference, "to_input", poisoned)
+    monkeypatch.setattr(encoding, "to_input", poisoned)
     codes = infer(run, dataset, tmp_path / "codes.parquet", progress=False)
     assert len(codes) == N - 1 and dataset.ids[5] not in codes.ids
     assert [(item.row, item.id) for item in codes.set_aside] == [(6, dataset.ids[5])]

@@ -1,0 +1,100 @@
+"""The trunk as inference runs it: on a CPU with batch normalisation folded into the convolutions, and oneDNN's fusions.
+
+Shape letters: B batch, F features, h w feature-map cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from sfnet_core.device import autocast
+from sfnet_core.network import SFNet
+
+__all__ = ["FusedTrunk", "can_fuse", "trunk_of"]
+
+Trunk = Callable[[Tensor], Tensor]
+
+
+def trunk_of(network: SFNet, side: int, batch: int, dtype: torch.dtype = torch.float32) -> Trunk:
+    """The quickest way there is here from normalised images (B, 3, side, side) to maps (B, F, h, w).
+
+    Its answer is :meth:`SFNet.maps`', to rounding. ``batch`` is what most batches will have.
+    """
+    device = next(network.parameters()).device
+    if can_fuse(network):
+        return FusedTrunk(network, side, batch, dtype)
+
+    def plain(images: Tensor) -> Tensor:
+        with autocast(device, dtype == torch.bfloat16):
+            return network.maps(images)
+
+    return plain
+
+
+def can_fuse(network: SFNet) -> bool:
+    """Whether this torch, on this processor, has what :class:`FusedTrunk` needs (widths as in ``memory_format``)."""
+    operations = ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
+    return (
+        next(network.parameters()).device.type == "cpu"
+        and network.memory_format == torch.channels_last
+        and torch.backends.mkldnn.is_available()
+        and all(hasattr(torch.ops.mkldnn, name) for name in operations)
+    )
+
+
+class _Convolution:
+    """y = act(W' x + b') with W' = W γ/√(σ² + ε) and b' = β − μ γ/√(σ² + ε): a convolution and its normalisation."""
+
+    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype, shape: tuple[int, ...]):
+        scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        weight = convolution.weight.double() * scale[:, None, None, None]
+        self.bias = (norm.bias.double() - norm.running_mean.double() * scale).to(dtype)
+        self.how = (list(convolution.padding), list(convolution.stride), [1, 1], 1)  # …, dilation, groups
+        weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.how, list(shape))
+
+    def __call__(self, x: Tensor, act: str = "relu") -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.how, act, [], "")
+
+    def onto(self, shortcut: Tensor, x: Tensor) -> Tensor:
+        """relu(shortcut + W' x + b'), written over ``shortcut``."""
+        return torch.ops.mkldnn._convolution_pointwise_.binary(
+            shortcut, x, self.weight, self.bias, *self.how, "add", 1.0, "relu", [], ""
+        )
+
+
+class FusedTrunk:
+    """An SFNet's trunk for inference: 20 convolutions, each with its normalisation, ReLU and residual sum in one call.
+
+    The same arithmetic as :meth:`SFNet.maps` in another order, so equal to rounding (float32: about 1e-6 of the largest
+    activation; bfloat16: about 1e-2, see :mod:`sfnet_core.certain`). Weights are copied when it is made; it is for
+    gradient-free use in ``eval`` mode only. The operations are those that ``torch.compile`` puts in place of a frozen
+    network's convolutions, without its compiler and without the time it takes.
+    """
+
+    def __init__(self, network: SFNet, side: int, batch: int, dtype: torch.dtype = torch.float32) -> None:
+        self.dtype = dtype
+        with torch.inference_mode():
+            self._first = _Convolution(network.conv1, network.bn1, dtype, (batch, 3, side, side))
+            side = (side + 3) // 4  # two halvings, each rounded up
+            self._blocks = []
+            for layer in (network.layer1, network.layer2, network.layer3, network.layer4):
+                for block in layer:
+                    outside = (batch, block.conv1.in_channels, side, side)
+                    side = -(-side // block.conv1.stride[0])
+                    inside = (batch, block.conv2.in_channels, side, side)
+                    shortcut = block.downsample and _Convolution(*block.downsample, dtype, outside)
+                    first = _Convolution(block.conv1, block.bn1, dtype, outside)
+                    self._blocks.append((first, _Convolution(block.conv2, block.bn2, dtype, inside), shortcut))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, side, side) → (B, F, h, w) of ``dtype``, ≥ 0."""
+        x = images.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        x = nn.functional.max_pool2d(self._first(x), 3, 2, 1)
+        for first, second, project in self._blocks:
+            inner = first(x)
+            x = second.onto(x if project is None else project(x, "none"), inner)
+        return x
