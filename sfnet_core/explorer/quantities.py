@@ -67,7 +67,7 @@ PLOTS = (
 
 
 def untexed(words: str) -> str:
-    """A text that Bokeh shows as it is: what would begin a formula there (two dollars) is parted by a mark of no width."""
+    """A text that Bokeh shows as it is: what would begin a formula there is parted by a mark without width."""
     return _TEX.sub(lambda found: f"{found[0]}\u200b", words)
 
 
