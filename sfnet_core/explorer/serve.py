@@ -152,11 +152,9 @@ def _wait_for(address: str, process: subprocess.Popen) -> None:
 def _stop(process: subprocess.Popen) -> None:
     """End the server and the kernels that it started."""
     if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        try:
+        process.terminate()  # not SIGINT: that would break into whatever the server does just then
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.terminate()
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

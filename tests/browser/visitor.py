@@ -77,9 +77,9 @@ class Visitor:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode("utf-8", "replace")
 
-    def connect(self, **how: Any) -> websocket.WebSocket:
+    def connect(self, session: str = "", **how: Any) -> websocket.WebSocket:
         """A websocket to the page's kernel."""
-        where = f"ws://{self.split.netloc}/api/kernels/{self.kernel}/channels?session_id={self.session}"
+        where = f"ws://{self.split.netloc}/api/kernels/{self.kernel}/channels?session_id={session or self.session}"
         return websocket.create_connection(
             where, **{"subprotocols": [V1], "cookie": self.cookie, "timeout": 60, "suppress_origin": True, **how}
         )

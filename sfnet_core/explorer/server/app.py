@@ -99,7 +99,7 @@ class TemplateFiles(TemplateStaticFileHandler):
 
     def parse_url_path(self, path: str) -> str:
         """The path below a template's ``static``."""
-        if not re.match(r"[A-Za-z0-9_-]+/static/[^/\\]", path) or ".." in path or "\\" in path:
+        if not re.match(r"[A-Za-z0-9_-]+/static/[A-Za-z0-9_]", path) or re.search(r"\.\.|[\\\0]", path):
             raise tornado.web.HTTPError(404)
         return super().parse_url_path(path)
 
