@@ -28,9 +28,9 @@ class Sheet:
     """The parts of a feature's page for any state whose ``feature`` is one; the same for the served page and a file."""
 
     def __init__(self, almanac: Almanac, pictures: AtlasPictures, label: Callable[[int], str], keep: int = 2):
-        """``keep``: of how many quantities the sorted values stay in memory (12 bytes a galaxy each)."""
+        """``keep``: how many quantities stay in memory (20 bytes a galaxy each)."""
         self._almanac, self._pictures, self._label = almanac, pictures, label
-        self._keep, self._ranks = keep, {}
+        self._keep, self._columns = keep, {}
 
     def _rows(self, state: AtlasState) -> np.ndarray:
         return self._almanac.scene.rows(state.split)
@@ -115,12 +115,11 @@ class Sheet:
         almanac, scene, rows = self._almanac, self._almanac.scene, self._rows(state)
         choices = self.choices()
         chosen = scene.quantities.get(state.against, choices[0])
-        y = scene.values(chosen.key, state)[rows]
         position, activation = almanac.firing(state.split).of(state.feature)
+        y, heights, rank = self._column(state, chosen.key)
         here = y[position]
-        rank = self._rank((state.split, state.target, chosen.key), y)
         largest = float(activation.max(initial=0.0)) or 1.0
-        ranges = ((-0.06 * largest, 1.04 * largest), drawing.padded(y))
+        ranges = ((-0.06 * largest, 1.04 * largest), heights)
         both = np.isfinite(here)
         varies = both.sum() > 2 and np.ptp(here[both]) > 0 and np.ptp(activation[both]) > 0
         out = {
@@ -139,12 +138,15 @@ class Sheet:
             return out | drawing.points(activation, here, rows[position], None, ranges)
         return out | {"ranges": [list(map(float, r)) for r in ranges], "n": int(both.sum())}
 
-    def _rank(self, key: tuple, y: np.ndarray) -> drawing.Ranks:
-        if key not in self._ranks:
-            while len(self._ranks) >= self._keep:
-                del self._ranks[next(iter(self._ranks))]
-            self._ranks[key] = drawing.Ranks(y)
-        return self._ranks[key]
+    def _column(self, state: AtlasState, quantity: str) -> tuple[np.ndarray, tuple[float, float], drawing.Ranks]:
+        """A quantity of the galaxies in view: its values, the range of its axis, its values by rank."""
+        key = (state.split, state.target, quantity)
+        if key not in self._columns:
+            while len(self._columns) >= self._keep:
+                del self._columns[next(iter(self._columns))]
+            y = self._almanac.scene.values(quantity, state)[self._rows(state)]
+            self._columns[key] = y, drawing.padded(y), drawing.Ranks(y)
+        return self._columns[key]
 
     def bpt(self, state: AtlasState, *, drawn: bool = True) -> dict:
         """The BPT diagram coloured by activation / max, and nine of the feature's galaxies with their place in it."""
