@@ -69,7 +69,10 @@ class FilterBox:
         except FilterError:
             start, end, words = cursor, cursor, []
         options = [{"text": word, "hint": self._hint(word)} for word in words]
-        return {"options": options, "start": start, "end": end, **self.check(text)}
+        found = {"options": options, "start": start, "end": end, **self.check(text)}
+        if found["error"] and options and start <= found["from"] and found["to"] <= end == cursor:
+            found["unfinished"] = True  # a name that is still being typed
+        return found
 
     def check(self, text: str) -> dict[str, Any]:
         """Whether a filter can be read: ``count`` of galaxies it would leave in view (``None`` where not counted), or
@@ -97,7 +100,7 @@ class FilterBox:
         shift = len(text) - len(text.lstrip())
         return {
             "text": text,
-            "error": str(error),
+            "error": str(error).split(" Did you mean ")[0] if error.suggestions else str(error),
             "from": error.start + shift,
             "to": error.end + shift,
             "unfinished": error.start + shift >= len(text.rstrip()),

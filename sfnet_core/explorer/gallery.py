@@ -10,8 +10,8 @@ import numpy as np
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.naming import brief
 from sfnet_core.explorer.pictures import Pictures
-from sfnet_core.explorer.places import Place, read_place
-from sfnet_core.explorer.search import around
+from sfnet_core.explorer.places import read_place
+from sfnet_core.explorer.search import around, in_cone
 from sfnet_core.explorer.state import State, unpack_rows
 from sfnet_core.explorer.view import View, front_end, text, whole
 
@@ -97,7 +97,7 @@ class Gallery(View):
             except SFNetError as error:  # it may be a part of an identifier all the same
                 place, trouble = None, error
             if place is not None:
-                self._find_around(place)
+                self._state.change(**around(self._scene, self._state, place))
                 return
         row = self._scene.find(part)
         if row is None:
@@ -110,12 +110,6 @@ class Gallery(View):
             home = self._scene.codes.split_of(row) or "unnamed"
             self._notify(f"{self._scene.codes.ids[row]} is in the {home} split, not among the galaxies shown below.")
         self._state.change(**choices)
-
-    def _find_around(self, place: Place) -> None:
-        found = around(self._scene, self._state, place)
-        self._state.change(**found.choices)
-        if found.note:
-            self._notify(found.note)
 
     def draw(self, changed: frozenset[str] | None = None) -> None:
         """Send the page the state asks for."""
@@ -150,7 +144,9 @@ class Gallery(View):
     def _of(self) -> str:
         """What the galaxies are that the total counts."""
         state = self._state
-        kept = f"{state.split or 'all splits'}{', filtered' if state.filter else ''}"
+        kept = state.where
+        inside = in_cone(self._scene, state)
+        kept += "" if inside is None else f" from {inside:,} in the cone"
         return f"selected galaxies · {kept}" if state.selection else f"galaxies · {kept}"
 
     def _offered(self, key: str) -> bool:

@@ -35,7 +35,7 @@ class Gate(View):
             "most": scene.own.indices.shape[1],
             "rmse": scene.rmse_by_k(state),
             "unit": scene.unit(state.target),
-            "split": state.split or "all splits",
+            "split": state.where,
             "note": ""
             if trained
             else f"The weights were trained at k = {own}: at another k they are not at their best.",

@@ -25,7 +25,7 @@ class Near(Report):
         if state.galaxy < 0:
             return [heading("Neighbours"), line("Choose a galaxy: those most like it are shown here.")]
         within = scene.view(state)
-        where = f"among {len(within):,} galaxies, {state.split or 'all splits'}"
+        where = f"among {len(within):,} galaxies, {state.where}"
         return [*self._by_code(within, where), *self._by_catalogue(within, where)]
 
     def _value(self, row: int) -> str:

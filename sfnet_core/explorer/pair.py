@@ -41,10 +41,10 @@ class Pair(Report):
         if state.pinned < 0:
             out.append(line("Pin the galaxy in focus, then choose another one to see why their predictions differ."))
             return [*out, buttons(("pin the galaxy in focus", "pin", "Keep it as the second of the pair"))]
-        pair = [row for row in (state.galaxy, state.pinned) if row >= 0]
-        ids = [str(self._scene.codes.ids[row]) for row in pair]
-        words = ["in focus", "pinned"]
-        out.append(galaxies([(i, self._pictures.jpeg(row), w) for i, row, w in zip(ids, pair, words, strict=False)]))
+        named = [(row, what) for row, what in ((state.galaxy, "in focus"), (state.pinned, "pinned")) if row >= 0]
+        pair, codes = [row for row, _ in named], self._scene.codes
+        items = [(row, f"{what} · {codes.split[row]}".rstrip(" ·")) for row, what in named]
+        out.append(galaxies([(str(codes.ids[row]), self._pictures.jpeg(row), words) for row, words in items]))
         out.append(
             buttons(("unpin", "unpin", "Forget the pinned galaxy"), ("pin the one in focus", "pin", "Pin it instead"))
         )
@@ -67,8 +67,13 @@ class Pair(Report):
             buttons(("drop the kept one", "drop", "Forget it"), ("keep this selection", "keep", "Keep it instead"))
         )
         if len(chosen) and not np.array_equal(chosen, kept):
-            return [*out, *self._difference(chosen, kept, f"{len(chosen):,} selected − {len(kept):,} kept")]
+            return [*out, *self._difference(chosen, kept, f"{self._of(chosen, 'selected')} − {self._of(kept, 'kept')}")]
         return [*out, line(f"{len(kept):,} galaxies are kept; select others to compare with them.")]
+
+    def _of(self, rows: np.ndarray, what: str) -> str:
+        """How many galaxies, and of which splits: '22 selected (validation)'."""
+        splits = [str(s) for s in np.unique(self._scene.codes.split[rows]) if s]
+        return f"{len(rows):,} {what} ({', '.join(splits)})" if splits else f"{len(rows):,} {what}"
 
     def _difference(self, a: np.ndarray, b: np.ndarray, words: str) -> list[dict]:
         state, unit = self._state, self._scene.unit(self._state.target)

@@ -244,7 +244,7 @@ class Scene:
                 nice, its_unit = COLUMN_LABELS.get(name, (name, self.codes.column_units.get(name, "")))
                 add(name, nice, its_unit, lambda s, name=name: self.column(name))
         if self.own.ra is not None and self.own.dec is not None:
-            add("cone_distance", "distance from the cone's centre", "arcmin", self.cone_distance, "filter")
+            add("cone_distance", "distance from the centre", "arcmin", self.cone_distance, "filter")
         if set(LINES) <= set(out):
             add("n2_ha", "log([NII]λ6584 / Hα)", "", lambda s: self.line_ratio("nii_6584_flux", "h_alpha_flux"))
             add("o3_hb", "log([OIII]λ5007 / Hβ)", "", lambda s: self.line_ratio("oiii_5007_flux", "h_beta_flux"))

@@ -1,14 +1,14 @@
-"""Search by position: the galaxies around a place, nearest first, and what to say of those that are not in view."""
+"""Search by position: the galaxies around a place, nearest first, and how many of them are not in view."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sfnet_core.astro import separation
 from sfnet_core.errors import SFNetError
-from sfnet_core.explorer.filters import parse
+from sfnet_core.explorer.filters import first_cone, parse
 from sfnet_core.explorer.filters.tree import And, Cone, Or
 
 if TYPE_CHECKING:
@@ -16,18 +16,11 @@ if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
     from sfnet_core.explorer.state import State
 
-__all__ = ["Around", "angle", "around", "without_cone"]
+__all__ = ["angle", "around", "in_cone", "without_cone"]
 
 
-class Around(NamedTuple):
-    """What a search by position gives: choices for the state, and a sentence where some galaxies are not in view."""
-
-    choices: dict[str, Any]
-    note: str
-
-
-def around(scene: Scene, state: State, place: Place) -> Around:
-    """The galaxies in view inside a cone, as a filter, sorted by distance, the nearest in focus.
+def around(scene: Scene, state: State, place: Place) -> dict[str, Any]:
+    """Choices for the state: the galaxies in view inside a cone, as a filter, by distance, the nearest in focus.
 
     The filter that was there stays and the cone is added to it; an earlier cone at its end is replaced. Raises
     :class:`SFNetError` where no galaxy in view lies inside, saying where the nearest one is.
@@ -44,14 +37,14 @@ def around(scene: Scene, state: State, place: Place) -> Around:
     words = f"{before} and {place.clause}" if before else place.clause
     rows = scene.rows(state.split)
     rows = rows[scene.mask(words, state.target)[rows]]
-    missing, where = inside - len(rows), f"the {state.split} split" if state.split else "view"
-    where += " under this filter" if before else ""
     if not len(rows):
+        where = f"the {state.split} split" if state.split else "view"
+        where += " under this filter" if before else ""
         raise SFNetError(
             f"{_galaxies(inside)} within {cone}, none of them in {where}: set “galaxies” to all"
             f"{', or clear the filter' if before else ''}, and search again."
         )
-    choices = {
+    return {
         "filter": words,
         "sort": "cone_distance",
         "descending": False,
@@ -59,8 +52,12 @@ def around(scene: Scene, state: State, place: Place) -> Around:
         "selection": b"",
         "galaxy": int(rows[np.argmin(distance[rows])]),
     }
-    note = f"{_galaxies(inside)} within {cone}; {missing:,} of them not in {where}." if missing else ""
-    return Around(choices, note)
+
+
+def in_cone(scene: Scene, state: State) -> int | None:
+    """How many galaxies of the whole table lie in the filter's cone, in view or not; ``None`` where it has none."""
+    cone = first_cone(state.filter, scene.names(state.target)) if state.filter else None
+    return None if cone is None else int((scene.cone_distance(state) <= 60 * cone[2]).sum())
 
 
 def _galaxies(n: int) -> str:

@@ -73,7 +73,7 @@ class Special(Report):
                 heading("Selection"),
                 line("Draw a lasso or a box in a plot: its galaxies are compared with the rest."),
             ]
-        out = [heading(f"{len(chosen):,} selected galaxies beside {rest:,} others, {state.split or 'all splits'}")]
+        out = [heading(f"{len(chosen):,} selected galaxies beside {rest:,} others, {state.where}")]
         if rest:
             out += [*self._features(chosen, within), *self._mix(chosen, within), *self._medians(chosen, within)]
         else:

@@ -162,6 +162,11 @@ class State(HasTraits):
             raise TraitError(f"there is no such {name}; it must be below {end}")
         return value
 
+    @property
+    def where(self) -> str:
+        """Which galaxies are in view, in words for a caption: 'validation', 'all splits', 'train, filtered'."""
+        return f"{self.split or 'all splits'}{', filtered' if self.filter else ''}"
+
     # -- changing and observing --------------------------------------------------------------------------------
 
     def on_change(self, observer: Callable[[frozenset[str]], None]) -> None:

@@ -83,7 +83,7 @@ class Toggles(View):
             "focus": state.feature,
             "mode": state.mode,
             "unit": scene.unit(state.target),
-            "split": state.split or "all splits",
+            "split": state.where,
             "n": n,
             "features": scene.codes.features,
             "k": scene.codes.k,

@@ -88,8 +88,7 @@ def described(
     found = everywhere(scene, state, state.feature) if all_too and state.feature >= 0 else None
     if found is not None:
         n, name, fires = len(scene.view(state)), label(state.feature), found["ablate"].fires
-        where = f"{state.split or 'all splits'}{', filtered' if state.filter else ''}"
-        out["where"] = f"{name} off in all {n:,} galaxies, {where}; it fires on {fires:,}"
+        out["where"] = f"{name} off in all {n:,}, {state.where} (fires on {fires:,})"
         out["all"] = [
             [mode, *(signed(x, 4) if np.isfinite(x) else "–" for x in (change.rmse, change.bias))]
             for mode, change in found.items()

@@ -68,5 +68,7 @@ def test_the_inspector_says_it_in_the_targets_unit(made_up):
             assert text == f"{change:+.4f}".replace("-", "\N{MINUS SIGN}")
     rows = codes.split == "validation"
     now = predict(codes, off={feature}, mode="refill")[rows]
-    assert data["all"][1][0] == "refill" and data["where"].startswith(f"f{feature} off in all {rows.sum()} galaxies")
+    assert data["all"][1][0] == "refill" and data["where"].startswith(
+        f"f{feature} off in all {rows.sum()}, validation ("
+    )
     assert data["all"][1][2] == f"{np.mean(now - before[rows]):+.4f}".replace("-", "\N{MINUS SIGN}")

@@ -27,7 +27,7 @@ function filterBox(model) {
   const more = h("button", { type: "button", class: "sf-filter-more", "aria-label": "Examples of filters", title: "Examples of filters, and all that a filter can say", "aria-expanded": "false", onclick: help }, "e.g.");
   const examples = h("div", { class: "sf-filter-examples" });
   const popover = h("div", { class: "sf-filter-help", role: "dialog", "aria-label": "How to filter", hidden: true },
-    h("h2", {}, "Filters of this table"), examples, h("h2", {}, "All that a filter can say"), h("dl", {}, ...GRAMMAR.flatMap(([what, means]) => [h("dt", {}, what), h("dd", {}, means)])));
+    h("div", { class: "sf-bar" }, h("h2", {}, "Filters of this table"), h("span", { class: "sf-push" }), h("span", { class: "sf-caption" }, "galaxies, all splits")), examples, h("h2", {}, "All that a filter can say"), h("dl", {}, ...GRAMMAR.flatMap(([what, means]) => [h("dt", {}, what), h("dd", {}, means)])));
   const form = h("form", { class: "sf-sieve", role: "search", "aria-label": "Filter", onsubmit: (event) => { event.preventDefault(); apply(input.value); } }, h("span", { class: "sf-filter-field" }, input, clear), more, panel, popover);
 
   // -- asking Python
@@ -153,7 +153,7 @@ function filterBox(model) {
       open = true;
       ask(true);
     } }, word));
-    return [text, h("span", { class: "sf-filter-error" }, found.error), ...instead];
+    return [text, h("span", { class: "sf-filter-error" }, found.error), ...(instead.length ? [" Instead:", ...instead] : [])];
   }
 
   function draw() {
@@ -169,7 +169,7 @@ function filterBox(model) {
     input.setAttribute("aria-invalid", String(wrong));
     if (!found) tell();
     else if (wrong) tell(...complaint(found));
-    else if (found.error) tell(`Not a whole filter yet. ${found.error}`);
+    else if (found.error) tell(words.length ? "Not a whole filter yet" : `Not a whole filter yet. ${found.error}`);
     else if (found.count === null) tell("Enter applies it.");
     else tell(`${found.count.toLocaleString("en")} of ${found.of.toLocaleString("en")} galaxies, ${found.where}${found.text.trim() === applied ? "" : "; Enter applies it"}`);
     said.hidden = !said.textContent;
@@ -197,7 +197,7 @@ function filterBox(model) {
 
   function showExamples(found) {
     examples.replaceChildren(...found.map((one) => h("button", { type: "button", class: "sf-example-filter", title: "Apply this filter", onclick: () => { close(); apply(one.filter); input.focus(); } },
-      h("code", {}, one.filter), h("span", {}, `${one.words} · ${one.count.toLocaleString("en")} of all`))));
+      h("code", {}, one.filter), h("span", {}, one.words), h("span", { class: "sf-number" }, one.count.toLocaleString("en")))));
     if (!found.length) examples.replaceChildren(h("p", { class: "sf-caption" }, "This table has nothing to make an example of."));
   }
 

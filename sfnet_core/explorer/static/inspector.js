@@ -23,7 +23,7 @@ function render({ model, el }) {
   const sum = h("output", { class: "sf-sum" });
   const more = h("div", { class: "sf-more" });
   const empty = h("p", { class: "sf-empty" });
-  const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, h("div", {}, frame, buttons), facts), legend, h("h3", {}, "Picture equation"), bars, sum, more);
+  const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, frame, facts, buttons), legend, h("h3", {}, "Picture equation"), bars, sum, more);
   el.classList.add("sf-inspector");
   el.setAttribute("role", "region");
   el.tabIndex = 0;
@@ -88,7 +88,8 @@ function render({ model, el }) {
     const choices = [["none", "no map"], ["sum", "sum"], ...data.terms.filter((t) => t.state === "on").map((t) => [String(t.feature), t.label])];
     buttons.replaceChildren(...choices.map(([value, label]) => h("button", { type: "button", "aria-pressed": value === data.map, onclick: () => send({ do: "map", map: value }), title: `Map of ${label}` }, label)));
     const peak = data.cells.length ? Math.max(...data.cells.flat().map(Math.abs)) : 0;
-    say(legend, data.why || (data.cells.length ? `Contribution map, ${data.mapnote}; red adds, blue takes away, full colour ${peak.toFixed(4)} ${data.unit} per cell` : data.mapnote));
+    say(legend, data.why || (data.cells.length ? `Map of ${data.mapnote}, colour to ±${peak.toFixed(4)}` : data.mapnote));
+    legend.title = "Contribution map: red cells add to the prediction, blue ones take away; the number is the sum over the cells";
     const largest = Math.max(1e-12, ...data.terms.map((t) => Math.abs(t.contribution)));
     bars.replaceChildren(
       h("div", { class: "sf-bar-row sf-bias" }, h("span", { class: "sf-name" }, "bias"), h("span", { class: "sf-axis" }), h("span", { class: "sf-number" }, data.bias)),
