@@ -157,10 +157,9 @@ class FilterBox:
         if names.active:
             feature = names.active[0]
             size = quantile(names.values(f"f{feature}"), 0.5, positive=True)
-            yield (
-                f"f{feature} > {size} and not f{names.active[-1]}",
-                (f"{self._label(feature)} active above {size}, {self._label(names.active[-1])} silent"),
-            )
+            rare = names.active[-1]
+            words = f"{self._label(feature)} active above {size}, {self._label(rare)} silent"
+            yield f"f{feature} > {size} and not f{rare}", words
         if known:
             off = quantile(np.abs(names.values("residual")), 0.9)
             yield f"abs(residual) > {off}", f"predictions off by more than {off} {unit}".rstrip()
@@ -181,7 +180,9 @@ class FilterBox:
         if len(names.active) > 1:
             yield f"not (f{names.active[0]} or f{names.active[1]})", "neither feature is active"
         yield f"margin < {quantile(scene.own.margin, 0.1)}", "the gate's choice of features is fragile"
-        yield f'id contains "{str(scene.own.ids[0])[-3:]}"', "a part of the identifier"
+        for identifier in scene.own.ids[:1]:
+            end = str(identifier)[-3:].replace('"', '""')
+            yield f'id contains "{end}"', "a part of the identifier"
 
 
 def quantile(values: np.ndarray, share: float, *, positive: bool = False) -> str:
