@@ -59,10 +59,13 @@ def panel_drawing(plots: Plots, number: int, caption: str = "") -> Drawing:
             Dots(axes.x[some], axes.y[some], look.CHOSEN, 0.9, name="selected galaxies"),
             *layers,
         ]
-    focus = plots.focus.data
-    ring = (np.asarray(focus[name], dtype=float) for name in (panel.x_name, panel.y_name))
-    layers.append(Dots(*ring, look.FOCUS, size=14, hollow=True, name="galaxy in focus"))
+    layers.append(Dots(*focus_of(plots, number), look.FOCUS, size=14, hollow=True, name="galaxy in focus"))
     return Drawing(panel.figure.title.text, axes.x_label, axes.y_label, ranges, layers, caption)
+
+
+def focus_of(plots: Plots, number: int) -> list[np.ndarray]:
+    """x and y of the galaxy in focus in one of the plots, (1,) each; empty where it is not in view."""
+    return [np.asarray(plots.focus.data[f"{axis}{number}"], dtype=float) for axis in "xy"]
 
 
 def _curves(axes: look.Axes, ranges: tuple) -> list[Curve]:
@@ -174,7 +177,7 @@ class Figures(View):
         scene, state = self._scene, self._state
         if key == "gate":
             n = scene.numbers(state).n
-            return f"RMSE of {scene.target_label(state.target)} against k\nn = {n:,}, {state.split or 'all splits'}"
+            return f"RMSE of {scene.target_label(state.target)} against k\nn = {n:,}, {state.where}"
         if key == "picture":
             return f"Galaxy {scene.codes.ids[state.galaxy]}"
         return self._plots.panels[int(key[-1])].figure.title.text
@@ -192,7 +195,7 @@ class Figures(View):
             axes = self._plots.axes(number)
             n, what = axes.n, f"{_bare(axes.y_label)} against {_bare(axes.x_label)}: {what}"
             more = [f"x: {axes.x_label}; y: {axes.y_label}", *self._layers(number), *more]
-        return caption(
+        words = caption(
             scene.own,
             n=n,
             split=split,
@@ -201,6 +204,7 @@ class Figures(View):
             more=more,
             link=link or self._link(""),
         )
+        return words.replace("\u200b", "")  # which keeps formulas from Bokeh
 
     def _layers(self, number: int) -> list[str]:
         """What is drawn, and of which part of the plane."""
@@ -210,11 +214,11 @@ class Figures(View):
             out.append("Grey: galaxies per cell, logarithmic scale")
         if selected := len(unpack_rows(self._state.selection)):
             out.append(f"Orange: the {selected:,} selected galaxies")
-        if len(plots.focus.data[panel.x_name]) and self._state.galaxy >= 0:
+        (x0, x1), (y0, y1) = view = panel.view()
+        if len(within(*focus_of(plots, number), view)):
             out.append(f"Ring: galaxy {self._scene.codes.ids[self._state.galaxy]}")
         if axes.kind == "bpt":
             out.append("Solid line: Kauffmann et al. 2003; dashed: Kewley et al. 2001")
-        (x0, x1), (y0, y1) = view = panel.view()
         if view != panel.ranges:
             out.append(f"Shown: x from {x0:.6g} to {x1:.6g}, y from {y0:.6g} to {y1:.6g}")
         return out
@@ -279,4 +283,4 @@ def permalink(place: str, query: str) -> str:
 
 def _bare(label: str) -> str:
     """An axis's label without its unit."""
-    return re.sub(r" \[[^\]]*\]$", "", label)
+    return re.sub(r" \[[^\]]*\]$", "", label.replace("\u200b", ""))

@@ -90,8 +90,8 @@ class Picture:
 
 
 def clean(text: str) -> str:
-    """A text without the characters that XML can't hold."""
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    """A text without the characters that XML can't hold, and without the marks that keep formulas from Bokeh."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text.replace("\u200b", ""))
 
 
 def ticks(low: float, high: float, wanted: float) -> list[tuple[float, str]]:

@@ -17,7 +17,7 @@ function render({ model, el }) {
 
   /** "log SFR [M☉/yr]" → ["log SFR", "M☉/yr"]. */
   function parts(label) {
-    const found = /^(.*?)(?: \[([^\]]*)\])?$/.exec(label);
+    const found = /^(.*?)(?: \[([^\]]*)\])?$/s.exec(label.replaceAll("\u200b", ""));
     return [found[1], found[2] || ""];
   }
 

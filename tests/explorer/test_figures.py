@@ -1,0 +1,237 @@
+"""Files of figures hold what the page shows, and their captions the facts; messages for them are checked."""
+
+from __future__ import annotations
+
+import logging
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from sfnet_core.errors import SFNetError
+from sfnet_core.explorer.figures import Figures, permalink
+from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.state import pack_rows
+
+SVG = "{http://www.w3.org/2000/svg}"
+HTML = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def built() -> Explorer:
+    return Explorer(sample_codes(), sample_dataset(), title="embedded sample")
+
+
+@pytest.fixture
+def page(built) -> Explorer:
+    built.state.change(**built._defaults)
+    built.header.dismiss()
+    return built
+
+
+@pytest.fixture(scope="module")
+def large(made_up) -> Explorer:
+    page = Explorer(made_up(7000, features=16))
+    page.state.change(split="")
+    return page
+
+
+def layers(svg: str) -> dict[str, ET.Element]:
+    """The figure's layers by the names they have in the file."""
+    root = ET.fromstring(svg)
+    groups = root.iter(f"{SVG}g")
+    return {group.find(f"{SVG}title").text: group for group in groups if group.find(f"{SVG}title") is not None}
+
+
+def circles(group: ET.Element) -> int:
+    return len(group.findall(f"{SVG}circle"))
+
+
+# -- what is drawn -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_plot_has_a_circle_for_each_galaxy_in_view(page, number):
+    axes = page.plots.axes(number)
+    (x0, x1), (y0, y1) = page.plots.panels[number].ranges
+    n = int(((axes.x >= x0) & (axes.x <= x1) & (axes.y >= y0) & (axes.y <= y1)).sum())
+    found = layers(page.plots.svg(number))
+    assert circles(found["galaxies"]) == n and circles(found["selected galaxies"]) == 0
+    rows = page.scene.rows("validation")[:30]
+    page.state.change(selection=pack_rows(rows))
+    found = layers(page.plots.svg(number))
+    assert circles(found["galaxies"]) + circles(found["selected galaxies"]) == n
+    assert 0 < circles(found["selected galaxies"]) <= 30
+    at = np.array([page.plots.focus.data[f"{axis}{number}"][0] for axis in "xy"])
+    assert circles(found["galaxy in focus"]) == int(np.isfinite(at).all())
+    assert ("Ring: galaxy" in page.figures.caption(f"plot-{number}")) == bool(np.isfinite(at).all())
+
+
+def test_a_plot_is_drawn_as_far_as_it_is_in_sight(page):
+    panel, axes = page.plots.panels[1], page.plots.axes(1)
+    panel.figure.x_range.update(start=8.6, end=8.8)
+    n = int(((axes.x >= 8.6) & (axes.x <= 8.8) & (axes.y >= panel.ranges[1][0]) & (axes.y <= panel.ranges[1][1])).sum())
+    svg = page.plots.svg(1)
+    assert 0 < n < len(axes.x) and circles(layers(svg)["galaxies"]) == n
+    assert "Shown: x from 8.6 to 8.8" in page.figures.caption("plot-1")
+    panel.figure.x_range.update(start=panel.ranges[0][0], end=panel.ranges[0][1])
+    assert "Shown" not in page.figures.caption("plot-1")
+
+
+def test_a_density_is_an_image_and_a_zoomed_one_points(large):
+    svg = large.plots.svg(1)
+    assert layers(svg)["galaxies per cell"].find(f"{SVG}image") is not None and "galaxies" not in layers(svg)
+    assert "logarithmic scale" in large.figures.caption("plot-1")
+    rows = np.arange(40)
+    large.state.change(selection=pack_rows(rows))
+    assert circles(layers(large.plots.svg(1))["selected galaxies"]) == 40
+    large.state.change(selection=pack_rows(np.arange(3000)))
+    assert layers(large.plots.svg(1))["selected galaxies per cell"].find(f"{SVG}image") is not None
+    large.state.change(selection=b"")
+    panel = large.plots.panels[1]
+    panel.figure.x_range.update(start=8.8, end=8.9)
+    assert panel.near.visible
+    assert circles(layers(large.plots.svg(1))["galaxies"]) == len(panel.near.data_source.data["x1"])
+    panel.figure.x_range.update(start=panel.ranges[0][0], end=panel.ranges[0][1])
+
+
+def test_guide_lines_come_along(page):
+    page.state.change(third="residual_z", fourth="bpt")
+    names = [set(layers(page.plots.svg(number))) for number in range(4)]
+    assert "predicted = true" in names[1] and "no residual" in names[2]
+    assert {"Kauffmann et al. 2003", "Kewley et al. 2001"} <= names[3]
+    assert "Solid line: Kauffmann et al. 2003; dashed: Kewley et al. 2001" in page.figures.caption("plot-3")
+
+
+def test_rmse_against_k_and_the_galaxy_with_its_map(page):
+    gate = layers(page.figures.svg("gate"))
+    assert circles(gate["RMSE"]) == len(page.gate.data["rmse"]) and circles(gate["k = 4"]) == 1
+    picture = page.figures.svg("picture")
+    root = ET.fromstring(picture)
+    cells = np.array(page.inspector.data["cells"])
+    assert len(root.find(f"{SVG}g[@shape-rendering]")) == cells.size
+    words = [node.text for node in root.iter(f"{SVG}text")]
+    assert page.inspector.data["sum"] in words
+    page.state.change(galaxy=-1)
+    assert "picture" not in page.figures.names()
+    with pytest.raises(SFNetError, match="no figure 'picture'"):
+        page.figures.svg("picture")
+
+
+# -- what is said --------------------------------------------------------------------------------------------------
+
+
+def test_a_caption_says_what_the_figure_is_of(page):
+    codes = page.codes
+    page.state.change(filter="oh_p50 > 8.5", off={3}, selection=pack_rows(page.scene.view(page.state)[:7]))
+    page.state.change(selection=pack_rows(page.scene.view(page.state)[:7]))
+    n = int(((codes.split == "validation") & (codes.truth() > 8.5)).sum())
+    facts = page.figures.caption("plot-1").split("\n")
+    assert facts[0].startswith("predicted 12+log(O/H) against true 12+log(O/H): RMSE ")
+    assert facts[1] == f"{n} simulated galaxies, validation split"
+    assert facts[2] == "Filter: oh_p50 > 8.5"
+    assert "x: true 12+log(O/H) [dex]; y: predicted 12+log(O/H) [dex]" in facts
+    assert "Orange: the 7 selected galaxies" in facts and f"Ring: galaxy {codes.ids[page.state.galaxy]}" in facts
+    assert "Features off (ablate): f3" in facts
+    assert any(fact.endswith(f"codes {codes.fingerprint[:12]}") and fact.startswith("Data: ") for fact in facts)
+    assert any("k = 4 of 128 features" in fact and "oh_p50 [dex]" in fact for fact in facts)
+    assert facts[-1] == f"?{page.query}" and "filter=" in facts[-1]
+    assert "Features off" not in page.figures.caption("plot-2")  # true values do not change with switches
+    page.state.change(k=2)
+    assert "Gate at k = 2 here; the weights were trained at k = 4" in page.figures.caption("plot-2")
+    assert "Marked: k = 2; the weights were trained at k = 4" in page.figures.caption("gate")
+
+
+def test_the_caption_is_in_the_file(page):
+    for key in page.figures.names():
+        words = page.figures.caption(key)
+        root = ET.fromstring(page.figures.svg(key))
+        assert root.find(f"{SVG}desc").text == words
+        below = " ".join(node.text or "" for node in root.find(f"{SVG}g[@class='caption']"))
+        for fact in words.split("\n"):
+            assert "".join(fact.split()) in "".join(below.split())
+
+
+def test_t10_names_and_labels_stay_text_in_files(gated):
+    page = Explorer(
+        gated(
+            np.random.default_rng(0).random((6, 4)), [1, -1, 0.5, 2], 8, 2, 1, ids=[f"{HTML}{i}" for i in range(6)],
+            columns={"z": np.arange(6.0)}, column_units={"z": HTML}, truth=np.arange(6.0), provenance={"dataset": HTML},
+        )
+    )  # fmt: skip
+    page.naming.book.set_feature(page.state.feature, label=HTML)
+    page.state.news()
+    page.state.change(third="residual_z", selection=pack_rows([0, 1]))
+    for key in page.figures.names():
+        root = ET.fromstring(page.figures.svg(key))
+        assert {node.tag.rpartition("}")[2] for node in root.iter()} <= {
+            "svg", "title", "desc", "rect", "g", "text", "defs", "clipPath", "path", "circle", "image",
+        }  # fmt: skip
+        assert HTML in root.find(f"{SVG}desc").text
+    assert f"Ring: galaxy {HTML}" in page.figures.caption("plot-2")
+
+
+# -- the Python door and the messages ------------------------------------------------------------------------------
+
+
+def test_figures_are_saved_from_python(page, tmp_path):
+    assert page.save_figure(tmp_path / "x.svg", plot=2).read_text("utf-8") == page.figures.svg("plot-2")
+    assert page.save_figure(tmp_path / "x.txt", "gate").read_text("utf-8") == page.figures.caption("gate") + "\n"
+    page.save_figure(tmp_path / "galaxy.SVG", "picture")
+    for name, plot, said in (("x.png", 0, "PNG"), ("x", 0, "svg"), ("y.svg", 4, "plot-3"), ("y.svg", "<b>", "gate")):
+        with pytest.raises(SFNetError, match=said):
+            page.save_figure(tmp_path / name, plot)
+    assert not (tmp_path / "y.svg").exists()
+
+
+@pytest.fixture
+def sent(monkeypatch) -> list:
+    out = []
+    monkeypatch.setattr(Figures, "send", lambda self, content, buffers=None: out.append((content, buffers)))
+    return out
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "txt"])
+def test_the_browser_gets_the_file_it_asks_for(page, sent, kind):
+    message = {
+        "do": "save",
+        "figure": "plot-0",
+        "format": kind,
+        "link": "http://127.0.0.1:8866/voila/render/explore.ipynb",
+    }
+    page.state.change(sort="residual")
+    page.figures._receive(None, message, [])
+    ((content, (svg,)),) = sent
+    link = f"http://127.0.0.1:8866/voila/render/explore.ipynb?{page.query}"
+    assert content["format"] == kind and content["caption"] == page.figures.caption("plot-0", link)
+    assert content["caption"].endswith("explore.ipynb?sort=residual")
+    assert svg == page.figures.svg("plot-0", link).encode()
+    assert content["file"] == f"sfnet-true-12-log-o-h-against-activation-of-f{page.state.feature}"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {}, {"figure": "plot-0"}, {"figure": "plot-0", "format": "png"},
+        {"figure": "plot-9", "format": "png", "link": ""}, {"figure": "../x", "format": "svg", "link": ""},
+        {"figure": 0, "format": "svg", "link": ""}, {"figure": ["plot-0"], "format": "svg", "link": ""},
+        {"figure": "plot-0", "format": "exe", "link": ""}, {"figure": "plot-0", "format": None, "link": ""},
+        {"figure": "plot-0", "format": "svg", "link": "x" * 10**6}, {"figure": "plot-0", "format": "svg", "link": 5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_t3_a_message_that_is_none_sends_nothing(page, sent, message, caplog):
+    caplog.set_level(logging.CRITICAL)
+    values = page.state.values()
+    page.figures._receive(None, {"do": "save", **message}, [])
+    assert sent == [] and page.state.values() == values
+
+
+def test_a_permalink_has_the_pages_address_and_no_token():
+    assert (
+        permalink("https://hub.example/voila/x.ipynb?token=secret#y", "a=1") == "https://hub.example/voila/x.ipynb?a=1"
+    )
+    assert permalink("https://me:secret@hub.example/x", "") == "https://hub.example/x"
+    for strange in ("", "javascript:alert(1)", "file:///etc/passwd", "data:text/html,x", "//host/x"):
+        assert permalink(strange, "a=1") == "?a=1" and permalink(strange, "") == ""
