@@ -1,4 +1,4 @@
-# Two commands: `make explore` serves the page, `make test` runs every test. Each does its own set-up in .venv.
+# `make explore` serves the page, `make test` runs every test, `make docs` builds the documentation. Each does its own set-up in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ CODES ?=
 DATASET ?=
 PORT ?=
 
-.PHONY: explore test setup clean lint
+.PHONY: explore test docs setup clean lint
 .DEFAULT_GOAL := explore
 
 explore: $(VENV)/.ready
@@ -22,6 +22,11 @@ else
 	$(BIN)/python -m pytest tests/browser tests/test_real_galaxies.py
 	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
 endif
+
+# Every cell of the pages is run anew; a warning is an error. The site in docs/_build/html needs no server.
+docs: $(VENV)/.ready-docs
+	$(BIN)/python -m sphinx -W --keep-going -E -q -j auto -b html docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
 
 setup: $(VENV)/.ready
 
@@ -42,6 +47,11 @@ $(VENV)/.ready: requirements.txt pyproject.toml | $(VENV)/pyvenv.cfg
 $(VENV)/.ready-test: requirements-test.txt $(VENV)/.ready
 	@echo "Installing what the tests need (once) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
+$(VENV)/.ready-docs: requirements-docs.txt $(VENV)/.ready
+	@echo "Installing what the documentation needs (once) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	@touch $@
 
 clean:

@@ -1,0 +1,172 @@
+"""Directives that take from the package what would go stale if it were typed: help texts, keys, parts of a README."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.writers.html5 import HTML5Translator
+
+ROOT = Path(__file__).parents[2]
+STATIC = ROOT / "sfnet_core" / "explorer" / "static"
+LINKS = {  # files of the repository that have a page here
+    "data/README.md": "/reference/sample.md",
+    "benchmarks/README.md": "/reference/benchmarks.md",
+    "benchmarks/": "/reference/benchmarks.md",
+    "CONTRIBUTING.md": "/reference/contributing.md",
+}
+
+
+def verbs() -> list[str]:
+    """The shell verbs, in the order of `sfnet --help`."""
+    from sfnet_core.cli import app
+
+    return [command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands]
+
+
+def help_of(*arguments: str) -> str:
+    """What `sfnet … --help` prints."""
+    from sfnet_core.cli import run
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        run([*arguments, "--help"])
+    return out.getvalue().strip("\n")
+
+
+def keys(page: str) -> list[tuple[str, str]]:
+    """(key, what it does) from a page's own list, ``PAGE_keys.js``, and what it takes of the list that all share."""
+    own = (STATIC / f"{page}_keys.js").read_text(encoding="utf-8")
+    shared = _listed((STATIC / "keys.js").read_text(encoding="utf-8"))
+    if chosen := re.search(r"\.\.\.SHARED_KEYS\.filter\((.*)\),", own):
+        wanted = re.findall(r'key === "(.)"', chosen[1])
+        shared = [row for row in shared if row[0] in wanted]
+    elif "...SHARED_KEYS," not in own:
+        shared = []
+    return [*_listed(own), *shared]
+
+
+def _listed(text: str) -> list[tuple[str, str]]:
+    return re.findall(r'^\s*\["[^"]+", "([^"]+)", "([^"]+)",', text, re.MULTILINE)
+
+
+def section(text: str, title: str) -> str:
+    """The part of a Markdown text under a heading of second level, up to the next one."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"there is no heading “## {title}”")
+    return found[1].strip("\n")
+
+
+class Help(SphinxDirective):
+    """`sfnet-help`: a section for each verb with its help text."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(ROOT / "sfnet_core" / "cli.py"))
+        out: list[nodes.Node] = []
+        for verb in verbs():
+            part = nodes.section(ids=[f"sfnet-{verb}"], names=[f"sfnet {verb}"])
+            part += nodes.title("", "", nodes.literal("", f"sfnet {verb}"))
+            part += nodes.literal_block("", help_of(verb), language="text")
+            out.append(part)
+        return out
+
+
+class Keys(SphinxDirective):
+    """`sfnet-keys PAGE`: the keyboard of a page as a table."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        for name in ("keys", f"{self.arguments[0]}_keys"):
+            self.env.note_dependency(str(STATIC / f"{name}.js"))
+        found = keys(self.arguments[0])
+        if len(found) < 3:
+            raise self.error(f"Only {len(found)} keys of {self.arguments[0]} could be read; has the list another form?")
+        if ("u", "undo") in found:
+            found += [("Ctrl + Z", "undo, too"), ("Ctrl + Shift + Z", "redo, too")]
+        lines = ["| key | what it does |", "|---|---|"]
+        lines += [f"| <kbd>{key}</kbd> | {what} |" for key, what in [*found, ("?", "this list, on the page")]]
+        return _parsed(self, lines, f"{self.arguments[0]}_keys.js")
+
+
+class FromRepository(SphinxDirective):
+    """`from-repository FILE` with `:section: TITLE`: that part of a Markdown file, its links turned to pages here."""
+
+    required_arguments = 1
+    option_spec = {"section": directives.unchanged_required}  # noqa: RUF012
+
+    def run(self) -> list[nodes.Node]:
+        path = ROOT / self.arguments[0]
+        self.env.note_dependency(str(path))
+        text = section(path.read_text(encoding="utf-8"), self.options["section"])
+        for target, page in LINKS.items():
+            text = text.replace(f"]({target})", f"]({page})")
+        return _parsed(self, text.splitlines(), str(path))
+
+
+def _parsed(directive: SphinxDirective, lines: list[str], source: str) -> list[nodes.Node]:
+    box = nodes.container()
+    directive.state.nested_parse(StringList(lines, source), 0, box)
+    return box.children
+
+
+def bars_are_bars(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """In a docstring |x| is a size, not reStructuredText's substitution."""
+    for number, line in enumerate(lines):
+        parts = re.split(r"(``.*?``|`.*?`)", line)
+        lines[number] = "".join(part if part.startswith("`") else part.replace("|", "\\|") for part in parts)
+
+
+def described(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Under Parameters and Attributes our docstrings write ``name : what it is``, and a paragraph may come after them.
+
+    Napoleon takes the first for a type and the second for more names.
+    """
+    out: list[str] = []
+    under, indent = False, 0
+    for number, line in enumerate(lines):
+        following = lines[number + 1] if number + 1 < len(lines) else ""
+        if re.fullmatch(r"\s*-{4,}", following) and line.strip():
+            under, indent = line.strip() in ("Parameters", "Attributes"), len(line) - len(line.lstrip())
+        entry = re.match(r"(\s*)([\w*, ]+?) : (.+)", line)
+        if under and entry and len(entry[1]) == indent:
+            deeper = following.strip() and len(following) - len(following.lstrip()) > indent
+            if not deeper or re.search(r"[.;,:]$| (?:of|or|the|to|and) ", entry[3]) or len(entry[3]) > 40:
+                out += [f"{entry[1]}{entry[2]}", f"{entry[1]}    {entry[3]}"]
+                continue
+        out.append(line)
+        if under and not line.strip() and re.match(rf"\s{{{indent}}}\w", following) and " : " not in following:
+            out.append("")  # a paragraph after the list: two empty lines end it
+            under = False
+    lines[:] = out
+
+
+def formula(writer: HTML5Translator, node: nodes.math) -> None:
+    """A formula in a line, as MathML: browsers draw it themselves, without a script from elsewhere."""
+    writer.body.append(str(tex2mathml(node.astext())))
+    raise nodes.SkipNode
+
+
+def formula_block(writer: HTML5Translator, node: nodes.math_block) -> None:
+    """A formula of its own."""
+    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("autodoc-process-docstring", described, priority=100)  # before Napoleon
+    app.connect("autodoc-process-docstring", bars_are_bars, priority=900)  # after Napoleon
+    app.add_html_math_renderer("mathml", (formula, None), (formula_block, None))
+    app.add_directive("sfnet-help", Help)
+    app.add_directive("sfnet-keys", Keys)
+    app.add_directive("from-repository", FromRepository)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

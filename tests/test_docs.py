@@ -1,0 +1,219 @@
+"""The documentation names what exists: verbs and their options, modules, environment variables, files, filters."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.main import get_command
+
+from sfnet_core.cli import app
+from sfnet_core.explorer.filters import Names, parse, select
+from sfnet_core.explorer.sample import sample_codes
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(p for p in DOCS.rglob("*.md") if not {"_build", "generated"} & set(p.relative_to(DOCS).parts))
+TEXTS = [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/README.md"))]
+WORDS = {"…", "\\", "..."}  # stand for what a reader puts there
+
+named = pytest.mark.parametrize("page", TEXTS, ids=lambda p: str(p.relative_to(ROOT)))
+
+
+def fenced(text: str) -> list[tuple[str, str]]:
+    """(language, body) of each fenced block that is not a directive with Markdown in it."""
+    return re.findall(r"^```\{?([\w-]*)\}?[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def prose(text: str) -> str:
+    """The text without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def block_commands(text: str) -> list[list[str]]:
+    """`sfnet …` lines of shell blocks and of cells, as words; what the shell makes of them is left out."""
+    found = []
+    for language, body in fenced(text):
+        for line in body.splitlines():
+            typed = re.match(r"^!?sfnet (.*)" if language == "code-cell" else r"^sfnet (.*)", line)
+            if typed and language in ("code-cell", "sh"):
+                words = re.split(r"\s(?:;|>|\||&&|2>)", re.sub(r";.*", "", typed[1]))[0]
+                found.append(shlex.split(words, comments=True))
+    return found
+
+
+def inline_commands(text: str) -> list[list[str]]:
+    """`sfnet …` in a sentence: often without its arguments."""
+    spans = re.findall(r"`+(sfnet [^`]+)`+", re.sub(r"\s+", " ", prose(text)))
+    return [[word for word in span.split()[1:] if word not in WORDS] for span in spans]
+
+
+def test_commands_are_found_at_all():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert ["pack", "catalogue.csv", "images/", "--out", "galaxies", "--pixel-scale", "0.396"] in block_commands(readme)
+    own = (DOCS / "howto" / "own-data.md").read_text(encoding="utf-8")
+    assert {words[0] for words in block_commands(own)} >= {"pack", "train", "infer", "evaluate", "explore"}
+    assert ["export"] in inline_commands((DOCS / "howto" / "table.md").read_text(encoding="utf-8"))
+
+
+@named
+def test_commands_parse(page):
+    verbs = get_command(app).commands
+    text = page.read_text(encoding="utf-8")
+    for words in block_commands(text):
+        assert words[0] in verbs, f"{page.name}: no verb {words[0]}"
+        verbs[words[0]].make_context(words[0], words[1:])  # raises where an option or argument is not known
+    for words in inline_commands(text):
+        if not words or words[0].isupper():  # "sfnet COMMAND --help"
+            continue
+        options = {name for parameter in getattr(verbs.get(words[0]), "params", ()) for name in parameter.opts}
+        options |= {n for p in getattr(verbs.get(words[0]), "params", ()) for n in p.secondary_opts} | {"--help"}
+        assert words[0] in verbs or words[0].startswith("-"), f"{page.name}: no verb {words[0]}"
+        for word in words[1:]:
+            name = word.strip("[]").split("=")[0]
+            assert not name.startswith("-") or name in options, f"{page.name}: sfnet {words[0]} has no {name}"
+
+
+@named
+def test_dotted_names_exist(page):
+    for name in sorted(set(re.findall(r"\bsfnet_core(?:\.\w+)+", page.read_text(encoding="utf-8")))):
+        if (ROOT / name.replace(".", "/")).is_dir() or name.endswith((".py", ".cli")):
+            continue
+        parts = name.split(".")
+        for length in range(len(parts), 0, -1):
+            try:
+                found = importlib.import_module(".".join(parts[:length]))
+                break
+            except ModuleNotFoundError as error:
+                assert error.name and error.name.startswith("sfnet_core"), error
+        for attribute in parts[length:]:
+            assert hasattr(found, attribute), f"{page.name} names {name}, which does not exist"
+            found = getattr(found, attribute)
+
+
+def test_imports_in_the_pages_are_of_names_that_exist():
+    seen = 0
+    for page in TEXTS:
+        for language, body in fenced(page.read_text(encoding="utf-8")):
+            if language not in ("code-cell", "python"):
+                continue
+            code = "\n".join(line for line in body.splitlines() if not line.startswith(("!", ":")))
+            for node in ast.walk(ast.parse(code)):
+                if isinstance(node, ast.ImportFrom) and node.module.startswith("sfnet_core"):
+                    module = importlib.import_module(node.module)
+                    for alias in node.names:
+                        assert hasattr(module, alias.name), f"{page.name}: {node.module} has no {alias.name}"
+                        seen += 1
+    assert seen > 20
+
+
+def test_every_environment_variable_is_in_the_table_and_no_other():
+    in_code = set()
+    for path in (ROOT / "sfnet_core").rglob("*.py"):
+        in_code |= set(re.findall(r'"(SFNET_[A-Z0-9_]+)"', path.read_text(encoding="utf-8")))
+    table = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(SFNET_\w+)` \|", table, re.MULTILINE)) == in_code
+    for page in TEXTS:
+        assert set(re.findall(r"\bSFNET_[A-Z0-9_]+", page.read_text(encoding="utf-8"))) <= in_code, page.name
+
+
+def targets(page: Path) -> list[str]:
+    """Relative links, pictures, included files and pages of a table of contents, as they are written."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"\]\(([^)\s]+)\)", prose(text))
+    found += re.findall(r"^```\{(?:image|figure|include|literalinclude)\} (\S+)", text, re.MULTILINE)
+    found += [target + ".md" for target in re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", text)]
+    for block in re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        found += [line + ".md" for line in block.splitlines() if line and not line.startswith(":")]
+    return [t.split("#")[0] for t in found if not re.match(r"(https?:|mailto:|#)", t)]
+
+
+@named
+def test_relative_links_resolve(page):
+    for target in targets(page):
+        place = DOCS / target.lstrip("/") if target.startswith("/") else page.parent / target
+        assert place.exists(), f"{page.relative_to(ROOT)} links to {target}, which is not there"
+
+
+def test_every_page_is_in_a_table_of_contents():
+    listed = {DOCS / "index.md"}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"^```\{toctree\}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            listed |= {page.parent / f"{line}.md" for line in block.splitlines() if line and not line.startswith(":")}
+    assert set(PAGES) == listed
+
+
+def test_parts_taken_from_other_files_are_there():
+    taken = 0
+    for page in PAGES:
+        for file, title in re.findall(
+            r"^```\{from-repository\} (\S+)\n:section: (.+)\n", page.read_text("utf-8"), re.M
+        ):
+            assert re.search(rf"^## {re.escape(title)}$", (ROOT / file).read_text("utf-8"), re.M), f"{file}: {title}"
+            taken += 1
+    assert taken >= 2
+
+
+@pytest.fixture(scope="module")
+def filters_page() -> str:
+    return (DOCS / "howto" / "filters.md").read_text(encoding="utf-8")
+
+
+def test_each_filter_example_selects_some_and_not_all(filters_page):
+    cells = [
+        ast.parse(re.sub(r"^:.*$", "", body, flags=re.M)) for lang, body in fenced(filters_page) if lang == "code-cell"
+    ]
+    found = [
+        ast.literal_eval(node.value)
+        for cell in cells
+        for node in cell.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "examples"
+    ]
+    assert len(found) == 1 and len(found[0]) >= 12
+    names = Names(sample_codes())
+    for text in found[0]:
+        mask = select(text, names)
+        assert 0 < mask.sum() < len(mask), text
+    assert np.array_equal(select("f119", names), select("f119 > 0", names))
+
+
+def test_the_positions_in_the_text_parse(filters_page):
+    text = re.sub(r"\s+", " ", filters_page)
+    found = re.findall(r"`((?:within|cone\()[^`]+)`", text)
+    assert len(found) >= 4
+    for example in found:
+        parse(example)
+
+
+def test_the_keyboard_s_pages_are_the_pages_that_have_keys():
+    static = ROOT / "sfnet_core" / "explorer" / "static"
+    text = (DOCS / "reference" / "keyboard.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"\{sfnet-keys\} (\w+)", text))
+    assert shown == {path.name.removesuffix("_keys.js") for path in static.glob("*_keys.js")}
+
+
+def test_what_builds_the_docs_is_pinned():
+    lines = (ROOT / "requirements-docs.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [line for line in lines if line and not line.startswith(("#", "-r"))]
+    assert wanted and all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in wanted), wanted
+
+
+def test_the_server_s_example_sets_what_exists():
+    from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
+    from voila.configuration import VoilaConfiguration
+
+    tree = ast.parse((DOCS / "howto" / "jupyter_server_config.py").read_text(encoding="utf-8"))
+    known = {"VoilaConfiguration": VoilaConfiguration, "MappingKernelManager": MappingKernelManager}
+    seen = 0
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).startswith("c."):
+            _, owner, trait = ast.unparse(node.targets[0]).split(".")
+            assert trait in known[owner].class_trait_names(config=True), f"{owner}.{trait}"
+            seen += 1
+    assert seen >= 5
