@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from sfnet_core import __version__
+from sfnet_core.cli_codes import evaluate, export, match
+from sfnet_core.cli_options import Device, Json, Overwrite, Quiet, Seed
 from sfnet_core.cli_words import finish, say, working
 from sfnet_core.errors import SFNetError
 
@@ -29,13 +30,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Codes = Annotated[Path, typer.Argument(help="A codes file, as `sfnet infer` writes it.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -189,62 +183,8 @@ def infer(
     finish(about | {"notes": notes}, fresh, as_json, f"Codes of {len(codes):,} galaxies in {out}")
 
 
-@app.command()
-def evaluate(
-    codes: Codes,
-    intervals: Annotated[int, typer.Option(help="Bootstrap resamples for the 95 % intervals; 0 for none.")] = 1000,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Say how good the predictions are: RMSE, NMAD, R², bias and outliers by split, with intervals."""
-    from sfnet_core.codes import SparseCodes
-    from sfnet_core.evaluate import evaluate as work
-    from sfnet_core.evaluate import report
-
-    found = work(SparseCodes.open(codes), intervals=max(intervals, 0), seed=seed)
-    print(json.dumps(found, ensure_ascii=False, allow_nan=False) if as_json else report(found))
-
-
-@app.command()
-def export(
-    codes: Codes,
-    out: Annotated[Path, typer.Argument(help="OUT.csv, .ecsv, .vot, .fits or .parquet: a table. OUT.html: the atlas.")],
-    dataset: Annotated[Path | None, typer.Option(help="Atlas: the dataset, for the pictures.")] = None,
-    split: Annotated[str | None, typer.Option(help="Atlas: train, validation, test or all.")] = None,
-    target: Annotated[str | None, typer.Option(help="Atlas: which target; by default the first.")] = None,
-    features: Annotated[int | None, typer.Option(help="Atlas: only so many, the strongest.")] = None,
-    examples: Annotated[int | None, typer.Option(help="Atlas: galaxies in a group of examples; 8.")] = None,
-    pixels: Annotated[int | None, typer.Option(help="Atlas: widest picture; 128.")] = None,
-    allow_mismatch: Annotated[
-        bool, typer.Option("--allow-mismatch", help="Atlas: pictures of a dataset the codes were not made from.")
-    ] = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Write codes as a flat table for other programs, or their atlas as one HTML page that needs no server."""
-    from sfnet_core.codes import SparseCodes
-
-    given = {"split": split, "target": target, "features": features, "examples": examples, "pixels": pixels}
-    given = {name: value for name, value in given.items() if value is not None}
-    if out.suffix.lower() in (".html", ".htm"):
-        from sfnet_core.explorer.atlas.saved import export_page
-
-        with working(as_json):
-            about, words = export_page(
-                codes, out, dataset, allow_mismatch=allow_mismatch, progress=not quiet, **given
-            )  # fmt: skip
-        return finish(about, [], as_json, words)
-    given |= {"dataset": dataset} if dataset is not None else {}
-    if given:
-        raise SFNetError(f"--{next(iter(given))} is for an atlas, OUT.html; {out.name} is a table.")
-    from sfnet_core.export import export as work
-
-    with working(as_json):
-        opened = SparseCodes.open(codes)
-        work(opened, out)
-    return finish(
-        {"table": str(out), "galaxies": len(opened)}, [], as_json, f"{len(opened):,} galaxies written to {out}"
-    )
+for verb in (evaluate, match, export):
+    app.command()(verb)
 
 
 @app.command()

@@ -25,6 +25,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "astro": {"numpy"},
     "metrics": {"numpy"},
     "evaluate": {"numpy"},
+    "stability": {"numpy"},
     "codes": {"numpy"},
     "codes_check": {"numpy"},
     "codes_header": {"numpy"},
@@ -36,7 +37,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "export": {"numpy"},
     "errors": set(),
     "files": set(),
-    "cli": {"typer"},
+    **dict.fromkeys(("cli", "cli_codes", "cli_options"), {"typer"}),
 }
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
@@ -46,10 +47,10 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("codes", "codes_check", "codes_file", "codes_header", "checkpoint", "run", "progress_file"), 2),
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf", "codes_write"), 2),
     **dict.fromkeys(("feed", "split", "target", "plan"), 2),
-    **dict.fromkeys(("interpret", "evaluate", "export", "inference", "encoding", "training", "attribution"), 3),
+    **dict.fromkeys(("interpret", "evaluate", "stability", "export", "inference", "encoding", "training", "attribution"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
     "explorer": 4,
-    "cli": 5,
+    **dict.fromkeys(("cli", "cli_codes", "cli_options", "cli_words"), 5),
 }
 
 
