@@ -1,0 +1,189 @@
+"""Plots of a large table under the wheel and the lasso; the picture at the pointer; figures and regions as files."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import struct
+import xml.etree.ElementTree as ET
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plots import frames, lasso
+
+from sfnet_core.codes import SparseCodes
+from sfnet_core.explorer.sample import sample_codes
+
+SVG = "{http://www.w3.org/2000/svg}"
+simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
+    "simulated_codes"
+]
+
+# What the figures of the page hold now, from BokehJS itself: ranges and the sizes of the layers.
+FIGURES = """() => {
+  const found = [];
+  const visit = (model, seen) => {
+    if (!model || seen.has(model)) return;
+    seen.add(model);
+    if (model.type === "Figure" || model.type === "Plot") found.push(model);
+    else for (const child of model.children || []) visit(Array.isArray(child) ? child[0] : child, seen);
+  };
+  for (const view of Object.values(Bokeh.index)) visit(view.model, new Set());
+  return found.map((fig) => {
+    const layers = fig.renderers.filter((r) => r.visible && (r.glyph?.type === "Scatter" || r.glyph?.type === "Image"));
+    const points = layers.find((r) => r.glyph.type === "Scatter" && r.data_source.data.id);
+    const image = layers.find((r) => r.glyph.type === "Image");
+    return {
+      title: fig.title.text,
+      x: [fig.x_range.start, fig.x_range.end],
+      y: [fig.y_range.start, fig.y_range.end],
+      ids: points ? [...points.data_source.data.id] : null,
+      selected: points ? points.data_source.selected.indices.map((i) => points.data_source.data.id[i]) : null,
+      counted: image ? image.data_source.data.image[0].reduce((a, b) => a + b, 0) : null,
+    };
+  });
+}"""
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("large") / "large.parquet"
+    simulated_codes(20_000).save(path)
+    return path
+
+
+def in_sight(figure: dict, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    (x0, x1), (y0, y1) = figure["x"], figure["y"]
+    return np.flatnonzero((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
+
+
+def test_the_wheel_turns_a_density_into_points_and_a_lasso_there_selects_everywhere(open_page, serve, large):
+    codes = SparseCodes.open(large)
+    truth, prediction = codes.truth(), codes.prediction()
+    page = open_page(f"{serve(large)}&split=")
+    page.wait_for_function("document.querySelector('.sf-status').textContent.includes('N 20,000')")
+    first = page.evaluate(FIGURES)[1]
+    assert first["ids"] is None and first["counted"] == len(in_sight(first, truth, prediction)) == 20_000
+
+    box = frames(page)[1]
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"])
+    page.wait_for_selector(".sf-tip:not([hidden])")
+    count = int(re.search(r"^([\d,]+) galax", page.inner_text(".sf-tip"))[1].replace(",", ""))
+    low, high = (float(v) for v in re.search(r"([\d.]+) to ([\d.]+) dex", page.inner_text(".sf-tip")).groups())
+    column = np.count_nonzero((truth >= low - 1e-4) & (truth <= high + 1e-4))
+    assert 0 < count <= column
+    for _ in range(12):
+        page.mouse.wheel(0, -120)
+        page.wait_for_timeout(60)
+        if page.evaluate(FIGURES)[1]["ids"] is not None:
+            break
+    page.wait_for_timeout(300)  # the last message of the wheel
+    now = page.evaluate(FIGURES)
+    rows = in_sight(now[1], truth, prediction)
+    assert 0 < len(rows) <= 5000 and now[1]["ids"] == codes.ids[rows].tolist()
+    assert now[1]["title"].endswith(f"n = 20,000, all splits · {len(rows):,} here")
+    assert all(figure["ids"] is None and figure["counted"] for figure in (now[0], now[2], now[3]))
+
+    corners = [(0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7)]
+    lasso(page, frames(page)[1], corners)
+    page.wait_for_selector(".sf-selected:not(:empty)")
+    page.wait_for_function("document.querySelector('.sf-total').textContent.includes('selected galaxies')")
+    (x0, x1), (y0, y1) = now[1]["x"], now[1]["y"]
+    xs, ys = [x0 + u * (x1 - x0) for u in (0.3, 0.7)], [y1 - v * (y1 - y0) for v in (0.7, 0.3)]
+    sure, perhaps = (
+        set(
+            codes.ids[
+                (truth > xs[0] + m * (x1 - x0)) & (truth < xs[1] - m * (x1 - x0))
+                & (prediction > ys[0] + m * (y1 - y0)) & (prediction < ys[1] - m * (y1 - y0))
+            ].tolist()
+        )
+        for m in (0.01, -0.01)  # to a pixel or two
+    )  # fmt: skip
+    shown = page.evaluate(FIGURES)
+    picked = set(shown[1]["selected"])
+    assert sure and sure <= picked <= perhaps
+    assert page.inner_text(".sf-selected") == f"{len(picked):,} selected of 20,000"
+    for other in (shown[0], shown[2], shown[3]):  # as points over the densities, where these have them in sight
+        assert set(other["selected"]) <= picked and len(other["selected"]) > 0.9 * len(picked)
+
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+    for _ in range(20):
+        page.mouse.wheel(0, 120)
+        page.wait_for_timeout(40)
+    page.wait_for_timeout(300)
+    wide = page.evaluate(FIGURES)[1]
+    assert wide["counted"] == len(in_sight(wide, truth, prediction)) == 20_000
+
+
+def chunks(png: bytes) -> dict[str, bytes]:
+    """A PNG's chunks by kind, each with a right checksum."""
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    found, at = {}, 8
+    while at < len(png):
+        (size,) = struct.unpack(">I", png[at : at + 4])
+        kind, data = png[at + 4 : at + 8], png[at + 8 : at + 8 + size]
+        assert struct.unpack(">I", png[at + 8 + size : at + 12 + size])[0] == zlib.crc32(kind + data)
+        found[kind.decode()] = data
+        at += 12 + size
+    return found
+
+
+def saved(page, selector: str) -> tuple[str, bytes]:
+    with page.expect_download() as download:
+        page.click(selector)
+    return download.value.suggested_filename, Path(download.value.path()).read_bytes()
+
+
+def test_the_picture_at_the_pointer_and_what_leaves_the_page(open_page, serve):
+    codes = sample_codes()
+    page = open_page(serve())
+    shown = page.evaluate(FIGURES)[1]
+    truth, prediction = codes.truth(), codes.prediction()
+    row = codes.index_of(shown["ids"][np.argmin(prediction[[codes.index_of(i) for i in shown["ids"]]])])
+    box = frames(page)[1]
+    u = (truth[row] - shown["x"][0]) / (shown["x"][1] - shown["x"][0])
+    v = 1 - (prediction[row] - shown["y"][0]) / (shown["y"][1] - shown["y"][0])
+    page.mouse.move(box["x"] + u * box["width"], box["y"] + v * box["height"])
+    page.wait_for_function("document.querySelector('.sf-tip img')?.naturalWidth > 0")
+    assert page.inner_text(".sf-tip b") == codes.ids[row]
+    assert f"{truth[row]:.4f} dex" in page.inner_text(".sf-tip") and f"{prediction[row]:.4f} dex" in page.inner_text(
+        ".sf-tip"
+    )
+    page.mouse.move(10, 10)
+    page.wait_for_selector(".sf-tip", state="hidden")
+
+    lasso(page, box, [(0.0, 1.0), (0.0, 0.02), (0.45, 0.02), (0.45, 1.0)])
+    page.wait_for_url("**selection=**")
+    n = int(page.inner_text(".sf-selected").split()[0])
+    page.click("[data-action='figures']")
+    name, svg = saved(page, "[data-save='plot-1.svg']")
+    root = ET.fromstring(svg.decode())
+    caption = root.find(f"{SVG}desc").text
+    assert name == "sfnet-predicted-12-log-o-h-against-true-12-log-o-h.svg"
+    assert len(root.findall(f".//{SVG}circle")) == 240 + 1  # and the ring
+    drawn = [node.text for node in root.find(f"{SVG}g[@class='caption']")]
+    assert drawn[1] == "240 simulated galaxies, validation split" and drawn[0].startswith(
+        "predicted 12+log(O/H) against"
+    )
+    assert f"Orange: the {n} selected galaxies" in drawn
+    assert codes.fingerprint[:12] in caption and "k = 4 of 128 features" in caption
+    assert "token" not in caption and "selection=" in caption.split("\n")[-1]
+    name, png = saved(page, "[data-save='plot-1.png']")
+    parts = chunks(png)
+    assert name.endswith(".png") and struct.unpack(">II", parts["IHDR"][:8]) == (1280, 2 * int(root.get("height")))
+    assert parts["iTXt"] == b"Description\0\0\0\0\0" + caption.encode()
+    for key in ("plot-0", "plot-2", "plot-3", "gate", "picture"):
+        assert saved(page, f"[data-save='{key}.png']")[1][:8] == b"\x89PNG\r\n\x1a\n"
+    assert saved(page, "[data-save='gate.txt']")[1].decode().startswith("RMSE of 12+log(O/H) against k\n")
+    page.keyboard.press("Escape")
+    assert page.is_hidden(".sf-figures-menu")
+
+    page.click(".sf-tabs button:has-text('Selection')")
+    name, regions = saved(page, "[data-action='save-reg']")
+    circles = [line for line in regions.decode().splitlines() if line.startswith("circle(")]
+    assert name == f"sfnet-selection-{n}.reg" and len(circles) == n
+    name, words = saved(page, "[data-action='save-caption']")
+    assert words.decode().startswith(f"Selection of {n} of 240 galaxies\n{n} simulated galaxies, validation split\n")
+    assert "drawn on the network's predictions" in page.inner_text(".sf-report:not([hidden])")
