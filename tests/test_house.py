@@ -37,7 +37,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "export": {"numpy"},
     "errors": set(),
     "files": set(),
-    **dict.fromkeys(("cli", "cli_codes", "cli_options"), {"typer"}),
+    **dict.fromkeys(("cli", "cli_codes", "cli_options"), frozenset({"typer"})),
 }
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
@@ -47,7 +47,8 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("codes", "codes_check", "codes_file", "codes_header", "checkpoint", "run", "progress_file"), 2),
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf", "codes_write"), 2),
     **dict.fromkeys(("feed", "split", "target", "plan"), 2),
-    **dict.fromkeys(("interpret", "evaluate", "stability", "export", "inference", "encoding", "training", "attribution"), 3),
+    **dict.fromkeys(("interpret", "evaluate", "stability", "export"), 3),
+    **dict.fromkeys(("inference", "encoding", "training", "attribution"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
     "explorer": 4,
     **dict.fromkeys(("cli", "cli_codes", "cli_options", "cli_words"), 5),
