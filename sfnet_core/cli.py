@@ -138,7 +138,9 @@ def train(
     about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}
     last = made.history[-1] if made.history else {}
     rmse = [
-        f"{name.removesuffix('_rmse')} RMSE {last[name]}" for name in ("train_rmse", "validation_rmse") if name in last
+        f"{name.removesuffix('_rmse')} RMSE {last[name]:.4f}"
+        for name in ("train_rmse", "validation_rmse")
+        if name in last
     ]
     words = f"Run {made.status} in {out}" + (f" ({', '.join(rmse)})" if rmse else "")
     finish(about | {"config": made.config, "last_epoch": last}, [], as_json, words)
