@@ -46,6 +46,7 @@ function noteEditor(kind, send) {
     box.addEventListener("change", flush);
     box.addEventListener("blur", flush);
   }
+  label.addEventListener("focus", () => label.select()); // typing names it anew, an arrow key goes on in the old name
   label.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
@@ -82,11 +83,7 @@ function noteEditor(kind, send) {
     say(origin, data.origin ? `carried over from ${data.origin}` : "");
   }
 
-  function edit() {
-    label.focus();
-    label.select();
-  }
-  return { node, update, edit, flush };
+  return { node, update, edit: () => label.focus(), flush };
 }
 
 /** Ask Python now and then whether another page has written: on coming back to the tab, and while somebody is here.
