@@ -18,7 +18,7 @@ from sfnet_core.files import write_text
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
-__all__ = ["SELECTION_FORMATS", "caption", "export_selection", "region_text", "write_regions"]
+__all__ = ["SELECTION_FORMATS", "caption", "export_selection", "origin", "region_text", "write_regions"]
 
 SELECTION_FORMATS = (*FORMATS, ".reg")
 COLOURS = ("black", "white", "red", "green", "blue", "cyan", "magenta", "yellow")  # the names that DS9 has
@@ -112,26 +112,33 @@ def caption(
     dataset and its fingerprint, simulated or observed, the weights' origin, the run, k of F features, target and unit.
     Texts stand as they are, on one line each.
     """
-    known = codes.provenance
-    units = [f"{name} [{codes.units[name]}]" if codes.units.get(name) else name for name in codes.targets]
     galaxies = "galaxy" if n == 1 else "galaxies"
     kind = "simulated" if codes.simulated else "observed"
-    data = _fact(known.get("dataset")) or "dataset of unknown name"
-    print_ = _fact(known.get("dataset_fingerprint"))[:12]
     day = on or datetime.now(UTC).date()
     lines = [
         what,
         f"{n:,} {kind} {galaxies}, {f'{split} split' if split else 'all splits'}",
         f"Filter: {filter}" if filter.strip() else "",
         *more,
-        f"Data: {data}{f' ({print_})' if print_ else ''}; codes {codes.fingerprint[:12]}",
-        f"Weights: {_fact(known.get('weights')) or 'of unknown origin'}"
-        + (f"; run {_fact(known['run'])}" if known.get("run") else "")
-        + f"; k = {codes.k} of {codes.features} features; target {', '.join(units)}",
+        *origin(codes),
         f"SFNet, {day.isoformat()}",
         link,
     ]
     return "\n".join(_BREAK.sub(" ", line).strip() for line in lines if line.strip())
+
+
+def origin(codes: SparseCodes) -> list[str]:
+    """Whose data and whose weights: the lines of a :func:`caption` that are the same for every figure of the codes."""
+    known = codes.provenance
+    units = [f"{name} [{codes.units[name]}]" if codes.units.get(name) else name for name in codes.targets]
+    data = _fact(known.get("dataset")) or "dataset of unknown name"
+    print_ = _fact(known.get("dataset_fingerprint"))[:12]
+    return [
+        f"Data: {data}{f' ({print_})' if print_ else ''}; codes {codes.fingerprint[:12]}",
+        f"Weights: {_fact(known.get('weights')) or 'of unknown origin'}"
+        + (f"; run {_fact(known['run'])}" if known.get("run") else "")
+        + f"; k = {codes.k} of {codes.features} features; target {', '.join(units)}",
+    ]
 
 
 def _fact(value: Any) -> str:

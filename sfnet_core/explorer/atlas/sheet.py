@@ -15,6 +15,7 @@ from sfnet_core.explorer.atlas.looking import STACK, MeanMap, mean_map
 from sfnet_core.explorer.atlas.parts import explore_link, galaxy, number
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.quantities import LINES
+from sfnet_core.regions import origin
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac
@@ -53,6 +54,7 @@ class Sheet:
             "of": state.split or "all splits",
             "n": len(self._rows(state)),
             "simulated": scene.codes.simulated,
+            "facts": origin(scene.codes),
             "unit": scene.unit(state.target),
             "target": scene.target_label(state.target),
             "weight": float(scene.codes.weight[state.target][feature]),

@@ -151,6 +151,13 @@ function render({ model, el }) {
     scatter.draw({
       ...data,
       name: `f${data.feature}-${data.key}`,
+      caption: () => figureCaption(model.get("data"), `Activation of ${data.label} against ${data.name}`, data.n, [
+        `x: activation of ${data.label}; y: ${data.axis}`,
+        `Galaxies where ${data.label} fires${rho ? `; ${rho.replace(" · ", "")}` : ""}`,
+        `${data.cells ? "Grey: galaxies per cell, logarithmic scale. " : ""}Line: running median with 16th and 84th percentiles`,
+        data.silent ? `Grey bar at 0: the same of the ${count(data.silent[3])} silent galaxies` : "",
+        data.sampled || "",
+      ]),
       title: [`${brief(data.label, 22)} against ${data.name}`, `${rho}n = ${count(data.n)} · ${data.of}`],
       xLabel: `activation of ${brief(data.label)}`,
       yLabel: data.axis,
@@ -194,6 +201,13 @@ function render({ model, el }) {
     bpt.draw({
       ...d,
       name: `f${data.feature}-bpt`,
+      caption: () => figureCaption(data, `BPT diagram coloured by the activation of ${data.label}`, d.n, [
+        "x: log([NII]λ6584 / Hα); y: log([OIII]λ5007 / Hβ)",
+        `Colour: activation / max, ${d.cells ? "each cell its strongest galaxy" : "the strongest on top"}; grey: silent`,
+        "Solid line: Kauffmann et al. 2003; dashed: Kewley et al. 2001",
+        d.nine.length ? `Numbers: its ${d.nine.length} strongest galaxies` : "",
+        d.sampled || "",
+      ]),
       title: [`BPT, colour: activation of ${brief(data.label, 24)} / max`, `n = ${count(d.n)} · ${data.of} · ${d.cells ? "each cell its strongest galaxy" : "strongest on top"}`],
       xLabel: "log([NII]λ6584 / Hα)",
       yLabel: "log([OIII]λ5007 / Hβ)",

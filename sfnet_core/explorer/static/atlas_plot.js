@@ -31,27 +31,19 @@ function ticks([low, high], wanted) {
   return out;
 }
 
-/** Save an SVG as it stands: as a file of its own, or drawn at twice its size as PNG. */
-async function saveFigure(svg, name, kind) {
+/** Save a figure of the page: its SVG as a file of its own, its caption below it, as SVG, PNG or the caption alone. */
+function saveFigure(svg, { name, caption }, kind) {
+  const words = caption();
   const copy = svg.cloneNode(true);
   copy.querySelectorAll(".sf-hover").forEach((node) => node.remove());
-  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-  copy.prepend(s("rect", { width: "100%", height: "100%", fill: LIGHT.ground }));
-  const text = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
-  let blob = text;
-  if (kind === "png") {
-    const image = new Image();
-    const url = URL.createObjectURL(text);
-    image.src = url;
-    await image.decode();
-    URL.revokeObjectURL(url);
-    const canvas = h("canvas", { width: 2 * svg.clientWidth, height: 2 * svg.clientHeight });
-    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    blob = await new Promise((done) => canvas.toBlob(done));
-  }
-  const link = h("a", { href: URL.createObjectURL(blob), download: `${name}.${kind}` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 5000);
+  return saveSvg(`sfnet-${name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 80)}`, kind, withCaption(copy, words), words);
+}
+
+/** What a figure is of, a fact a line; `facts` say whose data and weights these are. */
+function figureCaption(data, what, n, more) {
+  const kind = data.simulated ? "simulated" : "observed";
+  const part = data.of === "all splits" ? data.of : `${data.of} split`;
+  return [what, `${count(n)} ${kind} ${n === 1 ? "galaxy" : "galaxies"}, ${part}`, ...more, ...data.facts, `SFNet, ${new Date().toISOString().slice(0, 10)}`, pageAddressNow()].filter(Boolean).join("\n");
 }
 
 /** A figure in its box; `draw(spec)` redraws it, `peek(row, show)` asks for the galaxy under the pointer. */
@@ -59,7 +51,7 @@ function figure({ tallest = 348, peek = null }) {
   let height = tallest;
   const svg = s("svg", { class: "sf-figure", role: "img", "font-family": "system-ui, sans-serif", "font-size": 11 });
   const tip = h("div", { class: "sf-tip", hidden: true });
-  const save = h("span", { class: "sf-save" }, ...["png", "svg"].map((kind) => h("button", { type: "button", title: `Save this figure as ${kind.toUpperCase()}`, onclick: () => { draw(spec, LIGHT); saveFigure(svg, spec.name, kind); draw(spec); } }, kind.toUpperCase())));
+  const save = h("span", { class: "sf-save" }, ...[["png", "PNG", "this figure as a picture with its caption"], ["svg", "SVG", "this figure as vectors with its caption"], ["txt", "caption", "the caption of this figure as text"]].map(([kind, words, what]) => h("button", { type: "button", "data-save": kind, title: `Save ${what}`, onclick: () => { draw(spec, LIGHT); saveFigure(svg, spec, kind); draw(spec); } }, words)));
   const node = h("div", { class: "sf-plot" }, svg, save, tip);
   let spec = null;
   let place = null;

@@ -47,6 +47,47 @@ async function pngOf(svg, caption) {
   }
 }
 
+/** The page's address as it is now, its permalink, without a token; empty where it is none. */
+function pageAddressNow() {
+  const place = pageAddress();
+  const query = new URLSearchParams(location.search);
+  query.delete("token");
+  return place && query.size ? `${place}?${query}` : place;
+}
+
+/** The text of a file of its own: an SVG of the page with its caption as title, description and lines below it. */
+function withCaption(svg, caption, ink = "#4b5a69") {
+  const NS = "http://www.w3.org/2000/svg";
+  const make = (tag, props, text) => {
+    const node = document.createElementNS(NS, tag);
+    for (const [name, value] of Object.entries(props)) node.setAttribute(name, String(value));
+    if (text !== undefined) node.textContent = text.replace(/[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "\ufffd");
+    return node;
+  };
+  const copy = svg.cloneNode(true);
+  const [width, height] = ["width", "height"].map((name) => Number(svg.getAttribute(name)));
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = "11px system-ui, sans-serif";
+  const lines = caption.split("\n").flatMap((fact) => {
+    const out = [""];
+    for (const word of fact.match(/\S+\s*/g) || []) {
+      if (out.at(-1) && pen.measureText(out.at(-1) + word.trimEnd()).width > width - 24) out.push("");
+      for (const letter of word) {
+        if (pen.measureText(out.at(-1) + letter).width > width - 20 && letter !== " ") out.push("");
+        out[out.length - 1] += letter;
+      }
+    }
+    return out.length > 4 ? [...out.slice(0, 3), `${out[3].slice(0, -2)}\u2026`] : out;
+  });
+  const total = height + 15 * lines.length + 14;
+  for (const [name, value] of [["xmlns", NS], ["width", width], ["height", total], ["viewBox", `0 0 ${width} ${total}`]]) copy.setAttribute(name, String(value));
+  const below = make("g", { class: "caption", fill: ink, "font-size": 11 });
+  below.append(...lines.map((line, i) => make("text", { x: 10, y: height + 14 + 15 * i }, line)));
+  copy.prepend(make("title", {}, caption.split("\n")[0]), make("desc", {}, caption), make("rect", { width, height: total, fill: "#ffffff" }));
+  copy.append(below);
+  return new XMLSerializer().serializeToString(copy);
+}
+
 /** Save a figure whose SVG has its caption already. */
 async function saveSvg(name, kind, svg, caption) {
   if (kind === "txt") saveFile(`${name}.txt`, [`${caption}\n`], "text/plain");
