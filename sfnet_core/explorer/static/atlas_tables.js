@@ -5,10 +5,17 @@ function render({ model, el }) {
   const caption = h("p", { class: "sf-caption" });
   const place = h("div", { class: "sf-table-place" });
   const csv = h("button", { type: "button", title: "Save this table as CSV", onclick: save }, "save CSV");
+  const figure = saveButtons(() => matrixSheet("Correlations of the features' activations", model.get("data")), () => ({ name: "feature-correlations", caption: () => {
+    const data = model.get("data");
+    return figureCaption(data, "Pearson correlations of the features' activations with each other", data.n, [
+      `Activations are 0 where a feature is silent; red together, blue apart, full colour \u03c1 = \u00b11`,
+      `${data.features.length} of ${data.active} active features`,
+    ]);
+  } }));
   el.classList.add("sf-tables");
   el.setAttribute("role", "region");
   el.setAttribute("aria-label", "Features as a table");
-  el.replaceChildren(h("div", { class: "sf-bar" }, caption, h("span", { class: "sf-push" }), csv), place);
+  el.replaceChildren(h("div", { class: "sf-bar" }, caption, h("span", { class: "sf-push" }), figure, csv), place);
 
   const open = (feature, label) => h("button", { type: "button", class: "sf-name", title: `Open ${label}`, onclick: () => send({ do: "open", feature }) }, label);
   const ground = (share) => `rgba(${share < 0 ? "33,102,172" : "178,24,43"},${(0.55 * Math.min(1, Math.abs(share))).toFixed(3)})`;
@@ -34,7 +41,7 @@ function render({ model, el }) {
   function matrix(data) {
     const n = data.features.length;
     // As large as the place allows, so that a few features fill it and many still fit.
-    const size = Math.max(13, Math.min(40, Math.floor((place.clientHeight - 56) / Math.max(1, n)) - 1));
+    const size = Math.max(13, Math.min(40, ...[place.clientHeight - 56, place.clientWidth - 80].map((room) => Math.floor(room / Math.max(1, n)) - 1)));
     const head = h("tr", {}, h("td"), ...data.features.map((feature, i) => h("th", { scope: "col", title: data.labels[i] }, h("span", {}, `f${feature}`))));
     const words = (i, j) => `${data.labels[i]} and ${data.labels[j]}: ρ = ${signedOr(data.cells[i][j], 2)}, both on ${count(data.both[i][j])}`;
     const rows = data.features.map((feature, i) => h("tr", {}, h("th", { scope: "row" }, open(feature, data.labels[i])), ...data.cells[i].map((value, j) => h("td", { title: words(i, j), style: value === null ? null : `background:rgb(${diverging(i === j ? 0 : value, isDark(el))})`, class: i === j ? "sf-diagonal" : Math.abs(value) > 0.6 ? "sf-strong" : null }, i === j || size < 24 ? "" : signedOr(value, 1).replace("0.", ".")))));
@@ -69,6 +76,7 @@ function render({ model, el }) {
     const data = model.get("data");
     el.hidden = !data.view;
     el.classList.toggle("sf-drawn", Boolean(data.view));
+    figure.hidden = data.view !== "matrix" || !data.features.length;
     if (data.view === "signs") signs(data);
     else if (data.view === "matrix") matrix(data);
     else place.replaceChildren();
