@@ -25,7 +25,7 @@ function render({ model, el }) {
   const warn = h("span", { class: "sf-warn", title: "Numbers over all splits include the galaxies that the network was trained on" }, "includes training galaxies");
   const undo = h("button", { type: "button", title: "Undo the last change", "aria-label": "Undo", onclick: () => send({ do: "undo" }) }, "↶");
   const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
-  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
+  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: () => copyLink(link, model.get("data").query, PERMALINK.part) }, "copy link");
   const save = h("button", { type: "button", "data-action": "save-page", title: "Save this atlas as one HTML file that opens without a server", hidden: true, onclick: savePage }, "save as a page");
   const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
   const keys = keyList(KEYS);
@@ -42,18 +42,6 @@ function render({ model, el }) {
     clearTimeout(typing);
     typing = setTimeout(() => send({ do: "find", find: find.value }), 150);
   });
-
-  async function copy() {
-    const url = new URL(location.href);
-    url[PERMALINK.part] = model.get("data").query;
-    try {
-      await navigator.clipboard.writeText(url.href);
-      say(link, "copied");
-    } catch {
-      say(link, "copy it from the address bar");
-    }
-    setTimeout(() => say(link, "copy link"), 1500);
-  }
 
   // The page comes in pieces, no faster than a Jupyter server lets them through.
   let pieces = [];

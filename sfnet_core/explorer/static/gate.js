@@ -28,6 +28,7 @@ function render({ model, el }) {
     const last = asked;
     asked = null;
     if (wanted !== null && wanted !== last) ask();
+    else wanted = null; // what comes now is another's change, such as an undo
   }
 
   function shape(tag, props, text) {

@@ -20,23 +20,11 @@ function render({ model, el }) {
   const clear = h("button", { type: "button", "data-action": "clear-selection", onclick: () => send({ do: "clear-selection" }) }, "clear selection");
   const undo = h("button", { type: "button", title: "Undo the last change", "aria-label": "Undo", onclick: () => send({ do: "undo" }) }, "↶");
   const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
-  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: copy }, "copy link");
+  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: () => copyLink(link, model.get("data").query) }, "copy link");
   const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
   const keys = keyList(KEYS);
   const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
   const notice = h("div", { class: "sf-notice", role: "status" });
-
-  async function copy() {
-    const url = new URL(location.href);
-    url.search = model.get("data").query;
-    try {
-      await navigator.clipboard.writeText(url.href);
-      say(link, "copied");
-    } catch {
-      say(link, "copy it from the address bar");
-    }
-    setTimeout(() => say(link, "copy link"), 1500);
-  }
 
   el.classList.add("sf-header");
   el.replaceChildren(

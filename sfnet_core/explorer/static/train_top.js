@@ -10,7 +10,7 @@ function render({ model, el }) {
   const resume = action("resume", "Resume", "Go on with the unfinished training in the folder");
   const bar = h("progress", { class: "sf-progress", max: "1", "aria-label": "Share of the training that is done" });
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
-  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to these choices", onclick: copy }, "copy link");
+  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to these choices", onclick: () => copyLink(link, model.get("data").query) }, "copy link");
   const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
   const keys = keyList(KEYS);
   const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
@@ -23,18 +23,6 @@ function render({ model, el }) {
     notice,
     keys,
   );
-
-  async function copy() {
-    const url = new URL(location.href);
-    url.search = model.get("data").query;
-    try {
-      await navigator.clipboard.writeText(url.href);
-      say(link, "copied");
-    } catch {
-      say(link, "copy it from the address bar");
-    }
-    setTimeout(() => say(link, "copy link"), 1500);
-  }
 
   let dark = false;
   function paint(wanted) {

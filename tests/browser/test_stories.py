@@ -1,0 +1,324 @@
+"""Whole visits, as an astronomer makes them, on the sample and on the observed galaxies: the page beside numpy."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page
+from plots import frames, lasso
+from reading import MINUS, chosen, equation, expected, numbers, wait_for_galaxy, wait_for_status
+
+from sfnet_core.codes import SparseCodes
+from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.interpret import predict
+from sfnet_core.survey.dataset import Dataset
+
+
+class World(NamedTuple):
+    codes: SparseCodes
+    dataset: Dataset
+    address: str
+
+
+@pytest.fixture(scope="module")
+def sample(serve) -> World:
+    return World(sample_codes(), sample_dataset(), serve())
+
+
+@pytest.fixture(scope="module")
+def observed(serve, real_folds) -> World:
+    codes, dataset = real_folds["codes"][0], real_folds["dataset"]
+    return World(SparseCodes.open(codes), Dataset.open(dataset), serve(codes, dataset))
+
+
+@pytest.fixture(params=["sample", "observed"])
+def world(request) -> World:
+    return request.getfixturevalue(request.param)
+
+
+def kept(codes: SparseCodes, row: int) -> dict[int, float]:
+    """{feature: contribution} of the features that the gate keeps on one galaxy, the largest first."""
+    pairs = zip(codes.indices[row, : codes.k], codes.values[row, : codes.k], strict=True)
+    terms = {int(f): float(codes.weight[0, f]) * float(a) for f, a in pairs if f >= 0}
+    return dict(sorted(terms.items(), key=lambda term: -abs(term[1])))
+
+
+def explained(page: Page, codes: SparseCodes, row: int, off: set[int], mode: str = "ablate") -> None:
+    """The picture equation adds up on screen, to the prediction that numpy gives."""
+    wanted = f"{predict(codes, off=off, mode=mode)[row]:.4f}"
+    page.wait_for_function(
+        "([id, end]) => document.querySelector('.sf-inspector h2').textContent === id"
+        " && document.querySelector('.sf-sum').textContent.split('= ')[1]?.startsWith(end)",
+        arg=[str(codes.ids[row]), wanted],
+    )
+    terms, prediction = equation(page)
+    assert sum(terms) == prediction == Decimal(wanted)
+    bars = [text.replace(MINUS, "-") for text in page.locator(".sf-bars .sf-number").all_inner_texts()]
+    shown = dict(zip(page.locator(".sf-bars button.sf-name").all_inner_texts(), bars[1:-1], strict=True))
+    for feature, term in kept(codes, row).items():
+        assert any(
+            abs(float(value) - term) < 2e-4 for name, value in shown.items() if name.split(" ")[0] == f"f{feature}"
+        ), (feature, term, shown)
+
+
+def pixels(page: Page, selector: str) -> np.ndarray:
+    """What is on the screen there, (h, w, 3)."""
+    return np.asarray(Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB"), dtype=int)
+
+
+def seen(page: Page) -> dict:
+    """All that a second browser must show too."""
+    page.evaluate("document.activeElement?.blur()")
+    page.mouse.move(3, 3)
+    page.wait_for_timeout(400)
+    return {
+        "status": page.inner_text(".sf-status"),
+        "selected": page.inner_text(".sf-selected"),
+        "total": page.inner_text(".sf-total"),
+        "tiles": [tile.get_attribute("data-id") for tile in page.query_selector_all(".sf-galaxy")],
+        "values": page.locator(".sf-galaxy .sf-value").all_inner_texts(),
+        "switches": [
+            (t.get_attribute("data-feature"), t.get_attribute("aria-checked"))
+            for t in page.query_selector_all(".sf-toggle")
+        ],
+        # but for the caution about how a selection was drawn, which the link does not know
+        "right": [line for line in page.inner_text(".sf-right").splitlines() if "drawn" not in line.lower()],
+        "filter": page.input_value(".sf-filter"),
+    }
+
+
+def same_picture(one: Page, other: Page, selector: str) -> None:
+    """Two screens show the same there, but for the edges of letters and points."""
+    a, b = pixels(one, selector), pixels(other, selector)
+    assert a.shape == b.shape
+    assert np.mean(np.abs(a - b).max(axis=2) > 40) < 0.002, selector
+
+
+def copied(page: Page, address: str) -> str:
+    """The link that the button copies, as it stands in the clipboard."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin="http://" + urlsplit(address).netloc)
+    page.click("[data-action='copy-link']")
+    page.wait_for_selector("[data-action='copy-link']:text-is('copied')")
+    return page.evaluate("navigator.clipboard.readText()")
+
+
+def test_from_a_galaxy_to_what_is_special_of_the_metal_poor_and_to_a_second_browser(world, open_page):
+    codes, dataset, address = world
+    page = open_page(address)
+    validation = np.flatnonzero(codes.split == "validation")
+    truth = codes.truth()
+
+    # find a galaxy, by a part of its identifier that no other has
+    row = int(validation[np.argsort(truth[validation])[len(validation) // 3]])
+    identifier = str(codes.ids[row])
+    page.fill(".sf-gallery input[type=search]", identifier)
+    page.press(".sf-gallery input[type=search]", "Enter")
+    wait_for_galaxy(page, identifier)
+    assert page.get_attribute(f".sf-galaxy[data-id='{identifier}']", "aria-pressed") == "true"
+
+    # explain it: the equation adds up, its picture is the stored one
+    explained(page, codes, row, set())
+    page.wait_for_function("document.querySelector('.sf-frame img').naturalWidth > 0")
+    size = page.evaluate("(i => [i.naturalHeight, i.naturalWidth])(document.querySelector('.sf-frame img'))")
+    assert tuple(size) == dataset.cutouts.shape[1:3]
+
+    # silence its strongest feature
+    strongest = next(iter(kept(codes, row)))
+    status = page.inner_text(".sf-status")
+    page.click(f".sf-toggle[data-feature='{strongest}']")
+    status = wait_for_status(page, status)
+    assert numbers(status) == expected(codes, {strongest}, "ablate")
+    explained(page, codes, row, {strongest})
+    change = predict(codes, off={strongest})[row] - codes.prediction()[row]
+    assert f"{change:+.4f}".replace("-", MINUS) in page.inner_text(".sf-top dl")
+
+    # lasso the metal-poor end, in predicted against true
+    lasso(page, frames(page)[1], [(0.0, 1.0), (0.0, 0.02), (0.4, 0.02), (0.4, 1.0)])
+    page.wait_for_selector(".sf-selected:not(:empty)")
+    page.wait_for_url("**selection=**")
+    rows = chosen(page, codes)
+    others = np.setdiff1d(validation, rows)
+    assert 3 < len(rows) < len(others) and truth[rows].max() <= truth[others].min() + 0.02
+    assert page.inner_text(".sf-selected") == f"{len(rows)} selected of {len(validation)}"
+
+    # what lights up there: the page's odds are numpy's rates
+    page.click("[data-tab='selection']")
+    page.wait_for_selector(".sf-report h3:has-text('selected galaxies beside')")
+    heading = page.inner_text(".sf-report h3 >> nth=0")
+    assert heading == f"{len(rows)} selected galaxies beside {len(others)} others, validation"
+    fires = {f: (codes.indices[:, : codes.k] == f).any(axis=1) for f in np.unique(codes.indices[:, : codes.k])}
+    lit = None
+    for line in page.query_selector_all(".sf-report table >> nth=0 >> tbody tr"):
+        name, rates, odds, *_ = (cell.inner_text() for cell in line.query_selector_all("td"))
+        feature = int(name.split(" ")[0].lstrip("f"))
+        here, rest = 100 * fires[feature][rows].mean(), 100 * fires[feature][others].mean()
+        assert rates == f"{here:.0f} / {rest:.0f}"
+        if lit is None and here > rest:
+            lit = feature
+            assert float(odds.split(" ")[0].replace(",", "")) > 1
+            line.query_selector("button").click()
+    assert lit is not None
+    page.wait_for_function(
+        "f => document.querySelector(`.sf-row.sf-focus .sf-toggle`)?.dataset.feature === f", arg=str(lit)
+    )
+    page.wait_for_url(f"**feature={lit}**")
+
+    # copy the link, open it in a second browser: same picture, same numbers
+    before = seen(page)
+    link = copied(page, address)
+    assert parse_qs(urlsplit(link).query)["off"] == [str(strongest)]
+    other = open_page(link)
+    other.wait_for_selector(".sf-report h3:has-text('selected galaxies beside')")
+    assert seen(other) == before
+    np.testing.assert_array_equal(chosen(other, codes), rows)
+    same_picture(page, other, ".sf-gallery")
+    same_picture(page, other, ".sf-plots")
+    for one in (page, other):
+        one.click("[data-tab='galaxy']")
+        explained(one, codes, row, {strongest})
+    assert seen(page) == seen(other)
+    same_picture(page, other, ".sf-frame")
+
+
+def test_a_visit_with_the_keyboard_alone(sample, open_page):
+    codes, _dataset, address = sample
+    page = open_page(address)
+    key, write = page.keyboard.press, page.keyboard.type
+    status = page.inner_text(".sf-status")
+
+    # filter: complete the name with Tab, choose a class from the list, apply
+    key("f")
+    write("oh_")
+    page.wait_for_selector(".sf-options li:has-text('oh_p50')")
+    key("Tab")
+    assert page.input_value(".sf-filter") == "oh_p50 "
+    write("> 8.8 and bpt = ")
+    page.wait_for_selector(".sf-options li:has-text('AGN')")
+    while (
+        page.get_attribute(".sf-options [aria-selected='true']", "id", timeout=200)
+        if page.locator(".sf-options [aria-selected='true']").count()
+        else True
+    ):
+        key("ArrowDown")
+        if "SF" in (page.locator(".sf-options [aria-selected='true'] b").all_inner_texts() or [""])[0]:
+            break
+    active = page.get_attribute(".sf-filter", "aria-activedescendant")
+    assert page.locator(f"#{active} b").inner_text() == '"SF"'
+    key("Enter")
+    assert page.input_value(".sf-filter") == 'oh_p50 > 8.8 and bpt = "SF" '
+    from sfnet_core.explorer.filters import Names, select
+
+    rows = np.flatnonzero((codes.split == "validation") & select('oh_p50 > 8.8 and bpt = "SF"', Names(codes)))
+    page.wait_for_selector(f".sf-filter-said:has-text('{len(rows)} of 240 galaxies, validation')")
+    key("Enter")
+    status = wait_for_status(page, status)
+    assert numbers(status) == expected(codes, set(), "ablate", rows)
+    assert "filtered" in status and page.locator(".sf-filter-panel").is_hidden()
+    key("Escape")  # out of the box: letters are keys again
+
+    # go through the galaxies and the features; toggle, refill, another k
+    first, second = (page.get_attribute(f".sf-galaxy >> nth={i}", "data-id") for i in (0, 1))
+    key("ArrowRight")
+    if page.inner_text(".sf-inspector h2") not in (first, second):
+        wait_for_galaxy(page, first)
+    key("ArrowDown")
+    page.wait_for_selector(".sf-row.sf-focus .sf-toggle")
+    feature = int(page.get_attribute(".sf-row.sf-focus .sf-toggle", "data-feature"))
+    key("t")
+    status = wait_for_status(page, status)
+    focus = int(page.get_attribute(".sf-toggle[aria-checked='false']", "data-feature"))
+    assert numbers(status) == expected(codes, {focus}, "ablate", rows)
+    key("r")
+    status = wait_for_status(page, status)
+    assert numbers(status) == expected(codes, {focus}, "refill", rows)
+    key("]")
+    status = wait_for_status(page, status)
+    now = predict(codes, off={focus}, mode="refill", k=codes.k + 1)[rows]
+    assert numbers(status)["RMSE"] == f"{np.sqrt(np.mean((now - codes.truth()[rows]) ** 2)):.4f}"
+    key("u")
+    status = wait_for_status(page, status)
+    assert numbers(status) == expected(codes, {focus}, "refill", rows)
+
+    # find a galaxy; where no text is typed the letters do what `?` says
+    identifier = str(codes.ids[rows[-1]])
+    key("/")
+    write(identifier)
+    key("Enter")
+    wait_for_galaxy(page, identifier)
+    key("Escape")
+    key("?")
+    listed = page.locator(".sf-keys dt").all_inner_texts()
+    assert {"t", "r", "f", "/", "u", "]", "→"} <= set(listed)
+    key("Escape")
+    assert page.locator(".sf-keys").is_hidden()
+
+    # an error is marked at its place and takes nothing away; Escape and undo bring back what was
+    key("f")
+    key("Control+a")
+    write("oh_p5 > 9 and f1")
+    key("Enter")
+    page.wait_for_selector(".sf-filter-said mark:text-is('oh_p5')")
+    assert page.get_attribute(".sf-filter", "aria-invalid") == "true" and page.inner_text(".sf-status") == status
+    key("Escape")
+    key("Escape")
+    assert feature >= 0
+    key("a")
+    status = wait_for_status(page, status)
+    assert numbers(status) == expected(codes, set(), "ablate", rows)
+
+
+def test_two_galaxies_and_two_selections_compared(sample, open_page):
+    codes, _dataset, address = sample
+    page = open_page(address)
+    one = page.inner_text(".sf-inspector h2")
+    page.click("[data-tab='compare']")
+    page.click("[data-action='pin']")
+    page.wait_for_selector(".sf-report :text('this one is pinned')")
+    two = page.get_attribute(".sf-galaxy >> nth=20", "data-id")
+    page.click(f".sf-galaxy[data-id='{two}']")
+    page.wait_for_selector(".sf-report .sf-total-row")
+    a, b = codes.index_of(two), codes.index_of(one)
+    differ(page, codes, [a], [b], 0)
+
+    lasso(page, frames(page)[1], [(0.0, 1.0), (0.0, 0.02), (0.4, 0.02), (0.4, 1.0)])
+    page.click("[data-action='keep']")
+    page.wait_for_url("**kept=**")
+    lasso(page, frames(page)[1], [(0.6, 1.0), (0.6, 0.02), (1.0, 0.02), (1.0, 1.0)])
+    page.wait_for_function("document.querySelectorAll('.sf-report .sf-total-row').length === 2")
+    rich, poor = chosen(page, codes), chosen(page, codes, "kept")
+    assert codes.truth()[rich].min() > codes.truth()[poor].max()
+    text = page.inner_text(".sf-report:not([hidden])")
+    assert f"{len(rich)} selected (validation) {MINUS} {len(poor)} kept (validation)" in text
+    differ(page, codes, rich, poor, 1)
+    before = seen(page)
+    other = open_page(page.url)
+    other.wait_for_function("document.querySelectorAll('.sf-report .sf-total-row').length === 2")
+    assert seen(other) == before
+
+
+def differ(page: Page, codes: SparseCodes, a, b, place: int) -> None:
+    """One comparison on the page: bars that add up to the difference of (mean) predictions, each one numpy's."""
+
+    def mean(rows) -> np.ndarray:
+        total = np.zeros(codes.features)
+        for row in rows:
+            for feature, term in kept(codes, int(row)).items():
+                total[feature] += term / len(rows)
+        return total
+
+    difference = mean(a) - mean(b)
+    bars = page.locator(".sf-report .sf-bars").nth(place)
+    texts = [t.replace(MINUS, "-") for t in bars.locator(".sf-number").all_inner_texts()]
+    names = bars.locator("button.sf-name").all_inner_texts()
+    assert len(names) == np.count_nonzero(difference) == len(texts) - 1
+    total = Decimal(texts[-1].split(" ")[0])
+    assert sum(map(Decimal, texts[:-1])) == total
+    assert abs(float(total) - (codes.prediction()[a].mean() - codes.prediction()[b].mean())) < 1e-4
+    for name, text in zip(names, texts, strict=False):
+        assert abs(float(text) - difference[int(name.split(" ")[0].lstrip("f"))]) < 2e-4
