@@ -7,6 +7,7 @@ the messages of the browser are checked. A change is written at once and redraws
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import numpy as np
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.filters.names import Tags
 from sfnet_core.explorer.view import text, whole
-from sfnet_core.labels import Entry, LabelBook
+from sfnet_core.labels import Entry, LabelBook, labels_path
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -37,17 +38,24 @@ def brief(words: str, most: int = 28) -> str:
 
 
 def home(codes: SparseCodes) -> Path | None:
-    """Where the labels of codes are, if not beside them: those of the embedded sample, which is a part of the
-    installation, are in the user's cache folder (``SFNET_CACHE``)."""
+    """Where the labels of codes are, if not beside them.
+
+    In the folder that ``SFNET_LABELS`` names, for codes that several people read and none may write beside; those of
+    the embedded sample, which is a part of the installation, in the user's cache folder (``SFNET_CACHE``).
+    """
     if codes.path is None:
         return None
+    if folder := os.environ.get("SFNET_LABELS"):
+        with contextlib.suppress(OSError):  # what is wrong with it is said when something is to be written
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        return labels_path(Path(folder) / Path(codes.path).name)
     from sfnet_core.explorer.sample import sample_folder
     from sfnet_core.survey.sample import default_cache
 
     with contextlib.suppress(SFNetError, OSError):
         if Path(codes.path).samefile(sample_folder() / "sample-codes.parquet"):
             default_cache().mkdir(parents=True, exist_ok=True)
-            return default_cache() / "sample-codes.labels.json"
+            return labels_path(default_cache() / "sample-codes.parquet")
     return None
 
 
@@ -129,7 +137,8 @@ class Naming:
             return {"ok": False, "text": f"Not saved. {book.trouble}"}
         if book.path is None:
             return {"ok": True, "text": "These codes have no file: labels are kept while this page is open."}
-        where = "in SFNet's cache folder" if self._elsewhere else "beside the codes"
+        own = "in your labels folder" if os.environ.get("SFNET_LABELS") else "in SFNet's cache folder"
+        where = own if self._elsewhere else "beside the codes"
         return {"ok": True, "text": f"{'Saved' if self.written else 'Saved as you write'}: {book.path.name}, {where}"}
 
     # -- changes -----------------------------------------------------------------------------------------------

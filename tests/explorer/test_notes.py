@@ -241,6 +241,19 @@ def test_the_samples_labels_are_the_users_and_not_the_installations(tmp_path, mo
     assert home(copy) is None  # a copy is the user's own file
 
 
+def test_labels_of_codes_that_nobody_may_write_beside_are_in_a_folder_of_ones_own(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("SFNET_LABELS", str(tmp_path / "mine" / "labels"))
+    page = Explorer(SparseCodes.open(path))
+    write(page, "label", "blue", feature=3)
+    assert page.notes.data["saved"]["text"] == "Saved: run.labels.json, in your labels folder"
+    assert (tmp_path / "mine" / "labels" / "run.labels.json").is_file() and not labels_path(path).exists()
+    assert Atlas(SparseCodes.open(path)).label(3) == "f3 · blue"
+    monkeypatch.setenv("SFNET_LABELS", str(path / "no" / "folder"))
+    page = Explorer(SparseCodes.open(path))
+    write(page, "label", "blue", feature=3)
+    assert page.label(3) == "f3 · blue" and "Not saved" in page.notes.data["saved"]["text"]
+
+
 def test_what_is_wrong_with_the_labels_file_is_said_when_the_page_opens(path):
     labels_path(path).write_text("{", encoding="utf-8")
     page = Explorer(SparseCodes.open(path))

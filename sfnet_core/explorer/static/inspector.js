@@ -14,7 +14,7 @@ function render({ model, el }) {
   const heading = h("h2");
   // What somebody said of the galaxy; the form for it is behind the Notes tab.
   const star = h("button", { type: "button", class: "sf-star", onclick: () => send({ do: "star", kind: "galaxies", key: model.get("data").id }) });
-  const said = h("button", { type: "button", class: "sf-said", onclick: () => editNotes("galaxies") });
+  const said = h("button", { type: "button", class: "sf-said", onclick: () => editNotes("galaxies", el) });
   const head = h("div", { class: "sf-bar sf-head" }, star, heading, said);
   const facts = h("dl");
   const legend = h("p", { class: "sf-caption" });

@@ -29,6 +29,7 @@ function render({ model, el }) {
 
   let wanted = null; // the form to go to once the pane is in front
   function edit(event) {
+    if (event.target.closest(".sf-root") !== el.closest(".sf-root")) return; // a JupyterLab may show several pages
     wanted = event.detail;
     if (model.get("data").shown) go();
     else send({ do: "show" });

@@ -8,9 +8,9 @@ function starred(button, on, what) {
   button.title = on ? `Take the star of ${what} away` : `Give ${what} a star`;
 }
 
-/** Go to the form of the feature ("features") or the galaxy ("galaxies") in focus, the cursor in its label. */
-function editNotes(kind) {
-  document.dispatchEvent(new CustomEvent("sf-edit", { detail: kind }));
+/** Go to the form of the feature ("features") or the galaxy ("galaxies") in focus, on the page that `from` is on. */
+function editNotes(kind, from = document.querySelector(".sf-root")) {
+  from?.dispatchEvent(new CustomEvent("sf-edit", { detail: kind, bubbles: true }));
 }
 
 /** Have the browser save a file that a view sent. */
