@@ -52,17 +52,17 @@ class Thumbnails(AtlasPictures):
         if row not in self._kept:
             from PIL import Image
 
-            from sfnet_core.survey.cutouts import encode_jpeg, resize
+            from sfnet_core.survey.cutouts import encode_jpeg
 
             cutout = self.pixels(row)
             if cutout is None:
                 return b""
-            times = max(cutout.shape[:2]) // self._side
+            picture = Image.fromarray(cutout)
+            times = max(picture.size) // self._side
             if times > 1:  # means of whole pixels first: as good, and several times quicker
-                cutout = np.asarray(Image.fromarray(cutout).reduce(times))
-            if max(cutout.shape[:2]) > self._side:
-                cutout = resize(cutout, self._side)
-            self._kept[row] = encode_jpeg(np.ascontiguousarray(cutout), quality=85)
+                picture = picture.reduce(times)
+            picture.thumbnail((self._side, self._side), Image.Resampling.LANCZOS)  # where it is still larger
+            self._kept[row] = encode_jpeg(np.asarray(picture), quality=85)
             if len(self._kept) > 512:
                 self._kept.popitem(last=False)
         return self._kept[row]
