@@ -62,6 +62,8 @@ def test_it_says_what_the_data_are_and_which_split(page):
     facts = page.get_attribute(".sf-facts", "title")
     assert "400 galaxies" in facts and "oh_p50 [dex]" in facts and "weights: from scratch" in facts
     assert "validation" in page.inner_text(".sf-status")
+    assert page.locator("[role=tab][aria-selected=true]").all_inner_texts() == ["Galaxy"]
+    assert page.locator(".sf-maps [aria-pressed=true]").all_inner_texts() == ["sum"]
 
 
 def test_a_toggle_changes_the_status_to_numpys_numbers(page, codes):
