@@ -85,7 +85,7 @@ function render({ model, el }) {
     what.title = data.folders.length ? `Paths below ${data.folders.join(", ")} on the server` : "Identifiers of the loaded codes; sfnet explore --images FOLDER allows paths too";
     if (document.activeElement !== scale) scale.value = data.scale;
     anyway.checked = data.anyway;
-    options(how, [...(data.square ? [["resample", `resampled to ${data.square} px`]] : []), ["centre", `its central ${data.crop} px as they are`]], data.resample && data.square ? "resample" : "centre");
+    options(how, [...(data.square ? [["resample", `resized to ${data.square}`]] : []), ["centre", `central ${data.crop} px as is`]], data.resample && data.square ? "resample" : "centre");
     how.disabled = !data.anyway;
     scale.disabled = anyway.disabled = Boolean(data.why);
     anyway.parentElement.classList.toggle("sf-needed", data.refused);
