@@ -14,7 +14,8 @@ import pytest
 from plots import frames, lasso
 
 from sfnet_core.codes import SparseCodes
-from sfnet_core.explorer.sample import sample_codes
+from sfnet_core.explorer.atlas.saved import save_page
+from sfnet_core.explorer.sample import sample_codes, sample_dataset
 
 SVG = "{http://www.w3.org/2000/svg}"
 simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
@@ -187,3 +188,53 @@ def test_the_picture_at_the_pointer_and_what_leaves_the_page(open_page, serve):
     name, words = saved(page, "[data-action='save-caption']")
     assert words.decode().startswith(f"Selection of {n} of 240 galaxies\n{n} simulated galaxies, validation split\n")
     assert "drawn on the network's predictions" in page.inner_text(".sf-report:not([hidden])")
+
+
+def facts(svg: bytes) -> list[str]:
+    """The caption in a file, and that it stands below the figure too."""
+    root = ET.fromstring(svg.decode())
+    caption = root.find(f"{SVG}desc").text
+    below = "".join(node.text or "" for node in root.find(f"{SVG}g[@class='caption']"))
+    assert (
+        "".join(caption.split()) == "".join(below.split()) and root.find(f"{SVG}title").text == caption.split("\n")[0]
+    )
+    return caption.split("\n")
+
+
+def test_the_atlass_figures_have_their_captions_served_and_saved(open_page, serve, tmp_path):
+    codes = sample_codes()
+    rows = np.flatnonzero(codes.split == "validation")
+    fires = int(((codes.indices[rows, : codes.k] == 110) & (codes.values[rows, : codes.k] > 0)).any(axis=1).sum())
+    page = open_page(
+        serve().replace("explore.ipynb", "atlas.ipynb") + "&feature=110", ready=".sf-leaf[data-slow='110']"
+    )
+    page.hover(".sf-part-scatter .sf-plot")
+    name, svg = saved(page, ".sf-part-scatter [data-save='svg']")
+    told = facts(svg)
+    assert name == "sfnet-f110-truth.svg" and told[:3] == [
+        "Activation of f110 against true 12+log(O/H)",
+        f"{fires} simulated galaxies, validation split",
+        "x: activation of f110; y: true 12+log(O/H) [dex]",
+    ]
+    assert any(fact.endswith(f"codes {codes.fingerprint[:12]}") for fact in told)
+    assert told[-1].endswith("/atlas.ipynb?feature=110")  # and no token
+    page.hover(".sf-part-bpt .sf-plot")
+    told = facts(saved(page, ".sf-part-bpt [data-save='svg']")[1])
+    assert told[0] == "BPT diagram coloured by the activation of f110"
+    assert chunks(saved(page, ".sf-part-bpt [data-save='png']")[1])["iTXt"].decode().endswith("\n".join(told))
+    for place, title in (
+        (0, "Mean contribution map of f110"),
+        (1, "Mean picture of the 64 strongest galaxies of f110"),
+    ):
+        figure = page.locator(".sf-looks figure").nth(place)
+        figure.hover()
+        with page.expect_download() as download:
+            figure.locator("[data-save='svg']").click()
+        assert facts(Path(download.value.path()).read_bytes())[0] == title
+
+    save_page(codes, tmp_path / "atlas.html", sample_dataset())
+    page = open_page(f"{(tmp_path / 'atlas.html').as_uri()}#view=matrix", ready=".sf-matrix")
+    name, svg = saved(page, ".sf-tables [data-save='svg']")
+    told = facts(svg)
+    assert name == "sfnet-feature-correlations.svg" and told[1] == "240 simulated galaxies, validation split"
+    assert not any("file:" in fact for fact in told)  # where it lies on somebody's disk is nobody's business

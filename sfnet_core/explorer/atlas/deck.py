@@ -11,6 +11,7 @@ from sfnet_core.explorer.atlas.cards import BINS, clear, disagree, order
 from sfnet_core.explorer.atlas.parts import front_end, galaxy, number
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.view import View, whole
+from sfnet_core.regions import origin
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac
@@ -39,6 +40,8 @@ def overview(almanac: Almanac, state: AtlasState) -> dict:
         "split": state.split,
         "of": state.split or "all splits",
         "n": len(scene.rows(state.split)),
+        "simulated": scene.codes.simulated,
+        "facts": origin(scene.codes),
         "known": almanac.known(state.split, state.target),
         "target": scene.target_label(state.target),
         "unit": scene.unit(state.target),

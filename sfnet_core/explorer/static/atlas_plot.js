@@ -31,27 +31,17 @@ function ticks([low, high], wanted) {
   return out;
 }
 
-/** Save a figure of the page: its SVG as a file of its own, its caption below it, as SVG, PNG or the caption alone. */
-function saveFigure(svg, { name, caption }, kind) {
-  const words = caption();
-  const copy = svg.cloneNode(true);
-  copy.querySelectorAll(".sf-hover").forEach((node) => node.remove());
-  return saveSvg(`sfnet-${name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 80)}`, kind, withCaption(copy, words), words);
-}
-
-/** What a figure is of, a fact a line; `facts` say whose data and weights these are. */
-function figureCaption(data, what, n, more) {
-  const kind = data.simulated ? "simulated" : "observed";
-  const part = data.of === "all splits" ? data.of : `${data.of} split`;
-  return [what, `${count(n)} ${kind} ${n === 1 ? "galaxy" : "galaxies"}, ${part}`, ...more, ...data.facts, `SFNet, ${new Date().toISOString().slice(0, 10)}`, pageAddressNow()].filter(Boolean).join("\n");
-}
-
 /** A figure in its box; `draw(spec)` redraws it, `peek(row, show)` asks for the galaxy under the pointer. */
 function figure({ tallest = 348, peek = null }) {
   let height = tallest;
   const svg = s("svg", { class: "sf-figure", role: "img", "font-family": "system-ui, sans-serif", "font-size": 11 });
   const tip = h("div", { class: "sf-tip", hidden: true });
-  const save = h("span", { class: "sf-save" }, ...[["png", "PNG", "this figure as a picture with its caption"], ["svg", "SVG", "this figure as vectors with its caption"], ["txt", "caption", "the caption of this figure as text"]].map(([kind, words, what]) => h("button", { type: "button", "data-save": kind, title: `Save ${what}`, onclick: () => { draw(spec, LIGHT); saveFigure(svg, spec, kind); draw(spec); } }, words)));
+  const save = saveButtons(() => {
+    draw(spec, LIGHT); // a file is always as on paper
+    const copy = svg.cloneNode(true);
+    draw(spec);
+    return copy;
+  }, () => spec);
   const node = h("div", { class: "sf-plot" }, svg, save, tip);
   let spec = null;
   let place = null;
