@@ -45,6 +45,8 @@ nb_execution_show_tb = True
 nb_execution_timeout = 120
 nb_execution_in_temp = True
 nb_merge_streams = True
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 nb_ipywidgets_js = {}  # no page shows a widget, and its scripts would come from elsewhere
 
 # -- the API from docstrings -------------------------------------------------------------------------------------
