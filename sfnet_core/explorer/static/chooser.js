@@ -8,7 +8,7 @@ function render({ model, el }) {
   const third = menu("third", "Lower left plot");
   const fourth = menu("fourth", "Lower right plot");
   el.classList.add("sf-chooser");
-  el.replaceChildren(h("span", { class: "sf-hint" }, "lasso or box: select everywhere · tap: focus a galaxy"), h("span", { class: "sf-push" }), h("label", {}, "lower left ", third), h("label", {}, "lower right ", fourth));
+  el.replaceChildren(h("span", { class: "sf-hint" }, "lasso or box: select everywhere · tap: focus a galaxy"), h("span", { class: "sf-push" }), h("label", {}, h("span", { class: "sf-place-word" }, "lower left"), third), h("label", {}, h("span", { class: "sf-place-word" }, "lower right"), fourth));
   function update() {
     const data = model.get("data");
     options(third, data.plots, data.third);
