@@ -286,6 +286,59 @@ def test_percentiles_of_the_rest_are_numpys(data):
         assert found == pytest.approx([*np.percentile(rest, [16, 50, 84]), len(rest)], abs=1e-6)
 
 
+def small(n: int, features: int, k: int, runners_up: int, targets: int = 1, **how) -> SparseCodes:
+    """Codes with little in them: what is not in ``how`` is not there."""
+    rng = np.random.default_rng(1)
+    dense = np.maximum(rng.normal(0.3, 1, (n, features)), 0) * how.pop("strength", 1.0)
+    order = np.argsort(-dense, axis=1, kind="stable")[:, : k + runners_up]
+    values = np.take_along_axis(dense, order, axis=1)
+    names = [f"t{i}" for i in range(targets)]
+    return SparseCodes.from_arrays(
+        ids=[f"g{i}" for i in range(n)], indices=np.where(values > 0, order, -1), values=values, k=k, features=features,
+        weight=rng.normal(0, 0.1, (targets, features)), bias=[8.7] * targets, targets=names, units=["dex"] * targets,
+        **how,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("codes", "status"),
+    [
+        (small(20, 6, 3, 2), "n = 20 · no true values"),
+        (small(20, 6, 1, 0, truth=np.linspace(8, 9, 20)), "n = 20 · RMSE"),
+        (small(1, 4, 2, 1, truth=np.array([8.5])), "n = 1 · RMSE"),
+        (small(2, 4, 2, 1, truth=np.array([8.5, np.nan])), "n = 2 · 1 with a true value · RMSE"),
+        (small(9, 4, 2, 1, strength=0.0, truth=np.linspace(8, 9, 9)), "0 of 4 features fire"),
+    ],
+    ids=["no truth, no catalogue", "no runners-up", "one galaxy", "one true value", "nothing fires"],
+)
+def test_little_in_the_codes_makes_a_page_that_says_so(codes, status):
+    blocks = read(page_of(codes))
+    assert status in blocks["index"]["head"]["status"]
+    assert len(blocks["index"]["cards"]) == int(blocks["index"]["head"]["status"].split(" of ")[0])
+    almanac = Almanac(Scene(codes))
+    for card in blocks["index"]["cards"]:
+        for one, other in zip(
+            blocks[f"f{card['feature']}"]["numbers"]["coefficients"],
+            coefficients(almanac, "", 0, card["feature"], intervals=True),
+            strict=True,
+        ):
+            alone = other.value if np.isfinite(other.value) else None
+            assert one["n"] == other.n and one["value"] == pytest.approx(alone)
+
+
+def test_another_target_has_its_own_numbers_and_names():
+    truth = np.column_stack([np.linspace(8, 9, 40), np.linspace(1, -1, 40) ** 2])
+    codes = small(40, 6, 3, 2, targets=2, truth=truth)
+    blocks = read(page_of(codes, choices={"target": "t1"}))
+    index = blocks["index"]
+    assert [c["weight"] for c in index["cards"]] == codes.weight[1, [c["feature"] for c in index["cards"]]].tolist()
+    named = {q["key"]: (q["name"], q["axis"]) for q in index["quantities"]}
+    assert named["truth"] == ("true t1", "true t1 [dex]") and named["prediction"][0] == "predicted t1"
+    found = {q["key"]: numbers(q["values"], "<f4") for q in index["quantities"]}
+    assert found["truth"] == pytest.approx(truth[[codes.index_of(i) for i in index["ids"]], 1].astype("f4"))
+    assert index["rows"]["targets"] == ["t0", "t1"] and "--target t1" in dict(map(tuple, index["about"]))["Made with"]
+
+
 # -- pictures and size ---------------------------------------------------------------------------------------------
 
 

@@ -67,8 +67,10 @@ class _Draws:
     def __init__(self, mask: np.ndarray, fixed: np.ndarray, seed: int):
         self.n = n = len(fixed)
         self.resamples = resamples_for(n)
+        if n < 3:  # no correlation is asked of them
+            return
         self._place = np.where(mask, np.cumsum(mask) - 1, -1)
-        scale = fixed.std(axis=0) if n else np.ones(fixed.shape[1])
+        scale = fixed.std(axis=0)
         self._table = np.column_stack([np.ones(n), (fixed - fixed.mean(axis=0)) / np.where(scale > 0, scale, 1.0)])
         rng = np.random.default_rng(seed)
         self._counts = np.empty((n, 1 + self.resamples), dtype=np.uint8)
@@ -79,7 +81,7 @@ class _Draws:
         upper = np.triu_indices(size)
         sums = self._sums(np.arange(n), self._table[:, upper[0]] * self._table[:, upper[1]])
         self._fixed = np.empty((1 + self.resamples, size, size))
-        self._fixed[:, upper[0], upper[1]] = self._fixed[:, upper[1], upper[0]] = sums / max(n, 1)
+        self._fixed[:, upper[0], upper[1]] = self._fixed[:, upper[1], upper[0]] = sums / n
 
     def _sums(self, at: np.ndarray, values: np.ndarray) -> np.ndarray:
         """(1 + R, columns): Σ count × value over the galaxies ``at``, for each resample."""

@@ -195,7 +195,7 @@ def _remarks(contents: Contents, dataset: Dataset | None) -> list[str]:
             "The plots show an even draw of the galaxies, at least 1,000 of those on which a feature fires where there "
             "are so many; all numbers and lines are of all galaxies."
         )
-    left_out = len(contents.sheet.choices()) - MOST_QUANTITIES
+    left_out = len(contents.sheet.choices(contents.state)) - MOST_QUANTITIES
     if left_out > 0:
         notes.append(f"{left_out} catalogue columns are not among the quantities to draw against.")
     return notes

@@ -131,7 +131,7 @@ class Contents:
         """(feature, its page, the pictures that come with it), in the cards' order."""
         resampled = Resampled(self.almanac, self.state.split, self.state.target)
         maps = mean_maps(self.firing, self.features, self.state.target)
-        quantities = self.sheet.choices()[:MOST_QUANTITIES]
+        quantities = self.sheet.choices(self.state)[:MOST_QUANTITIES]
         for card in self.cards:
             feature = card["feature"]
             self.state.change(feature=feature)
@@ -215,7 +215,7 @@ class Contents:
         rows = np.array(self._rows, dtype=np.int64)
         in_view = scene.rows(state.split)
         quantities = []
-        for quantity in self.sheet.choices()[:MOST_QUANTITIES]:
+        for quantity in self.sheet.choices(state)[:MOST_QUANTITIES]:
             values = scene.values(quantity.key, state)
             about = {"key": quantity.key, "name": quantity.label, "axis": quantity.axis}
             about |= {"range": list(padded(values[in_view])), "values": packed(values[rows], "<f4")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,18 +106,25 @@ class Sheet:
 
     # -- plots -------------------------------------------------------------------------------------------------
 
-    def choices(self) -> list[Quantity]:
-        """What the activation can be drawn against."""
-        return [q for q in self._almanac.scene.quantities.values() if q.key != "activation"]
+    def choices(self, state: AtlasState) -> list[Quantity]:
+        """What the activation can be drawn against, named after the target in view."""
+        scene = self._almanac.scene
+        label, unit = scene.target_label(state.target), scene.unit(state.target)
+        named = {"truth": f"true {label}", "prediction": f"predicted {label}"}
+        return [
+            replace(q, label=named.get(q.key, q.label), unit=unit if q.key in (*named, "residual") else q.unit)
+            for q in scene.quantities.values()
+            if q.key != "activation"
+        ]
 
     def plot(self, state: AtlasState, *, drawn: bool = True) -> dict:
         """Activation against the quantity chosen: points where the feature fires, the silent galaxies as a summary.
 
         Without ``drawn`` all but the points (or cells) themselves.
         """
-        almanac, scene, rows = self._almanac, self._almanac.scene, self._rows(state)
-        choices = self.choices()
-        chosen = scene.quantities.get(state.against, choices[0])
+        almanac, rows = self._almanac, self._rows(state)
+        choices = self.choices(state)
+        chosen = next((q for q in choices if q.key == state.against), choices[0])
         position, activation = almanac.firing(state.split).of(state.feature)
         y, heights, rank = self._column(state, chosen.key)
         here = y[position]
