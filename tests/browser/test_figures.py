@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from plots import frames, lasso
 
 from sfnet_core.codes import SparseCodes
@@ -158,7 +159,12 @@ def test_the_picture_at_the_pointer_and_what_leaves_the_page(open_page, serve):
     lasso(page, box, [(0.0, 1.0), (0.0, 0.02), (0.45, 0.02), (0.45, 1.0)])
     page.wait_for_url("**selection=**")
     n = int(page.inner_text(".sf-selected").split()[0])
-    page.click("[data-action='figures']")
+    page.keyboard.press("e")
+    page.wait_for_function("document.activeElement.dataset.save === 'plot-0.png'")
+    for _ in range(2):  # light and dark
+        found = Axe().run(page).response["violations"]
+        assert not found, [f"{v['id']}: {node['html'][:160]}" for v in found for node in v["nodes"]]
+        page.keyboard.press("d")
     name, svg = saved(page, "[data-save='plot-1.svg']")
     root = ET.fromstring(svg.decode())
     caption = root.find(f"{SVG}desc").text

@@ -22,6 +22,7 @@ const KEYS = [
   ["S", "S", "star of the feature in focus", () => document.querySelector(".sf-notes [data-action='star-features']")?.click()],
   ["s", "s", "star of the galaxy in focus", () => document.querySelector(".sf-notes [data-action='star-galaxies']")?.click()],
   ["c", "c", "clear the selection", "[data-action='clear-selection']"],
+  ["e", "e", "save a figure", "[data-action='figures']"],
   ...SHARED_KEYS,
 ];
 
