@@ -12,6 +12,7 @@ from bokeh.layouts import gridplot
 from bokeh.models import ColumnDataSource
 
 from sfnet_core.explorer.linked import LinkedFigures
+from sfnet_core.explorer.naming import brief
 from sfnet_core.explorer.panel import MOST_POINTS, Axes, Panel, inside
 from sfnet_core.explorer.soon import Soon
 from sfnet_core.explorer.state import State, pack_rows, unpack_rows
@@ -224,11 +225,11 @@ class Plots:
 
     def _axis(self, key: str) -> str:
         if key == "activation":
-            return f"activation of {self._label(self._state.feature)}"
+            return f"activation of {brief(self._label(self._state.feature), 20)}"
         return self._scene.quantities[key].axis
 
     def _title(self, what: str, n: int) -> str:
-        return f"{what}\nn = {n:,}, {self._state.split or 'all splits'}"
+        return f"{what}\nn = {n:,}, {self._state.where}"
 
     def _first(self) -> Axes:
         key = "truth" if "truth" in self._scene.quantities else "prediction"
@@ -236,8 +237,10 @@ class Plots:
         known = np.isfinite(x) & np.isfinite(y)
         n = int(known.sum())
         varies = n > 2 and np.ptp(x[known]) > 0 and np.ptp(y[known]) > 0
-        rho = f" · Pearson ρ = {np.corrcoef(x[known], y[known])[0, 1]:+.2f}".replace("-", MINUS) if varies else ""
-        title = self._title(f"{self._label(self._state.feature)}{rho}", n)
+        name = self._label(self._state.feature)
+        gap = "\n" if "·" in name else " · "  # a label takes the line for itself
+        rho = f"{gap}Pearson ρ = {np.corrcoef(x[known], y[known])[0, 1]:+.2f}".replace("-", MINUS) if varies else ""
+        title = self._title(f"{name}{rho}", n)
         return Axes(x, y, self._axis("activation"), self._axis(key), title, keys=("activation", key), n=n)
 
     def _second(self) -> Axes:

@@ -59,6 +59,12 @@ function render({ model, el }) {
     return h("div", { class: `sf-bar-row ${extra.class || ""}`, title: extra.title }, extra.button || h("span", { class: "sf-name" }, name), h("span", { class: "sf-axis" }, fill), h("span", { class: "sf-number" }, text));
   }
 
+  /** The number, its state and its label: what is cut in a narrow pane is the label's end. */
+  function equationName(term) {
+    const [number, called] = nameParts(term.label);
+    return `${number}${term.state === "on" ? "" : ` ${term.state}`}${called ? ` · ${called}` : ""}`;
+  }
+
   function update() {
     const data = model.get("data");
     el.hidden = !data.shown;
@@ -86,7 +92,7 @@ function render({ model, el }) {
     facts.replaceChildren(...data.facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
     drawMap(data);
     const choices = [["none", "no map"], ["sum", "sum"], ...data.terms.filter((t) => t.state === "on").map((t) => [String(t.feature), t.label])];
-    buttons.replaceChildren(...choices.map(([value, label]) => h("button", { type: "button", "aria-pressed": value === data.map, onclick: () => send({ do: "map", map: value }), title: `Map of ${label}` }, label)));
+    buttons.replaceChildren(...choices.map(([value, label]) => h("button", { type: "button", "aria-pressed": value === data.map, onclick: () => send({ do: "map", map: value }), title: `Map of ${label}` }, nameParts(label)[0], nameParts(label)[1] ? h("span", { class: "sf-called" }, ` · ${nameParts(label)[1]}`) : null)));
     const peak = data.cells.length ? Math.max(...data.cells.flat().map(Math.abs)) : 0;
     say(legend, data.why || (data.cells.length ? `Map of ${data.mapnote}, colour to ±${peak.toFixed(4)}` : data.mapnote));
     legend.title = "Contribution map: red cells add to the prediction, blue ones take away; the number is the sum over the cells";
@@ -96,7 +102,7 @@ function render({ model, el }) {
       ...data.terms.map((t) => bar(t.label, t.text, t.contribution, largest, {
         class: `sf-term-${t.state}`,
         title: `${t.label}: weight ${signed(t.weight, 4)} × activation ${t.activation.toFixed(4)} = ${signed(t.contribution, 4)} ${data.unit}${t.state === "off" ? " (off, not counted)" : t.state === "refill" ? " (runner-up in a free place)" : ""}`,
-        button: h("button", { type: "button", class: "sf-name", "aria-pressed": t.feature === data.focus, onclick: () => send({ do: "feature", feature: t.feature }) }, t.label + (t.state === "off" ? " off" : t.state === "refill" ? " refill" : "")),
+        button: h("button", { type: "button", class: "sf-name", "aria-pressed": t.feature === data.focus, onclick: () => send({ do: "feature", feature: t.feature }) }, equationName(t)),
       })),
       h("div", { class: "sf-bar-row sf-total-row" }, h("span", { class: "sf-name" }, "prediction"), h("span", { class: "sf-axis" }), h("span", { class: "sf-number" }, `${data.prediction} ${data.unit}`)),
     );

@@ -28,7 +28,7 @@ function render({ model, el }) {
     },
     galaxies: (b) => h("div", { class: "sf-grid sf-small" }, ...b.items.map((g) => {
       const url = images.url(g.jpeg);
-      return h("button", { type: "button", class: "sf-neighbour", "data-id": g.id, title: g.id, "aria-label": `galaxy ${g.id}, ${g.text}`, onclick: () => send({ do: "galaxy", id: g.id }) },
+      return h("button", { type: "button", class: "sf-neighbour", "data-id": g.id, title: `${g.id}\n${g.text}`, "aria-label": `galaxy ${g.id}, ${g.text}`, onclick: () => send({ do: "galaxy", id: g.id }) },
         url ? h("img", { src: url, alt: "", width: 72, height: 72 }) : h("span", { class: "sf-blank" }, "no image"), h("span", { class: "sf-value" }, g.text));
     })),
   };

@@ -1,5 +1,11 @@
 // What somebody said of a feature or a galaxy: the star's button, and the way to the form.
 
+/** A feature's name in two pieces: its number, and what somebody called it ("" where nobody did). */
+function nameParts(label) {
+  const [number, ...rest] = label.split(" · ");
+  return [number, rest.join(" · ")];
+}
+
 /** Show on a star's button whether there is one. */
 function starred(button, on, what) {
   say(button, on ? "★" : "☆");
