@@ -185,6 +185,11 @@ def test_tables_keys_paper_and_axe_in_light_and_dark(saved, page):
     page.keyboard.press("Escape")
     page.keyboard.press("2")
     assert page.locator(".sf-signs tbody tr").count() == len(table["feature"])
+    for values in (-table["weight"], table["weight"]):  # a column's head sorts, and again the other way round
+        page.locator(".sf-sort", has_text="weight").first.press("Enter")
+        rows = page.locator(".sf-signs tbody tr").evaluate_all("all => all.map(e => Number(e.dataset.feature))")
+        assert rows == table["feature"][np.argsort(values, kind="stable")].tolist()
+    assert page.locator(".sf-signs [aria-sort=ascending]").inner_text().startswith("weight")
     page.keyboard.press("4")
     about = page.locator(".sf-about").inner_text()
     assert codes.provenance["dataset_fingerprint"] in about and "sfnet export" in about

@@ -403,6 +403,20 @@ def test_the_table_of_signs(codes, page):
     assert page.tables.data["clear"] == sum(value > 1.96 / np.sqrt(n) for value in opposed)
 
 
+def test_a_column_of_the_table_sorts_and_turns_round(page):
+    page.state.change(view="signs")
+    for key in ("weight", "rate", "partial"):
+        for descending in (True, False):
+            page.tables._receive(page.tables, {"do": "sort", "key": key}, [])
+            data = page.tables.data
+            assert (data["sort"], data["descending"]) == (key, descending) == (page.state.sort, page.state.descending)
+            values = [row[key] for row in data["rows"]]
+            assert values == sorted(values, reverse=descending)
+    for nonsense in ("__class__", None, 7):
+        page.tables._receive(page.tables, {"do": "sort", "key": nonsense}, [])
+        assert page.state.sort == "partial"
+
+
 def test_bpt_points_strongest_on_top_and_nine_of_its_galaxies(codes, opened):
     bpt, feature = opened.leaf.data["bpt"], opened.state.feature
     rows, a, _ = view_of(codes, feature)

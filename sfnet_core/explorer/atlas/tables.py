@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfnet_core.explorer.atlas.cards import clear, disagree
+from sfnet_core.explorer.atlas.cards import SORTS, clear, disagree
 from sfnet_core.explorer.atlas.deck import overview, shown
 from sfnet_core.explorer.atlas.feature import correlation_matrix
 from sfnet_core.explorer.atlas.parts import front_end, number
 from sfnet_core.explorer.atlas.state import AtlasState
-from sfnet_core.explorer.view import View, whole
+from sfnet_core.explorer.view import View, text, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,20 @@ class Tables(View):
 
     def __init__(self, almanac: Almanac, state: AtlasState, notify: Callable[[str], None], label: Callable[[int], str]):
         self._almanac, self._state, self._label, self._open = almanac, state, label, True
-        super().__init__(notify, {"open": lambda m: state.change(feature=whole(m, "feature"))})
+        super().__init__(
+            notify,
+            {
+                "open": lambda m: state.change(feature=whole(m, "feature")),
+                "sort": lambda m: self._sort(text(m, "key")),
+            },
+        )
+
+    def _sort(self, key: str) -> None:
+        """Sort by a column; the one sorted by already, the other way round."""
+        if key not in SORTS:
+            raise ValueError("there is no such quantity to sort by")
+        state = self._state
+        state.change(sort=key, descending=not state.descending if key == state.sort else True)
 
     def draw(self) -> None:
         """Send the table that is open; nothing while none is."""
@@ -45,6 +58,8 @@ class Tables(View):
         self.data = {
             **overview(almanac, state),
             "view": state.view,
+            "sort": state.sort,
+            "descending": state.descending,
             "bias": float(scene.codes.bias[state.target]),
             **part(almanac, state, listed, self._label),
         }

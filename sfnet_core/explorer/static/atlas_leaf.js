@@ -1,5 +1,14 @@
 // A feature's full page. What opens at once is drawn from `data`; what takes longer is asked for and arrives in `slow`.
 
+const FACTS = {
+  weight: "Weight in the linear sum: target's unit per unit of activation",
+  "fires on": "Share and number of the galaxies in view on which the feature passes the gate",
+  "mean contribution": "Mean of weight × activation over all galaxies in view",
+  "where it fires": "Mean and scatter of weight × activation over the galaxies where it fires",
+  share: "This feature's part of the sum of all features' |contribution| over the galaxies in view",
+  rank: "Place among the features by mean |contribution|",
+};
+
 function render({ model, el }) {
   const send = (message) => model.send(message);
   const examplePictures = pictures();
@@ -106,9 +115,9 @@ function render({ model, el }) {
     body.hidden = data.fires === 0;
     const facts = [["weight", `${signed(data.weight, 4)}${unit}`, data.weight < 0 ? "sf-takes" : "sf-adds"]];
     if (data.fires) {
-      facts.push(["fires on", `${percent(data.rate)} · ${count(data.fires)}`], ["mean contribution", `${signed(data.mean, 4)}${unit}`], ["where it fires", `${signed(data.mean_fires, 4)} ± ${data.std_fires.toFixed(4)}${unit}`], ["share of Σ|contribution|", percent(data.share)], ["rank", `${data.rank} of ${data.active}`]);
+      facts.push(["fires on", `${percent(data.rate)} · ${count(data.fires)}`], ["mean contribution", `${signed(data.mean, 4)}${unit}`], ["where it fires", `${signed(data.mean_fires, 4)} ± ${data.std_fires.toFixed(4)}${unit}`], ["share", percent(data.share)], ["rank", `${data.rank} of ${data.active}`]);
     } else say(silent, data.elsewhere ? `${data.label} does not fire on the ${data.of} galaxies; it fires on ${count(data.elsewhere)} of other splits: choose “all” above to see them.` : `${data.label} fires on no galaxy of this table. Go back to all features for those that do.`);
-    stats.replaceChildren(...facts.map(([key, value, kind]) => h("div", {}, h("dt", {}, key), h("dd", { class: kind }, value))));
+    stats.replaceChildren(...facts.map(([key, value, kind]) => h("div", { title: FACTS[key] }, h("dt", {}, key), h("dd", { class: kind }, value))));
     el.classList.add("sf-drawn");
     if (!data.fires) return;
     const later = model.get("slow");
@@ -187,7 +196,7 @@ function render({ model, el }) {
     }));
     const drawn = Math.min(...rows.map((r) => r.resamples || Infinity));
     const missing = data.missing.length ? ` Not in the catalogue, so not held fixed: ${data.missing.join(", ")}.` : "";
-    say(forestNote, unknown ? `No correlation: the ${data.of} galaxies have no true ${data.target}.${missing}` : `With the true ${data.target}; ● Pearson, ◇ partial (of residuals of linear fits). Intervals: 95 % bootstrap${Number.isFinite(drawn) ? `, ${count(drawn)} resamples or more` : ""}. Galaxies: ${data.of}.${missing}`);
+    say(forestNote, unknown ? `No correlation: ${rows.some((r) => r.n) ? "too few galaxies, or nothing varies" : `no true ${data.target} is known here`} (${data.of}).${missing}` : `With the true ${data.target}; ● Pearson, ◇ partial (of residuals of linear fits). Intervals: 95 % bootstrap${Number.isFinite(drawn) ? `, ${count(drawn)} resamples or more` : ""}. Galaxies: ${data.of}.${missing}`);
   }
 
   function drawBpt(data) {

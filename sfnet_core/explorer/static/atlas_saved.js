@@ -149,7 +149,10 @@ function start(index) {
     slow: () => leaf.set("slow", { ...page(state.feature).looks, mean: pageMean(), coefficients: page(state.feature).numbers.coefficients }),
     peek: ({ row }) => leaf.answer({ peek: row, galaxy: { id: index.ids[row], activation: 0 } }, [picture(row)]),
   });
-  const tables = model({}, { open: ({ feature }) => open(feature) });
+  const tables = model({}, {
+    open: ({ feature }) => open(feature),
+    sort: ({ key }) => change(key === state.sort ? { descending: !state.descending } : { sort: key, descending: true }),
+  });
   const about = model({}, {});
 
   function pageMean() {
@@ -175,7 +178,7 @@ function start(index) {
     deck.set("data", { ...overview, open: free && state.view === "cards", cards: order.map((i) => cards[i]), find: state.find, images: index.images, why: index.why, starred: index.starred });
     about.set("data", { open: free && state.view === "about", rows: index.about });
     if (!free || !["signs", "matrix"].includes(state.view)) return tables.set("data", { view: "" });
-    return tables.set("data", { ...overview, view: state.view, bias: index.bias, ...(state.view === "signs" ? signs(order) : matrix(order.slice(0, 48), order.length)) });
+    return tables.set("data", { ...overview, view: state.view, sort: state.sort, descending: state.descending, bias: index.bias, ...(state.view === "signs" ? signs(order) : matrix(order.slice(0, 48), order.length)) });
   }
 
   function signs(order) {

@@ -28,12 +28,24 @@ function render({ model, el }) {
     return out;
   }
 
+  const SORTED_BY = { "fires on": "rate", n: "rate", signs: "disagreement", share: "contribution", weight: "weight", pearson: "pearson", partial: "partial", mean: "mean" };
+
+  /** A column's head; pressed, it sorts the features by the column, and pressed again the other way round. */
+  function heading([title, key], data) {
+    const by = key === null ? "feature" : SORTED_BY[typeof key === "string" ? key : title];
+    if (!by) return h("th", { scope: "col" }, title);
+    const sorted = by === data.sort && title !== "n"; // “fires on” and n are one
+    return h("th", { scope: "col", "aria-sort": sorted ? (data.descending ? "descending" : "ascending") : null }, h("button", { type: "button", class: "sf-sort", "data-sort": title, title: "Sort by this column; again: the other way round", onclick: () => send({ do: "sort", key: by }) }, title));
+  }
+
   function signs(data) {
     const wanted = columns(data);
+    const focused = document.activeElement?.dataset?.sort;
     const value = (r, key) => (typeof key === "function" ? key(r) : r[key]);
     const scales = wanted.map(([, key, digits]) => (digits === undefined ? 1 : digits === 4 ? Math.max(1e-12, ...data.rows.map((r) => Math.abs(value(r, key) ?? 0))) : 1));
     const rows = data.rows.map((r) => h("tr", { "data-feature": r.feature, class: r.disagree ? "sf-differ" : null }, ...wanted.map(([title, key, digits], i) => (key === null ? h("th", { scope: "row" }, open(r.feature, r.label)) : digits === undefined ? h("td", { class: title === "signs" ? "sf-soft" : null }, ...(value(r, key)[0] === "differ" ? [h("span", { class: "sf-flag" }, "differ")] : value(r, key))) : cell(value(r, key), digits, scales[i])))));
-    place.replaceChildren(h("table", { class: "sf-signs" }, h("thead", {}, h("tr", {}, ...wanted.map(([title]) => h("th", { scope: "col" }, title)))), h("tbody", {}, ...rows)));
+    place.replaceChildren(h("table", { class: "sf-signs" }, h("thead", {}, h("tr", {}, ...wanted.map((column) => heading(column, data)))), h("tbody", {}, ...rows)));
+    if (focused) [...place.querySelectorAll(".sf-sort")].find((head) => head.dataset.sort === focused)?.focus({ preventScroll: true });
     const lacks = data.missing.length ? ` Not in the catalogue, so not held fixed: ${data.missing.join(", ")}.` : "";
     say(caption, `${data.rows.length} of ${data.active} features · ${data.of}, n = ${count(data.n)} · bias ${data.bias.toFixed(4)} ${data.unit}. Correlation with the true ${data.target} and weight differ in sign for ${data.differ}, for ${data.clear} of them by more than chance (|ρ| > 1.96/√n): such a feature goes with high values and still lowers the prediction, or the other way round.${lacks}`);
   }
