@@ -154,23 +154,26 @@ class Visitor:
 
 
 def processes_of(server: int) -> list[int]:
-    """The kernels of a server's process, by their parent."""
-    out = []
+    """The kernels of a server's process."""
+    running = processes()
+    parents = {server, *(pid for pid, (parent, command) in running.items() if parent == server and "nursery" in command)}
+    return [pid for pid, (parent, command) in running.items() if parent in parents and "ipykernel" in command]
+
+
+def kernel_of(kernel: str) -> int | None:
+    """The process of one kernel, by its connection file."""
+    return next((pid for pid, (_, command) in processes().items() if f"kernel-{kernel}" in command), None)
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Parent and command line of every living process."""
+    out = {}
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             fields = (path / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[1]) == server and b"ipykernel" in (path / "cmdline").read_bytes():
-                out.append(int(path.name))
+            if fields[0] != "Z":
+                out[int(path.name)] = int(fields[1]), (path / "cmdline").read_text()
     return out
-
-
-def kernel_of(server: int, kernel: str) -> int:
-    """The process of one kernel, by its connection file."""
-    for pid in processes_of(server):
-        with contextlib.suppress(OSError):
-            if kernel in (Path("/proc") / str(pid) / "cmdline").read_text():
-                return pid
-    raise AssertionError(f"no process of kernel {kernel}")
 
 
 def resident(pid: int) -> int:

@@ -79,7 +79,7 @@ def test_t1_code_over_the_websocket_is_not_run(attacker, server, tmp_path):
         "shutdown_request": {"restart": True},
         "create_subshell_request": {},
     }
-    pid = kernel_of(server[1].pid, attacker.kernel)
+    pid = kernel_of(attacker.kernel)
     sent = [attacker.send(kind, content, channel) for kind, content in contents.items()
             for channel in ("shell", "control", "stdin", "iopub", "hb", "")]  # fmt: skip
     hidden = attacker.header("comm_msg") | {"msg_type": "execute_request"}
@@ -91,7 +91,7 @@ def test_t1_code_over_the_websocket_is_not_run(attacker, server, tmp_path):
     works(attacker)
     assert not marker.exists()
     assert not [kind for kind, parent in attacker.replies if parent in sent]
-    assert kernel_of(server[1].pid, attacker.kernel) == pid
+    assert kernel_of(attacker.kernel) == pid
 
 
 def test_t1_the_old_protocol_is_no_way_round(attacker, server, tmp_path):
@@ -144,7 +144,7 @@ def test_without_the_token_nothing_opens(server, attacker):
 
 
 def test_t2_ten_thousand_comms_leave_memory_and_neighbours_alone(attacker, neighbour, server):
-    pids = server[1].pid, kernel_of(server[1].pid, attacker.kernel)
+    pids = server[1].pid, kernel_of(attacker.kernel)
     works(attacker)
     before = [resident(pid) for pid in pids]
     state = {"_model_module": "@jupyter-widgets/controls", "_model_name": "FloatTextModel", "value": 1.0}
@@ -187,7 +187,7 @@ NONSENSE = [10**9, -1, float("nan"), None, True, "1", "", [1], {"k": 1}, "x" * 1
 
 
 def test_t3_nonsense_in_every_action_and_trait_changes_nothing(attacker, server):
-    pid, before = kernel_of(server[1].pid, attacker.kernel), attacker.seen()
+    pid, before = kernel_of(attacker.kernel), attacker.seen()
     actions = {
         attacker.view("rmse"): [("k", "k")],
         attacker.view("rows", "off"): [("toggle", "feature"), ("focus", "feature"), ("mode", "mode")],
@@ -208,12 +208,12 @@ def test_t3_nonsense_in_every_action_and_trait_changes_nothing(attacker, server)
         for value in NONSENSE[:5]:
             attacker.update(identity, data=value, layout=value, nowhere=value, _view_name=value, comm=value)
     works(attacker)
-    assert kernel_of(server[1].pid, attacker.kernel) == pid
+    assert kernel_of(attacker.kernel) == pid
 
 
 def test_t3_a_hundred_megabytes_of_text_do_not_reach_the_kernel(server, neighbour):
     with Visitor(server[0]) as visitor:
-        pid = kernel_of(server[1].pid, visitor.kernel)
+        pid = kernel_of(visitor.kernel)
         before = resident(pid), resident(server[1].pid)
         header, words = visitor.header("comm_msg"), b"x" * (100 << 20)
         inner = {
@@ -229,7 +229,7 @@ def test_t3_a_hundred_megabytes_of_text_do_not_reach_the_kernel(server, neighbou
         visitor.line = visitor.connect()
         works(visitor)
         works(neighbour)
-        assert visitor.data("splits")["filter"] == "" and kernel_of(server[1].pid, visitor.kernel) == pid
+        assert visitor.data("splits")["filter"] == "" and kernel_of(visitor.kernel) == pid
         assert resident(pid) - before[0] < 24 << 20 and resident(server[1].pid) - before[1] < 64 << 20
 
 
@@ -455,6 +455,19 @@ def choose_all(visitor: Visitor, figures: str, n: int) -> None:
         visitor.act(figures, {"event": "jsevent", **event})
 
 
+def test_r21_five_thousand_settings_in_a_second_are_drawn_together(attacker):
+    gate, k = attacker.view("rmse"), attacker.data("rmse")["k"]
+    sent = []
+    for wanted in [*(1 + i % 12 for i in range(4999)), k]:
+        data = {"method": "custom", "content": {"do": "k", "k": wanted}}
+        sent.append(attacker.send("comm_msg", {"comm_id": gate, "data": data}))
+    attacker.wait(sent[-1])
+    assert attacker.data("rmse")["k"] == k
+    reached = {parent for kind, parent in attacker.replies if kind == "idle"}
+    assert len(reached & set(sent)) < 500
+    works(attacker)
+
+
 # -- sessions -----------------------------------------------------------------------------------------------------
 
 
@@ -488,7 +501,7 @@ def test_a_full_server_says_so_and_takes_the_next_one_when_a_place_is_free():
 def test_r22_a_tab_closed_without_a_word_is_culled_and_neighbours_live():
     with serving(pool=1, idle=2) as (address, process), Visitor(address) as stays:
         gone = Visitor(address)
-        pid = kernel_of(process.pid, gone.kernel)
+        pid = kernel_of(gone.kernel)
         gone.line.close()
         until(lambda: pid not in processes_of(process.pid))
         works(stays)

@@ -21,6 +21,8 @@ from voila.tornado.contentshandler import VoilaContentsHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.treehandler import TornadoVoilaTreeHandler
 
+from sfnet_core.explorer.server.forked import use_nursery
+
 __all__ = ["CONFIGURATION", "ExplorerServer", "main"]
 
 CONFIGURATION = Path(__file__).parents[1] / "voila"  # the folder of voila.json
@@ -165,4 +167,9 @@ class ExplorerServer(Voila):
 
 def main() -> None:
     """Serve the notebooks of a folder: ``python -m sfnet_core.explorer.server notebooks [--port=…]``."""
-    ExplorerServer.launch_instance()
+    nursery = use_nursery()
+    try:
+        ExplorerServer.launch_instance()
+    finally:
+        if nursery is not None:
+            nursery.close()

@@ -13,6 +13,8 @@ from sfnet_core.explorer.server.rules import Guard, Refused
 __all__ = ["ENDED", "IDLE", "MEMORY", "GuardedConnection"]
 
 V1 = "v1.kernel.websocket.jupyter.org"
+GOING_AWAY = 1001  # the close code of a browser whose page is closed, reloaded or left
+GRACE = 2.0  # s for another websocket of the same page
 MOST_CONNECTIONS = 3  # websockets to one kernel
 ENDED, MEMORY, IDLE = 4001, 4002, 4003  # close codes; static/line.js has the words that go with them
 
@@ -64,6 +66,14 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
         if connected is not None:
             connected.add_done_callback(lambda _: self._pump())
         return connected
+
+    def disconnect(self) -> None:
+        """Disconnect; where the browser itself says that it went to another page, its kernel ends."""
+        manager, kernel_id = self.multi_kernel_manager, self.kernel_id
+        went = self.websocket_handler.close_code == GOING_AWAY
+        super().disconnect()
+        if went and hasattr(manager, "left"):
+            IOLoop.current().call_later(GRACE, manager.left, kernel_id)
 
     def end(self, code: int, why: str) -> None:
         """Close the websocket for good; the page shows the reason."""

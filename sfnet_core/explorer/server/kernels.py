@@ -152,6 +152,12 @@ class GuardedKernels(AsyncMappingKernelManager):
         if kernel_id in self._kernels and not self._kernel_connections.get(kernel_id):
             self._left[kernel_id] = time.monotonic()
 
+    async def left(self, kernel_id: str) -> None:
+        """End the kernel of a page that was left, unless one of its websockets is back."""
+        if kernel_id in self._kernels and not self._kernel_connections.get(kernel_id):
+            with contextlib.suppress(web.HTTPError):
+                await self.shutdown_kernel(kernel_id)
+
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """Jupyter's rule; and a kernel whose page never connected goes sooner."""
         if kernel_id not in self._kernels:

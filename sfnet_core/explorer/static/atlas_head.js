@@ -101,7 +101,7 @@ function render({ model, el }) {
     const step = before !== data.feature;
     before = data.feature;
     url[PERMALINK.part] = data.query;
-    if (token && !document.cookie) url.searchParams.set("token", token);
+    if (token) url.searchParams.set("token", token);
     if (url.href === location.href) return;
     // Opening a feature is a step that the browser's own Back button takes back; sorting is not.
     if (step) history.pushState(null, "", url.href);

@@ -15,6 +15,7 @@
   };
   const GO_ON = "Reload to go on where you were: the address keeps your choices.";
   const lines = new Set();
+  const kernels = new Set(); // whose pages this is
   const text = new TextDecoder();
   let leaving = false;
 
@@ -67,6 +68,7 @@
       this.live = this.once = this.over = false;
       this.short = 0;
       lines.add(this);
+      kernels.add(this.kernel);
       this.connect();
     }
 
@@ -224,9 +226,11 @@
       still(true);
     }
 
+    /** Jupyter's client closes its line when the page seems to be left; a page that stays (a download) has none then. */
     close() {
       this.readyState = Native.CLOSING;
       this.ws?.close();
+      setTimeout(() => this.finish(4001), 3000);
     }
 
     fire(event) {
@@ -248,7 +252,7 @@
   // Nobody can come back to a closed page's kernel. A page that the browser kept and shows again has to be made anew.
   window.addEventListener("pagehide", () => {
     leaving = true;
-    if (end) lines.forEach((line) => navigator.sendBeacon(`${base}sfnet/end/${line.kernel}`));
+    if (end) kernels.forEach((kernel) => navigator.sendBeacon(`${base}sfnet/end/${kernel}`));
   });
   window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   // Another Voilà than ours ends a left page's kernel by itself, if the page has the cookie that its login page sets.

@@ -51,7 +51,7 @@ function render({ model, el }) {
       const url = new URL(location.href);
       const token = url.searchParams.get("token");
       url.search = data.query;
-      if (token && !document.cookie) url.searchParams.set("token", token);
+      if (token) url.searchParams.set("token", token);
       if (url.href !== location.href) history.replaceState(null, "", url.href);
     }
     if (data.opened) waitForPlots();
