@@ -205,6 +205,8 @@ def explore(
     images: Annotated[
         list[Path] | None, typer.Option(help="A folder whose images the page may open by path; may be repeated.")
     ] = None,
+    sessions: Annotated[int | None, typer.Option(help="Pages open at once (40); the next visitor waits.")] = None,
+    memory: Annotated[int | None, typer.Option(help="Memory one page may take for itself, in MB (4096).")] = None,
 ) -> None:
     """Open the page: browse galaxies, switch features on and off, read every prediction. Ctrl-C ends it."""
     from sfnet_core.explorer.serve import serve
@@ -214,7 +216,7 @@ def explore(
 
     serve(
         codes, dataset, port=port, browser=not no_browser, token=not no_token, allow_mismatch=allow_mismatch, say=say,
-        run=run, images=images or (),
+        run=run, images=images or (), sessions=sessions, memory=memory,
     )  # fmt: skip
 
 

@@ -172,6 +172,7 @@ def serve(
     token: bool = True,
     allow_mismatch: bool = False,
     sessions: int | None = None,
+    memory: int | None = None,
     run: str | os.PathLike | None = None,
     images: Sequence[str | os.PathLike] = (),
     say: Callable[[str], None] = print,
@@ -183,7 +184,7 @@ def serve(
     """
     check(codes, dataset, allow_mismatch)
     check_yours(run, images)
-    how = {"port": port, "token": token, "allow_mismatch": allow_mismatch, "sessions": sessions}
+    how = {"port": port, "token": token, "allow_mismatch": allow_mismatch, "sessions": sessions, "memory": memory}
     how |= {"run": run, "images": images}
     with serving(codes, dataset, **how) as (address, process):
         say(f"The explorer is at {address}  (Ctrl-C ends it)")
