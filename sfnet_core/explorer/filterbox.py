@@ -172,7 +172,8 @@ class FilterBox:
             written = column if column in names.words() else f"`{column.replace('`', '``')}`"
             low, top = (quantile(scene.column(column), q) for q in (0.25, 0.75))
             if float(low) < float(top):
-                yield f"{written} between {low} and {top}", f"{self._hint(written) or column}: the middle half"
+                name = COLUMN_LABELS.get(column, (column, ""))[0]
+                yield f"{written} between {low} and {top}", f"{name}, the middle half"
         place = np.flatnonzero(np.isfinite(scene.own.ra + scene.own.dec)) if "ra" in names.words() else []
         if len(place):
             ra, dec = float(scene.own.ra[place[0]]), float(scene.own.dec[place[0]])

@@ -134,7 +134,7 @@ class Panel:
                 tool.continuous = False  # one lasso is one change, and one step of undo
             elif key and isinstance(tool, WheelZoomTool):
                 fig.toolbar.active_scroll = tool
-        self.hover = HoverTool(renderers=[self.points]) if not key else self._own_hover(number, key)
+        self.hover = HoverTool(renderers=[self.points, self.near]) if not key else self._own_hover(number, key)
         fig.add_tools(self.hover)
 
     def _own_hover(self, number: int, key: str) -> HoverTool:
@@ -173,6 +173,7 @@ class Panel:
             text_font_style="normal",
             text_line_height=1.25,
             text_font=FONT,
+            offset=-34,  # from the axis on: a narrow figure has room for its numbers then
         )
         fig.min_border_right = 10
         for grid in fig.grid:
@@ -250,6 +251,12 @@ class Panel:
                 limits = {"min_interval": (high - low) * 1e-6, "max_interval": (high - low) * 10}
                 own.update(start=low, end=high, reset_start=low, reset_end=high, **limits)
 
+    def on_range(self, function: Callable[[], None]) -> None:
+        """Call ``function()`` when an end of the visible range is another: by the browser, or from here."""
+        for own in (self.figure.x_range, self.figure.y_range):
+            for end in ("start", "end"):
+                own.on_change(end, lambda _attr, _old, _new: function())
+
     def view(self) -> Ranges:
         """What the browser shows now; the whole range where it says nothing sensible."""
         out = []
@@ -296,13 +303,6 @@ class Panel:
         indices = [] if chosen is None else np.flatnonzero(chosen[positions]).tolist()
         if list(source.selected.indices) != indices:
             source.selected.indices = indices
-
-    def set_density(self, axes: Axes, chosen: np.ndarray | None) -> None:
-        """Redraw the density of all galaxies in view, and of the selected ones (a mask over them) on top."""
-        self._fill(self.density, histogram(axes.x, axes.y, self.ranges), self.ranges)
-        self.chosen.visible = chosen is not None
-        if chosen is not None:
-            self._fill(self.chosen, histogram(axes.x[chosen], axes.y[chosen], self.ranges), self.ranges)
 
     def _fill(self, renderer, counts: np.ndarray, ranges: Ranges) -> None:
         (x0, x1), (y0, y1) = ranges
