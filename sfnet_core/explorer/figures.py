@@ -186,7 +186,7 @@ class Figures(View):
         """What a figure is of, a fact a line (:func:`sfnet_core.regions.caption`)."""
         scene, state = self._scene, self._state
         n, split, more = scene.numbers(state).n, state.split, self._changes(key)
-        what = self._title(key).splitlines()[0]
+        what = " · ".join(self._title(key).splitlines()[:-1]) or self._title(key)  # the last line is n and split
         if key == "picture":
             n, split = 1, str(scene.codes.split[state.galaxy])
             more = [f"Target: {scene.target_label(state.target)}{f' [{self._unit}]' if self._unit else ''}", *more]

@@ -65,7 +65,7 @@ class Curve:
 
 @dataclass
 class Drawing:
-    """One figure: a title of one or two lines, axes with their units, ranges, layers from the back to the front."""
+    """One figure: a title of up to three lines, axes with their units, ranges, layers from the back to the front."""
 
     title: str
     x_label: str
@@ -220,7 +220,8 @@ def _number(value: object) -> str:
 def drawing_svg(drawing: Drawing, width: int = WIDTH, height: int = HEIGHT) -> str:
     """The figure as the text of an SVG file of ``width`` px, its caption below."""
     sheet = Sheet((drawing.caption or drawing.title or "figure").splitlines()[0], drawing.caption, width, height)
-    left, right, top, bottom = 66, width - 20, 50, height - 50
+    title = drawing.title.splitlines()[:3]
+    left, right, top, bottom = 66, width - 20, 16 + 17 * max(2, len(title)), height - 50
     (x0, x1), (y0, y1) = drawing.ranges
 
     def across(v):
@@ -229,7 +230,7 @@ def drawing_svg(drawing: Drawing, width: int = WIDTH, height: int = HEIGHT) -> s
     def up(v):
         return bottom - (np.asarray(v, dtype=float) - y0) / (y1 - y0) * (bottom - top)
 
-    for i, line in enumerate(drawing.title.splitlines()[:2]):
+    for i, line in enumerate(title):
         style = {"font_size": 12, "fill": SOFT} if i else {"font_size": 13, "font_weight": 600, "fill": INK}
         sheet.text(left, 20 + 17 * i, line, **style)
     frame = {"x": left, "y": top, "width": right - left, "height": bottom - top}

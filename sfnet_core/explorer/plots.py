@@ -64,9 +64,7 @@ class Plots:
             fig.on_event(PanStart, lambda event, number=number: self._dragged(number, event))
             fig.on_event(SelectionGeometry, lambda event, panel=panel: self._lasso(panel, event))
             fig.on_event(Tap, lambda event, panel=panel: self._tap(panel, event))
-            for own in (fig.x_range, fig.y_range):
-                for end in ("start", "end"):
-                    own.on_change(end, self._range_changed)
+            panel.on_range(self._range_changed)
         self.widget: LinkedFigures | None = None
         self.draw()
         self.widget = LinkedFigures(grid)
@@ -186,7 +184,7 @@ class Plots:
     def _names(self, positions: np.ndarray) -> list[str]:
         return [str(name) for name in self._scene.codes.ids[self._rows[positions]]]
 
-    def _range_changed(self, _attr: str, _old: float, _new: float) -> None:
+    def _range_changed(self) -> None:
         if self.widget is not None and self.aggregate and not self._drawing:
             self._follow()
 

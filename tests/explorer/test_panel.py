@@ -44,10 +44,12 @@ def test_guide_lines_stand_where_they_mean_something(panel):
     assert panel.ranges == BPT_RANGE
 
 
-def test_a_density_gives_way_to_points_and_takes_its_selection_along(panel):
+def test_a_density_gives_way_to_points_and_takes_its_selection_along(panel, monkeypatch):
     many = axes(x=(1.0, 2.0, 3.0), y=(1.0, 2.0, 3.0))
     panel.set_axes(many, aggregate=True)
-    panel.set_density(many, np.array([True, False, True]))
+    monkeypatch.setattr(module, "MOST_POINTS", 2)
+    monkeypatch.setattr(module, "MOST_MARKED", 1)
+    panel.look(many, np.array([True, False, True]), names)
     assert (panel.points.visible, panel.density.visible, panel.chosen.visible) == (False, True, True)
     assert (panel.chosen.data_source.data["image"][0].sum(), panel.density.data_source.data["image"][0].sum()) == (2, 3)
     panel.set_axes(many, aggregate=False)

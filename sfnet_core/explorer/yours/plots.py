@@ -12,8 +12,9 @@ from bokeh.layouts import gridplot
 from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
 
 from sfnet_core.explorer.linked import LinkedFigures
-from sfnet_core.explorer.panel import DARK, LIGHT, MOST_POINTS, Axes, Panel
+from sfnet_core.explorer.panel import DARK, LIGHT, MOST_POINTS, Axes, Names, Panel
 from sfnet_core.explorer.quantities import Plot
+from sfnet_core.explorer.soon import Soon
 from sfnet_core.explorer.yours.likeness import LOOKS
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Where:
         self._places = [Place(i) for i in range(4)]
         for place in self._places:
             place.panel.figure.on_event(Tap, lambda event, place=place: self._tap(place, event))
+            place.panel.on_range(self._range_changed)
+        self._follow, self._drawing = Soon(self._zoomed), False
         figures = [place.panel.figure for place in self._places]
         grid = gridplot(
             [figures[:2], figures[2:]],
@@ -75,14 +78,32 @@ class Where:
 
     def draw(self, changed: frozenset[str] | None, subject: Subject | None) -> None:
         """Bring the figures up to the state and the galaxy in focus, in one patch."""
+        self._drawing = True
         with self.widget.one_patch() if self.widget else contextlib.nullcontext():
+            try:
+                self._draw(changed, subject)
+            finally:
+                self._drawing = False
+
+    def _draw(self, changed: frozenset[str] | None, subject: Subject | None) -> None:
+        for place in self._places:
+            asked = self._asked(place.number)
+            moved = changed is None or asked != place.asked or bool(changed & {"split", "target"})
+            if moved or ("activation" in asked[1:3] and "feature" in changed):
+                place.asked = asked
+                self._points(place)
+            self._focus(place, subject)
+
+    def _range_changed(self) -> None:
+        if self.widget is not None and not self._drawing:
+            self._follow()
+
+    def _zoomed(self) -> None:
+        """After a pan or a zoom: draw the densities anew of what is in sight, or the points where they are few."""
+        with self.widget.one_patch():
             for place in self._places:
-                asked = self._asked(place.number)
-                moved = changed is None or asked != place.asked or bool(changed & {"split", "target"})
-                if moved or ("activation" in asked[1:3] and "feature" in changed):
-                    place.asked = asked
-                    self._points(place)
-                self._focus(place, subject)
+                if place.aggregate and place.panel.view() != place.panel.drawn:
+                    place.look()
 
     def theme(self, dark: bool) -> None:
         """Colours for a dark or a light page, in one patch."""
@@ -114,7 +135,8 @@ class Where:
             place.rows = self._scene.rows(self._state.split)
             values = [self._scene.values(key, self._state)[place.rows] for key in (x_key, y_key)]
         place.axes = Axes(*values, self._axis(x_key), self._axis(y_key), "", kind)
-        ids = [] if place.aggregate else [str(name) for name in self._scene.codes.ids[place.rows]]
+        place.names = lambda positions: [str(name) for name in self._scene.codes.ids[place.rows[positions]]]
+        ids = [] if place.aggregate else place.names(np.arange(len(place.rows)))
         x, y = ([], []) if place.aggregate else values
         place.points.data = {place.panel.x_name: x, place.panel.y_name: y, "id": ids}
         place.stale = True
@@ -162,6 +184,7 @@ class Place:
         self.asked: tuple[str, str, str, str] = ("", "", "", "")
         self.rows = np.empty(0, dtype=np.int64)
         self.axes: Axes | None = None
+        self.names: Names = lambda positions: []
         self.stale = True  # the density is to be drawn anew
         figure = self.panel.figure
         figure.tools = [tool for tool in figure.tools if not isinstance(tool, LassoSelectTool | BoxSelectTool)]
@@ -173,21 +196,28 @@ class Place:
 
     @property
     def aggregate(self) -> bool:
-        """Whether its galaxies are drawn as a density."""
+        """Whether its galaxies are drawn as a density, or as points where few are in sight."""
         return len(self.rows) > MOST_POINTS
 
     def show(self, axes: Axes, x: float, y: float) -> None:
         """Bring the figure up to its axes and the galaxy in focus at ``(x, y)``, NaN where not known."""
-        ranges = self.panel.ranges
+        whole = None if self.stale or self.panel.positions is not None else self.panel.drawn
         self.panel.set_axes(axes, aggregate=self.aggregate)
-        if self.aggregate and (self.stale or self.panel.ranges != ranges):
-            self.panel.set_density(axes, None)
+        if self.aggregate:
+            if self.panel.view() == self.panel.ranges == whole:
+                self.panel.drawn = whole  # a density of the whole range stays as it is
+            else:
+                self.look()
         self.stale = False
         known = np.isfinite([x, y])
         both = bool(known.all())
         self.focus.data = {self.panel.x_name: [x] if both else [], self.panel.y_name: [y] if both else []}
         self.across.data = {self.panel.x_name: [x] if known[0] and not both else []}
         self.up.data = {self.panel.y_name: [y] if known[1] and not both else []}
+
+    def look(self) -> None:
+        """Draw what is in sight."""
+        self.panel.look(self.axes, None, self.names)
 
     def theme(self, dark: bool) -> None:
         """Colours for a dark or a light page."""
