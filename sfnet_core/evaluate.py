@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.errors import SFNetError
+from sfnet_core.intervals import coverage, validation_radius
 from sfnet_core.metrics import evaluate_arrays
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
     A split's metrics are those of :func:`sfnet_core.metrics.evaluate_arrays` (galaxies without a known target are left
     out and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain prediction
     and, where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``. A split
-    without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's.
+    without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's. The
+    validation split also has ``"prediction_interval"``, split-conformal (:mod:`sfnet_core.intervals`): its level, its
+    radius in the target's unit, how often it holds on galaxies that did not set it, in all and in quarters by
+    prediction; ``None`` where there are too few galaxies.
     """
     if not len(codes):
         raise SFNetError("These codes hold no galaxies; there is nothing to evaluate.")
@@ -40,6 +44,8 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
             if mean is not None:
                 found[name]["d4"] = evaluate_arrays(truth[rows], mean[rows], intervals=intervals, seed=seed)
             found[name]["active_features"] = active[name]
+            if name == "validation":
+                found[name]["prediction_interval"] = _prediction_interval(codes, target, seed)
         targets[target] = {"unit": codes.units.get(target, ""), "splits": found}
     return {
         "galaxies": len(codes),
@@ -50,6 +56,19 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
         "targets": targets,
         "notes": [str(note) for note in codes.provenance.get("notes") or []],
     }
+
+
+def _prediction_interval(codes: SparseCodes, target: str, seed: int) -> dict[str, Any] | None:
+    try:
+        measured, radius = coverage(codes, target=target, seed=seed), validation_radius(codes, target=target)
+    except SFNetError:
+        return None
+    names = ("n", "inside", "low", "high")
+    columns = [getattr(measured, name).tolist() for name in names]
+    groups = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    groups = [{name: None if value != value else value for name, value in group.items()} for group in groups]
+    about = {"level": measured.level, "radius": radius, "coverage": groups[0]}
+    return about | {"edges": measured.edges.tolist(), "coverage_by_prediction": groups[1:]}
 
 
 def active_features(codes: SparseCodes, rows: np.ndarray | slice = slice(None)) -> dict[str, int]:
@@ -80,6 +99,13 @@ def report(result: dict[str, Any]) -> str:
                     _row(
                         label, f"{m['n']:,}", f"{m['rmse']:.4f}", span, *numbers, _or_dash(m["outlier_fraction"], ".1%")
                     )
+                )
+            if sure := found.get("prediction_interval"):
+                whole, quarters = sure["coverage"], sure["coverage_by_prediction"]
+                each = ", ".join(f"{quarter['inside']:.0%}" for quarter in quarters if quarter["inside"] is not None)
+                lines.append(
+                    f"    {sure['level']:.0%} interval: prediction ± {sure['radius']:.3f}; it holds for "
+                    f"{whole['inside']:.1%} ({whole['low']:.1%}–{whole['high']:.1%}), in quarters by prediction {each}"
                 )
             unknown = f"; {found['n_left_out']:,} without a known {target}" if found["n_left_out"] else ""
             a = found["active_features"]

@@ -79,3 +79,21 @@ def test_report_for_people(codes):
 def test_nothing_to_evaluate():
     with pytest.raises(SFNetError, match="no galaxies"):
         evaluate(simulated_codes(0))
+
+
+def test_the_prediction_interval_is_the_one_of_the_validation_galaxies():
+    codes = SparseCodes.open("data/sample-codes.parquet")
+    found = evaluate(codes, intervals=0)["targets"]["oh_p50"]["splits"]
+    assert "prediction_interval" not in found["train"]
+    sure, rows = found["validation"]["prediction_interval"], codes.split == "validation"
+    errors = np.sort(np.abs(codes.prediction() - codes.truth())[rows])
+    assert sure["level"] == 0.9 and sure["radius"] == errors[int(np.ceil(241 * 0.9)) - 1]
+    parts = sure["coverage_by_prediction"]
+    assert sum(part["n"] for part in parts) == sure["coverage"]["n"] == 240
+    assert sum(part["n"] * part["inside"] for part in parts) == pytest.approx(240 * sure["coverage"]["inside"])
+    assert (
+        evaluate(codes.take(np.flatnonzero(rows)[:8]), intervals=0)["targets"]["oh_p50"]["splits"]["validation"][
+            "prediction_interval"
+        ]
+        is None
+    )
