@@ -636,3 +636,19 @@ def test_labels_are_light():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_restore_puts_back_what_is_named_and_nothing_else(book):
+    book.set_feature(1, label="one", star=True)
+    book.add("features", "some", [1, 2])
+    entries, lists = book.snapshot("features")
+    book.set_feature(1, label="two")
+    book.set_feature(3, label="three")
+    book.remove("features", "some", [1])
+    book.add("features", "new", [4])
+    other = again(book)
+    book.restore("features", {1: entries[1]}, {"some": lists["some"], "new": lists.get("new")})
+    assert (book.feature(1).label, book.feature(1).star, book.feature(3).label) == ("one", True, "three")
+    assert book.lists("features") == {"some": (1, 2)}
+    assert other.refresh() and other.features == book.features and other.lists("features") == book.lists("features")
+    assert book.feature(1).revision > entries[1].revision  # it is a change of its own: the latest one
