@@ -54,10 +54,10 @@ def histogram(x: np.ndarray, y: np.ndarray, ranges: Ranges, bins: tuple[int, int
             np.multiply(np.subtract(x[start : start + n], x0, out=i, dtype=np.float64), across, out=i)
             np.multiply(np.subtract(y[start : start + n], y0, out=j, dtype=np.float64), up, out=j)
             keep = (i >= 0) & (i < columns) & (j >= 0) & (j < rows)
-            cells = j[keep].astype(np.intp)  # whole numbers by cutting off: none is negative
-            cells *= columns
-            cells += i[keep].astype(np.intp)
-            counts += np.bincount(cells, minlength=rows * columns)
+            np.multiply(np.floor(j, out=j), columns, out=j)
+            np.add(j, np.floor(i, out=i), out=j)  # the cell's number: whole, so exact
+            inner = j if keep.all() else j[keep]
+            counts += np.bincount(inner.astype(np.intp), minlength=rows * columns)
     return counts.reshape(rows, columns)
 
 
