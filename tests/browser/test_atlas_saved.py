@@ -134,6 +134,41 @@ def test_a_feature_by_its_number_in_the_address(saved, page):
     assert page.locator(".sf-notice img").count() == 0
 
 
+def test_a_galaxy_of_it_opens_with_its_equation_and_its_catalogue(saved, page):
+    codes, _ = saved
+    second = int(table_of(codes)["feature"][1])
+    page.locator(f".sf-card[data-feature='{second}'] .sf-open").click()
+    page.wait_for_selector(f".sf-leaf[data-slow='{second}']")
+    tile = page.locator("[data-group=gate] .sf-thumb").nth(2)
+    name = tile.get_attribute("data-id")
+    row = codes.index_of(name)
+    tile.click()
+    card = page.get_by_role("dialog", name=name)
+    words = plain(card.inner_text())
+    assert f"{codes.prediction()[row]:.4f} dex" in words and f"{codes.truth()[row]:.4f} dex" in words
+    numbers = [float(plain(text)) for text in card.locator(".sf-bars .sf-number").all_inner_texts()[:-1]]
+    assert round(sum(numbers), 4) == round(float(codes.prediction()[row]), 4)  # what is shown adds up
+    terms = {
+        f"f{f}": codes.weight[0, f] * a for f, a in zip(codes.indices[row, :4], codes.values[row, :4], strict=True)
+    }
+    shown = card.locator(".sf-bars button").all_inner_texts()
+    assert {text.split(" ")[0] for text in shown} == set(terms)
+    for text, number in zip(shown, numbers[1:], strict=True):
+        assert number == pytest.approx(terms[text.split(" ")[0]], abs=2e-4)
+    assert f"{codes.dec[row]:.5f}" in words and not card.locator("a").count()  # simulated: no place in the sky
+    assert page.url.endswith(f"#f{second}&galaxy={name}")
+    found = Axe().run(page).response["violations"]
+    assert not [f"{v['id']}: {n['html'][:120]}" for v in found for n in v["nodes"]]
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0 and page.url.endswith(f"#f{second}")
+    assert tile.evaluate("e => e === document.activeElement")  # reading goes on where it was
+    page.get_by_role("button", name="Undo").click()
+    card.locator(".sf-bars button", has_text=shown[1].split(" ")[0]).click()
+    other = shown[1].split(" ")[0]
+    page.wait_for_selector(f".sf-leaf[data-slow='{other[1:]}']")
+    assert page.get_by_role("dialog").count() == 0 and page.url.endswith(f"#{other}")
+
+
 def test_t10_hostile_texts_are_shown_as_they_stand(saved, page):
     codes, _ = saved
     first = int(table_of(codes)["feature"][0])
@@ -142,7 +177,7 @@ def test_t10_hostile_texts_are_shown_as_they_stand(saved, page):
     name.click()
     page.wait_for_selector(f".sf-leaf[data-slow='{first}']")
     assert HOSTILE[:80] in page.locator(".sf-leaf h2").inner_text()
-    assert page.locator(".sf-said").inner_text() == "blue, face-on"
+    assert page.locator(".sf-leaf .sf-said").inner_text() == "blue, face-on"
     assert page.locator("img[src=x]").count() == 0 and page.title() == "codes · atlas"
 
 

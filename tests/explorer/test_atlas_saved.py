@@ -119,6 +119,7 @@ def made(tmp_path_factory) -> tuple[SparseCodes, Dataset]:
     book = LabelBook.open(codes)
     book.set_feature(0, label=HOSTILE[0], note=HOSTILE[3], star=True)
     book.add("features", "blue </script>", [0])
+    book.set_galaxy(HOSTILE[1], label="</script>", note="odd")
     return codes, dataset
 
 
@@ -225,6 +226,20 @@ def test_cards_and_pages_say_what_plain_numpy_says(made, blocks):
         assert plot["n"] == use.sum() and plot["rho"] == pytest.approx(np.corrcoef(a[use], truth[use])[0, 1], rel=1e-6)
         rest = truth[(a == 0) & known]
         assert plot["silent"] == pytest.approx([*np.percentile(rest, [16, 50, 84]), len(rest)], rel=1e-6)
+
+
+def test_the_equation_of_every_galaxy_is_there(made, blocks):
+    codes, _ = made
+    index = blocks["index"]
+    k, found = index["codes"]["k"], index["codes"]
+    rows = [codes.index_of(index["ids"][g]) for g in numbers(found["galaxies"], "<i4")]
+    assert sorted(rows) == list(range(N)) and k == K
+    features = numbers(found["features"], "<i4").reshape(-1, k)
+    activations = numbers(found["activations"], "<f4").reshape(-1, k)
+    weights = numbers(found["weights"], "<f8")
+    terms = np.where(features >= 0, weights[features] * activations.astype(float), 0)
+    assert index["bias"] + terms.sum(axis=1) == pytest.approx(codes.prediction()[rows], abs=1e-12)
+    assert index["said"] == {str(index["ids"].index(HOSTILE[1])): ["</script>", "odd"]}
 
 
 def test_every_quantity_matrix_and_table_is_numpys(made, blocks):

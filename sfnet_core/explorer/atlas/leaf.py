@@ -52,7 +52,7 @@ class Leaf(View):
     # -- from the browser --------------------------------------------------------------------------------------
 
     def _against(self, key: str) -> None:
-        if key not in self._almanac.scene.quantities or key == "activation":
+        if key not in {quantity.key for quantity in self._sheet.choices(self._state)}:
             raise ValueError("there is no such quantity to draw against")
         self._state.change(against=key)
 

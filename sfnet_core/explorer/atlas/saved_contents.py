@@ -242,8 +242,31 @@ class Contents:
             "ids": [str(scene.codes.ids[row]) for row in self._rows],
             "background": packed(np.array(self._background), "<i4"),
             "sampled": self.sampled,
+            "codes": self._codes(rows),
+            "said": self._galaxies_said(),
             "homes": packed(np.array([self._home.get(g, -2) for g in range(len(rows))]), "<i4"),
         }
+
+    def _codes(self, rows: np.ndarray) -> dict:
+        """For bias + Σ weight × activation: the codes of every galaxy named or, of many, of those with pictures."""
+        codes = self.almanac.codes
+        named = np.arange(len(rows)) if not self.sampled else np.array(sorted(self._home), dtype=np.int64)
+        return {
+            "k": codes.k,
+            "galaxies": packed(named, "<i4"),
+            "features": packed(codes.indices[rows[named], : codes.k], "<i4"),
+            "activations": packed(codes.values[rows[named], : codes.k], "<f4"),
+            "weights": packed(codes.weight[self.state.target], "<f8"),
+        }
+
+    def _galaxies_said(self) -> dict[int, list[str]]:
+        """Galaxy → label and note, of those that somebody wrote of."""
+        said = {}
+        for identifier in self._naming.book.galaxies:
+            entry, row = self._naming.galaxy(identifier), self.almanac.scene.row_of(identifier)
+            if row in self._number and (entry.label or entry.note):
+                said[self._number[row]] = [entry.label, entry.note]
+        return dict(sorted(said.items()))
 
 
 def _short(value: Any) -> Any:

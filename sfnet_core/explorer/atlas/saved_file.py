@@ -57,7 +57,8 @@ def program() -> str:
             raise SFNetError("This installation's front end is not whole; install sfnet-core again.")
         body = body.removeprefix(shared).replace("export default", "return")
         parts += [f"const {name} = (() => {{", body, "})();"]
-    script = "\n".join([*parts, (STATIC / "atlas_saved.js").read_text(encoding="utf-8"), "})();"])
+    own = [(STATIC / name).read_text(encoding="utf-8") for name in ("atlas_saved_galaxy.js", "atlas_saved.js")]
+    script = "\n".join([*parts, *own, "})();"])
     if "</script" in script.lower() or "<!--" in script:
         raise SFNetError("This installation's front end can't stand in a page; install sfnet-core again.")
     return script

@@ -114,7 +114,7 @@ class Sheet:
         return [
             replace(q, label=named.get(q.key, q.label), unit=unit if q.key in (*named, "residual") else q.unit)
             for q in scene.quantities.values()
-            if q.key != "activation"
+            if q.key != "activation" and "filter" not in q.depends  # the atlas has no filter
         ]
 
     def plot(self, state: AtlasState, *, drawn: bool = True) -> dict:

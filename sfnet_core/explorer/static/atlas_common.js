@@ -44,7 +44,14 @@ function pageLink(href, props, ...children) {
 function galaxyTile(galaxy, url, caption) {
   const words = `galaxy ${galaxy.id}, activation ${galaxy.activation.toFixed(3)}`;
   const picture = url ? h("img", { src: url, alt: "", draggable: "false" }) : h("span", { class: "sf-blank sf-no-image" }, galaxy.id);
-  return pageLink(galaxy.link, { class: "sf-thumb", "data-id": galaxy.id, "aria-label": words, title: `${words}\n${IN_VOILA ? "open in Explore" : ""}`.trim() }, picture, caption ? h("span", { class: "sf-value" }, caption) : null);
+  const inside = [picture, caption ? h("span", { class: "sf-value" }, caption) : null];
+  if (SAVED) return h("button", { type: "button", class: "sf-thumb", "data-id": galaxy.id, "aria-label": words, title: words, onclick: () => openGalaxy(galaxy.number) }, ...inside);
+  return pageLink(galaxy.link, { class: "sf-thumb", "data-id": galaxy.id, "aria-label": words, title: `${words}\n${IN_VOILA ? "open in Explore" : ""}`.trim() }, ...inside);
+}
+
+/** Ask a saved page for one of its galaxies. */
+function openGalaxy(number) {
+  document.dispatchEvent(new CustomEvent("sf-galaxy", { detail: number }));
 }
 
 /** Bars of a histogram as one path in a box of width × height. */

@@ -140,7 +140,7 @@ function render({ model, el }) {
     const data = model.get("galaxies");
     if (!data.groups) return;
     examplePictures.turn();
-    say(galaxiesNote, data.images ? `activation below each${IN_VOILA ? "; click to open in Explore" : ""}` : data.why);
+    say(galaxiesNote, data.images ? `activation below each${IN_VOILA ? "; click to open in Explore" : SAVED ? "; click for all of a galaxy" : ""}` : data.why);
     const focused = document.activeElement === again;
     groups.replaceChildren(...data.groups.map((group) => {
       const tiles = group.galaxies.map((galaxy) => galaxyTile(galaxy, examplePictures.url(galaxy.jpeg), galaxy.caption));

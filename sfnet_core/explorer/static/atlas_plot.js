@@ -162,7 +162,10 @@ function figure({ tallest = 348, peek = null }) {
     }), 60);
   });
   svg.addEventListener("mouseleave", leave);
-  svg.addEventListener("click", () => { if (link && IN_VOILA) location.href = link; });
+  svg.addEventListener("click", () => {
+    if (SAVED && under >= 0) openGalaxy(spec.rows[under]);
+    else if (link && IN_VOILA) location.href = link;
+  });
 
   return { node, draw };
 }

@@ -48,11 +48,11 @@ function start(index) {
     if (homes[galaxy] === -2) return "";
     return `data:image/jpeg;base64,${kept(albums, homes[galaxy], () => block(`p${homes[galaxy]}`))[galaxy]}`;
   }
-  const galaxy = ([number, activation, more]) => ({ id: index.ids[number], activation, jpeg: picture(number), ...(Array.isArray(more) ? { place: more } : { caption: more }) });
+  const galaxy = ([number, activation, more]) => ({ number, id: index.ids[number], activation, jpeg: picture(number), ...(Array.isArray(more) ? { place: more } : { caption: more }) });
 
   // -- the state, its undo list and its link -------------------------------------------------------------------
 
-  const FIRST = { view: "cards", feature: -1, sort: "contribution", descending: true, find: "", least: "", against: index.against };
+  const FIRST = { view: "cards", feature: -1, galaxy: -1, sort: "contribution", descending: true, find: "", least: "", against: index.against };
   const ALLOWED = {
     view: ["cards", "signs", "matrix", "about"],
     sort: index.head.sorts.map(([key]) => key),
@@ -85,13 +85,14 @@ function start(index) {
     move(from.pop());
   }
   function open(feature) {
-    if (feature < 0 || place.has(feature)) return change({ feature: Math.max(-1, feature) });
+    if (feature < 0 || place.has(feature)) return change({ feature: Math.max(-1, feature), galaxy: -1 });
     notices = [`f${feature} is not on this page: it holds the ${cards.length} features with the largest mean contribution.`];
     return drawHead();
   }
 
   function query() {
-    const parts = Object.keys(FIRST).filter((name) => name !== "feature" && state[name] !== FIRST[name]).map((name) => `${name}=${encodeURIComponent(name === "descending" ? Number(state[name]) : state[name])}`);
+    const words = (name) => (name === "descending" ? Number(state[name]) : name === "galaxy" ? index.ids[state.galaxy] : state[name]);
+    const parts = Object.keys(FIRST).filter((name) => name !== "feature" && state[name] !== FIRST[name]).map((name) => `${name}=${encodeURIComponent(words(name))}`);
     return (state.feature < 0 ? parts : [`f${state.feature}`, ...parts]).join("&");
   }
   /** Read a link; what does not hold is said, and the page opens without it. */
@@ -105,6 +106,7 @@ function start(index) {
       const feature = /^f(\d{1,5})$/.exec(name);
       if (feature && place.has(Number(feature[1]))) choices.feature = Number(feature[1]);
       else if (name === "find" && text.length <= 80) choices.find = text;
+      else if (name === "galaxy" && index.ids.includes(text)) choices.galaxy = index.ids.indexOf(text);
       else if (name === "descending" && /^[01]$/.test(text)) choices.descending = text === "1";
       else if (ALLOWED[name]?.includes(text)) choices[name] = text;
       else notices.push(`The link's “${part.slice(0, 60)}” was left out: this page has no such thing.`);
@@ -154,6 +156,8 @@ function start(index) {
     sort: ({ key }) => change(key === state.sort ? { descending: !state.descending } : { sort: key, descending: true }),
   });
   const about = model({}, {});
+  const card = model({}, { close: () => change({ galaxy: -1 }), feature: ({ feature }) => open(feature) });
+  document.addEventListener("sf-galaxy", (event) => change({ galaxy: event.detail }));
 
   function pageMean() {
     const { mean } = page(state.feature).looks;
@@ -260,11 +264,39 @@ function start(index) {
     const order = shown();
     drawHead();
     if (["sort", "descending", "find", "least", "view", "feature"].some((name) => changed.has(name))) drawLists(order);
-    drawLeaf(changed, order);
+    if (changed.size > 1 || !changed.has("galaxy")) drawLeaf(changed, order);
+    drawGalaxy();
+  }
+
+  /** The galaxy that is open: bias + Σ weight × activation, and its row of the catalogue. */
+  function drawGalaxy() {
+    if (state.galaxy < 0) return card.set("data", { open: false });
+    const at = kept(pages, "coded", () => new Map(Array.from(unpack(index.codes.galaxies, Int32Array), (g, i) => [g, i]))).get(state.galaxy);
+    const { k } = index.codes;
+    const read = (name, Kind) => kept(pages, name, () => unpack(index.codes[name], Kind)).slice(at * k, at * k + k);
+    const [features, activations] = at === undefined ? [[], []] : [read("features", Int32Array), read("activations", Float32Array)];
+    const weights = kept(pages, "weights", () => unpack(index.codes.weights, Float64Array));
+    const terms = Array.from(features, (feature, i) => ({ feature, label: cards[place.get(feature)]?.label ?? `f${feature}`, there: place.has(feature), weight: weights[feature], activation: activations[i], contribution: weights[feature] * activations[i] }))
+      .filter((term) => term.feature >= 0)
+      .sort((a, b) => Math.abs(b.contribution) - Math.abs(a.contribution));
+    const value = (key) => values.get(key)?.[state.galaxy];
+    const minus = (text) => text.replace("-", "\u2212"); // a true minus
+    const words = (number) => (Number.isFinite(number) ? minus(String(Number(number.toPrecision(6)))) : "–");
+    const prediction = at === undefined ? value("prediction") : terms.reduce((sum, term) => sum + term.contribution, index.bias);
+    const named = ["truth", "prediction", "residual"];
+    const unit = overview.unit ? ` ${overview.unit}` : "";
+    const [ra, dec] = [value("ra"), value("dec")];
+    return card.set("data", {
+      open: true, id: index.ids[state.galaxy], jpeg: picture(state.galaxy), terms, known: at !== undefined, prediction, bias: index.bias, unit: overview.unit,
+      label: index.said[state.galaxy]?.[0] ?? "", note: index.said[state.galaxy]?.[1] ?? "",
+      facts: quantities.filter((q) => named.includes(q.key)).map((q) => [q.name, q.key === "residual" ? `${signedOr(Number.isFinite(value(q.key)) ? value(q.key) : null, 4)}${unit}` : Number.isFinite(value(q.key)) ? `${value(q.key).toFixed(4)}${unit}` : "–"]),
+      catalogue: quantities.filter((q) => !named.includes(q.key)).map((q) => [q.axis, ["ra", "dec"].includes(q.key) && Number.isFinite(value(q.key)) ? minus(value(q.key).toFixed(5)) : words(value(q.key))]),
+      links: !index.simulated && Number.isFinite(ra) && Number.isFinite(dec) ? skyLinks(ra, dec) : [],
+    });
   }
 
   const root = document.getElementById("sf-atlas");
-  const parts = [[atlasHead, head], [atlasCards, deck], [atlasLeaf, leaf], [atlasTables, tables], [{ render: renderAbout }, about]];
+  const parts = [[atlasHead, head], [atlasCards, deck], [atlasLeaf, leaf], [atlasTables, tables], [{ render: renderAbout }, about], [{ render: renderGalaxy }, card]];
   draw(new Set(Object.keys(FIRST)));
   for (const [view, its] of parts) {
     const el = h("div");
