@@ -177,7 +177,7 @@ class Panel:
         )
         fig.min_border_right = 10
         for grid in fig.grid:
-            grid.level = "image"  # under the densities
+            grid.level = "image"  # which is painted first: under the densities
         for axis in fig.axis:
             axis.axis_label_text_font_size = "12px"
             axis.axis_label_text_font_style = "normal"
@@ -193,7 +193,7 @@ class Panel:
         )
         mapper = LogColorMapper(palette=list(palette), low=0.5, high=1, low_color="rgba(0,0,0,0)")  # of counts
         return self.figure.image(
-            "image", x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=mapper, visible=False, level="image"
+            "image", x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=mapper, visible=False, level="underlay"
         )
 
     def _bpt_lines(self):
