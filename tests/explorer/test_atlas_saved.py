@@ -315,6 +315,15 @@ def small(n: int, features: int, k: int, runners_up: int, targets: int = 1, **ho
     )  # fmt: skip
 
 
+def test_an_observed_galaxy_has_its_place_in_the_sky_a_simulated_one_has_not(blocks):
+    assert blocks["index"]["sky"] is None
+    place = {"ra": np.full(6, 150.0), "dec": np.linspace(-5, 5, 6)}
+    codes = small(6, 4, 2, 1, columns=place, provenance={"pixel_scale": 0.396})
+    index = read(page_of(codes))["index"]
+    assert 5 <= int(index["sky"]["zoom"]) <= 16 and 0 < float(index["sky"]["scale"]) < 60
+    assert {"ra", "dec"} <= {q["key"] for q in index["quantities"]}
+
+
 @pytest.mark.parametrize(
     ("codes", "status"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from sfnet_core.explorer.atlas.parts import number
 from sfnet_core.explorer.atlas.resampled import Resampled
 from sfnet_core.explorer.atlas.sheet import Sheet
 from sfnet_core.explorer.atlas.tables import signs
+from sfnet_core.explorer.links import survey_links
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac
@@ -94,6 +96,7 @@ class Contents:
         self._rows: list[int] = []  # galaxy → row of the codes
         self._number: dict[int, int] = {}  # row of the codes → galaxy
         self._home: dict[int, int] = {}  # galaxy → feature with its picture
+        self._shown: set[int] = set()  # galaxies that are examples of a feature
         n = self.firing.n
         self.sampled = n > MOST_POINTS
         self._chance = np.random.default_rng(0).permutation(n) if self.sampled else np.arange(n)
@@ -120,6 +123,7 @@ class Contents:
     def _brief(self, one: dict, fresh: dict[int, str], home: int) -> list:
         """[galaxy, activation, caption], its picture put into ``fresh`` where no feature has it yet."""
         galaxy = self._galaxy(one["row"])
+        self._shown.add(galaxy)
         if one["jpeg"] and galaxy not in self._home:
             self._home[galaxy] = home
             fresh[galaxy] = base64.b64encode(one["jpeg"]).decode("ascii")
@@ -244,13 +248,14 @@ class Contents:
             "sampled": self.sampled,
             "codes": self._codes(rows),
             "said": self._galaxies_said(),
+            "sky": self._sky(rows),
             "homes": packed(np.array([self._home.get(g, -2) for g in range(len(rows))]), "<i4"),
         }
 
     def _codes(self, rows: np.ndarray) -> dict:
-        """For bias + Σ weight × activation: the codes of every galaxy named or, of many, of those with pictures."""
+        """For bias + Σ weight × activation: the codes of every galaxy named or, of many, of the examples."""
         codes = self.almanac.codes
-        named = np.arange(len(rows)) if not self.sampled else np.array(sorted(self._home), dtype=np.int64)
+        named = np.arange(len(rows)) if not self.sampled else np.array(sorted(self._shown), dtype=np.int64)
         return {
             "k": codes.k,
             "galaxies": packed(named, "<i4"),
@@ -258,6 +263,16 @@ class Contents:
             "activations": packed(codes.values[rows[named], : codes.k], "<f4"),
             "weights": packed(codes.weight[self.state.target], "<f8"),
         }
+
+    def _sky(self, rows: np.ndarray) -> dict | None:
+        """Zoom of the Legacy Survey's viewer and scale of SDSS's for a cutout's field; ``None`` for no sky."""
+        codes, size = self.almanac.codes, self._pictures.size
+        for row in rows[:1000].tolist():
+            links = survey_links(codes, row, size[1] if size else None)
+            if links:
+                legacy, sdss = (dict(parse_qsl(urlsplit(address).query)) for _, address, _ in links[:2])
+                return {"zoom": legacy["zoom"], "scale": sdss["scale"]}
+        return None
 
     def _galaxies_said(self) -> dict[int, list[str]]:
         """Galaxy → label and note, of those that somebody wrote of."""

@@ -291,7 +291,7 @@ function start(index) {
       label: index.said[state.galaxy]?.[0] ?? "", note: index.said[state.galaxy]?.[1] ?? "",
       facts: quantities.filter((q) => named.includes(q.key)).map((q) => [q.name, q.key === "residual" ? `${signedOr(Number.isFinite(value(q.key)) ? value(q.key) : null, 4)}${unit}` : Number.isFinite(value(q.key)) ? `${value(q.key).toFixed(4)}${unit}` : "–"]),
       catalogue: quantities.filter((q) => !named.includes(q.key)).map((q) => [q.axis, ["ra", "dec"].includes(q.key) && Number.isFinite(value(q.key)) ? minus(value(q.key).toFixed(5)) : words(value(q.key))]),
-      links: !index.simulated && Number.isFinite(ra) && Number.isFinite(dec) ? skyLinks(ra, dec) : [],
+      links: index.sky && Number.isFinite(ra) && Number.isFinite(dec) ? skyLinks(ra, dec, index.sky) : [],
     });
   }
 

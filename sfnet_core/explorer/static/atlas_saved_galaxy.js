@@ -10,13 +10,13 @@ function roundToSum(terms, total, digits) {
   return whole.map((value) => value / unit);
 }
 
-/** Plain links to viewers of the sky; a simulated galaxy has no place there. */
-function skyLinks(ra, dec) {
+/** Plain links to viewers of the sky, on a field of a cutout's size; a simulated galaxy has no place there. */
+function skyLinks(ra, dec, { zoom, scale }) {
   const at = `ra=${ra.toFixed(6)}&dec=${dec.toFixed(6)}`;
   const simbad = encodeURIComponent(`${ra.toFixed(6)} ${dec < 0 ? "" : "+"}${dec.toFixed(6)}`);
   return [
-    ["Legacy Survey", `https://www.legacysurvey.org/viewer?${at}&layer=ls-dr10&zoom=15`],
-    ["SDSS", `https://skyserver.sdss.org/dr18/VisualTools/navi?opt=G&${at}&scale=0.2`],
+    ["Legacy Survey", `https://www.legacysurvey.org/viewer?${at}&layer=ls-dr10&zoom=${zoom}&mark=${ra.toFixed(6)},${dec.toFixed(6)}`],
+    ["SDSS", `https://skyserver.sdss.org/dr18/VisualTools/navi?opt=G&${at}&scale=${scale}`],
     ["SIMBAD", `https://simbad.cds.unistra.fr/simbad/sim-coo?Coord=${simbad}&CooFrame=ICRS&Radius=10&Radius.unit=arcsec`],
   ].map(([name, href]) => h("a", { href, target: "_blank", rel: "noopener noreferrer" }, name));
 }
