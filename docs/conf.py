@@ -72,6 +72,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"SFNet {__version__}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_favicon = "_static/favicon.svg"
 html_math_renderer = "mathml"
 html_copy_source = False
