@@ -12,6 +12,8 @@ from bokeh.models import ColumnDataSource, Range1d, Selection
 from bokeh.protocol import Protocol
 from jupyter_bokeh.widgets import BokehModel
 
+from sfnet_core.explorer.view import LIVING
+
 if TYPE_CHECKING:
     from bokeh.document.events import DocumentPatchedEvent
 
@@ -32,6 +34,11 @@ class LinkedFigures(BokehModel):
     def __init__(self, model: Any, **kwargs: Any):
         self._held: list[DocumentPatchedEvent] | None = None
         super().__init__(model, **kwargs)
+        LIVING.add(self)
+
+    def send_again(self) -> None:
+        """Have the browser draw the figures anew, as they are now."""
+        self.refresh_bundle()
 
     def refresh_bundle(self) -> None:
         """Take the figures as they are now for the next page that shows them (a page reads the bundle once)."""

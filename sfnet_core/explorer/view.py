@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ __all__ = ["STATIC", "View"]
 
 STATIC = Path(__file__).parent / "static"
 log = logging.getLogger(__name__)
+LIVING: weakref.WeakSet = weakref.WeakSet()  # what has a ``send_again()``: a kernel's views and figures
 
 
 def front_end(*names: str) -> str:
@@ -39,8 +41,13 @@ class View(anywidget.AnyWidget):
     def __init__(self, notify: Callable[[str], None], actions: dict[str, Callable[..., None]], **kwargs: Any):
         super().__init__(**kwargs)
         self._notify = notify
-        self._actions = actions
+        self._actions = {"redraw": lambda _m: send_again(), **actions}
         self.on_msg(self._receive)
+        LIVING.add(self)
+
+    def send_again(self) -> None:
+        """Send the browser what it should show, whether or not it has it."""
+        self.send_state([name for name in ("data", "pictures") if self.has_trait(name)])
 
     def _receive(self, _widget: Any, content: Any, buffers: list) -> None:
         name = content.get("do") if isinstance(content, dict) else None
@@ -54,6 +61,12 @@ class View(anywidget.AnyWidget):
             self._notify(str(error))
         except Exception as error:  # whatever it is, a traceback is nothing for the page
             log.warning("a %r message was refused: %s", name, error)
+
+
+def send_again() -> None:
+    """All of a page once more: the line to its browser may have lost answers on the way."""
+    for view in list(LIVING):
+        view.send_again()
 
 
 def whole(content: dict, name: str) -> int:

@@ -21,8 +21,8 @@ class Cable:
         self._port = self._listener.getsockname()[1]
         self.address = address.replace(split.netloc, f"127.0.0.1:{self._port}")
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._through = threading.Event()
-        self._through.set()
+        self._through, self._answers = threading.Event(), threading.Event()
+        self._through.set(), self._answers.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Cable:
@@ -30,7 +30,7 @@ class Cable:
 
     def __exit__(self, *_: object) -> None:
         self.cut()
-        self._through.set()
+        self._through.set(), self._answers.set()
 
     def cut(self) -> None:
         """End every connection and take no new one."""
@@ -48,10 +48,14 @@ class Cable:
         """Let nothing through and end nothing, as an unplugged cable does."""
         self._through.clear()
 
+    def swallow_answers(self) -> None:
+        """Let nothing through from the server to the browser."""
+        self._answers.clear()
+
     def mend(self) -> None:
         """A new cable in the old place: what was under way on the old one is lost."""
         self.cut()
-        self._through.set()
+        self._through.set(), self._answers.set()
         self._listener = self._listen(self._port)
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -70,14 +74,16 @@ class Cable:
                 browser, _ = listener.accept()
                 server = socket.create_connection(self._server)
                 self._pairs.append((browser, server))
-                for ends in ((browser, server), (server, browser)):
-                    threading.Thread(target=self._pump, args=(*ends, self._through), daemon=True).start()
+                there, back = (browser, server, [self._through]), (server, browser, [self._through, self._answers])
+                for ends in (there, back):
+                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
 
     @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket, through: threading.Event) -> None:
+    def _pump(source: socket.socket, sink: socket.socket, open_ways: list[threading.Event]) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
-                through.wait()
+                for way in open_ways:
+                    way.wait()
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):

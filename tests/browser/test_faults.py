@@ -23,6 +23,8 @@ COUNT = """() => {
   window.sent = 0;
   WebSocket.prototype.send = function (data) { window.sent += 1; return send.call(this, data); };
 }"""
+TITLES = """() => Bokeh.documents.flatMap(
+  (document) => Array.from(document._all_models.values()).filter((m) => m.type === "Title").map((m) => m.text))"""
 HOARD = """from sfnet_core.explorer.page import explore
 
 page, hoard = explore(), []
@@ -117,6 +119,25 @@ def test_r19_a_line_that_is_dead_without_a_word_is_noticed_and_mended(bare, serv
         cable.mend()
         expect(page.locator(BANNER)).to_have_count(0, timeout=20_000)
         until(lambda: off(page) == wanted)  # each once: a click that came twice would be undone
+
+
+def test_r19_answers_that_were_lost_on_the_way_are_drawn_after_all(bare, serve):
+    with Cable(serve()) as cable:
+        page = bare(cable.address)
+        before = page.inner_text(".sf-status")
+        cable.swallow_answers()
+        feature = toggle(page, 0)
+        expect(page.locator(BANNER)).to_contain_text("The connection to the server is lost", timeout=30_000)
+        assert page.inner_text(".sf-status") == before
+        cable.mend()
+        until(lambda: off(page) == [feature])
+        assert page.inner_text(".sf-status") != before
+        rmse = re.search(r"RMSE [\d.]+", page.inner_text(".sf-status"))[0]
+        until(lambda: any(rmse in title for title in page.evaluate(TITLES)))
+        last = toggle(page, 1)
+        until(lambda: off(page) == sorted([feature, last]))
+        rmse = re.search(r"RMSE [\d.]+", page.inner_text(".sf-status"))[0]
+        until(lambda: any(rmse in title for title in page.evaluate(TITLES)))
 
 
 def test_r21_a_slider_dragged_through_five_thousand_values_ends_where_it_is_left(open_page, serve):

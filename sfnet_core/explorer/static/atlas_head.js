@@ -152,6 +152,7 @@ function render({ model, el }) {
     });
   }
 
+  whenStale(send);
   model.on("change:data", update);
   model.on("msg:custom", receive);
   update();

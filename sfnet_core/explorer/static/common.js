@@ -57,6 +57,11 @@ function signed(value, digits) {
   return (value < 0 ? "\u2212" : "+") + text;
 }
 
+/** Ask for the whole page again where its line to the kernel lost answers (line.js, on our served pages). */
+function whenStale(send) {
+  window.addEventListener("sfnet-stale", () => send({ do: "redraw" }));
+}
+
 const PAGES = [["explore", "Explore"], ["atlas", "Atlas"], ["your_galaxy", "Your galaxy"], ["train", "Train"]];
 
 /** Links to the four pages, where they are pages (under Voilà); `query` goes along as a permalink. */

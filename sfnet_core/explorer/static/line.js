@@ -91,20 +91,20 @@
         this.fire(new Event("open"));
         return;
       }
-      const now = performance.now();
+      const stale = this.unanswered.some((message) => message.sent); // the kernel may have answered into the void
       for (const message of this.unanswered) {
-        message.at = now;
+        Object.assign(message, { at: performance.now(), sent: true });
         ws.send(message.data);
       }
       hush("lost", "wait");
       still(false);
-      window.dispatchEvent(new Event("sfnet-back"));
+      if (stale) window.dispatchEvent(new Event("sfnet-stale"));
     }
 
     send(data) {
       if (this.over) return;
       const id = data instanceof ArrayBuffer ? read(data, 1, "msg_id") : undefined;
-      if (id) this.unanswered.push({ id, data, at: performance.now() });
+      if (id) this.unanswered.push({ id, data, at: performance.now(), sent: this.live });
       if (this.live) this.ws.send(data);
       else if (this.unanswered.length >= MOST) still(true);
       this.watch();
@@ -113,15 +113,20 @@
     heard(event) {
       const { data } = event;
       if (data instanceof ArrayBuffer) {
-        const parent = read(data, 2, "msg_id");
-        const index = this.unanswered.findIndex((message) => message.id === parent);
-        if (index >= 0) {
-          this.unanswered.splice(0, index + 1); // the kernel answers in order
-          hush("wait");
+        if (data.byteLength < 4096 && read(data, 1, "msg_type") === "status") {
+          const state = read(data, 4, "execution_state");
+          if (["dead", "restarting", "autorestarting"].includes(state)) return this.finish(4001);
+          if (state === "idle") this.answered(read(data, 2, "msg_id"));
         }
-        if (data.byteLength < 4096 && read(data, 1, "msg_type") === "status" && ["dead", "restarting", "autorestarting"].includes(read(data, 4, "execution_state"))) return this.finish(4001);
       }
       this.fire(new MessageEvent("message", { data }));
+    }
+
+    answered(parent) {
+      const index = this.unanswered.findIndex((message) => message.id === parent);
+      if (index < 0) return;
+      this.unanswered.splice(0, index + 1); // the kernel answers in order
+      hush("wait");
     }
 
     down(event) {

@@ -91,6 +91,7 @@ function render({ model, el }) {
   // The kernel ends with its tab (line.js), and the training with it. A browser that went without a word is missed by
   // the kernel after a while.
   const here = IN_VOILA ? setInterval(() => { if (model.get("data").stoppable) send({ do: "here" }); }, 15000) : 0;
+  whenStale(send);
   model.on("change:data", update);
   update();
   if (IN_VOILA && location.search.length > 1) send({ do: "open-link", query: location.search });

@@ -89,6 +89,7 @@ function render({ model, el }) {
     })();
   }
 
+  whenStale(send);
   model.on("change:data", update);
   update();
   if (inVoila && location.search.length > 1) send({ do: "open-link", query: location.search });
