@@ -235,10 +235,12 @@ class Plots:
         known = np.isfinite(x) & np.isfinite(y)
         n = int(known.sum())
         varies = n > 2 and np.ptp(x[known]) > 0 and np.ptp(y[known]) > 0
-        name = self._label(self._state.feature)
-        gap = "\n" if "·" in name else " · "  # a label takes the line for itself
-        rho = f"{gap}Pearson ρ = {np.corrcoef(x[known], y[known])[0, 1]:+.2f}".replace("-", MINUS) if varies else ""
-        title = self._title(f"{name}{rho}", n)
+        name, title = self._label(self._state.feature), self._title("", n).lstrip("\n")
+        rho = f"ρ = {np.corrcoef(x[known], y[known])[0, 1]:+.2f}".replace("-", MINUS) if varies else ""
+        if "·" in name:  # a label takes the line for itself; two lines always, as Bokeh makes no room for a third later
+            title = f"{name}\n{rho} · {title}" if rho else f"{name}\n{title}"
+        else:
+            title = f"{name} · Pearson {rho}\n{title}" if rho else f"{name}\n{title}"
         return Axes(x, y, self._axis("activation"), self._axis(key), title, keys=("activation", key), n=n)
 
     def _second(self) -> Axes:
