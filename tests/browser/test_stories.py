@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 from decimal import Decimal
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,9 +17,12 @@ from plots import frames, lasso
 from reading import MINUS, chosen, equation, expected, numbers, wait_for_galaxy, wait_for_status
 
 from sfnet_core.codes import SparseCodes
-from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.interpret import predict
+from sfnet_core.labels import LabelBook
 from sfnet_core.survey.dataset import Dataset
+
+LABEL = "metal-poor"
 
 
 class World(NamedTuple):
@@ -31,15 +36,16 @@ def sample(serve) -> World:
     return World(sample_codes(), sample_dataset(), serve())
 
 
-@pytest.fixture(scope="module")
-def observed(serve, real_folds) -> World:
-    codes, dataset = real_folds["codes"][0], real_folds["dataset"]
-    return World(SparseCodes.open(codes), Dataset.open(dataset), serve(codes, dataset))
-
-
 @pytest.fixture(params=["sample", "observed"])
-def world(request) -> World:
-    return request.getfixturevalue(request.param)
+def world(request, serve, tmp_path) -> World:
+    """Codes in a folder of their own: the labels that the story writes stand beside them."""
+    if request.param == "sample":
+        path, dataset = sample_folder() / "sample-codes.parquet", sample_dataset().path
+    else:
+        folds = request.getfixturevalue("real_folds")
+        path, dataset = folds["codes"][0], folds["dataset"]
+    mine = Path(shutil.copy(path, tmp_path / "mine.parquet"))
+    return World(SparseCodes.open(mine), Dataset.open(dataset), serve(mine, dataset))
 
 
 def kept(codes: SparseCodes, row: int) -> dict[int, float]:
@@ -108,7 +114,7 @@ def copied(page: Page, address: str) -> str:
     return page.evaluate("navigator.clipboard.readText()")
 
 
-def test_from_a_galaxy_to_what_is_special_of_the_metal_poor_and_to_a_second_browser(world, open_page):
+def test_from_a_galaxy_to_the_metal_poor_to_a_second_browser(world, open_page):
     codes, dataset, address = world
     page = open_page(address)
     validation = np.flatnonzero(codes.split == "validation")
@@ -169,6 +175,17 @@ def test_from_a_galaxy_to_what_is_special_of_the_metal_poor_and_to_a_second_brow
     )
     page.wait_for_url(f"**feature={lit}**")
 
+    # label it: kept beside the codes, shown wherever it is named
+    page.keyboard.press("l")
+    page.wait_for_selector(".sf-note[data-kind=features] .sf-note-label:focus")
+    page.keyboard.type(LABEL)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f".sf-row.sf-focus .sf-said:has-text('{LABEL}')")
+    page.wait_for_selector(".sf-saved:has-text('✓ Saved')")
+    assert LabelBook.open(codes).feature(lit).label == LABEL
+    page.click("[data-tab='selection']")
+    page.wait_for_selector(f".sf-report:not([hidden]) td:has-text('{LABEL}')")
+
     # copy the link, open it in a second browser: same picture, same numbers
     before = seen(page)
     link = copied(page, address)
@@ -177,8 +194,9 @@ def test_from_a_galaxy_to_what_is_special_of_the_metal_poor_and_to_a_second_brow
     other.wait_for_selector(".sf-report h3:has-text('selected galaxies beside')")
     assert seen(other) == before
     np.testing.assert_array_equal(chosen(other, codes), rows)
-    same_picture(page, other, ".sf-gallery")
+    same_picture(page, other, ".sf-gallery .sf-grid")
     same_picture(page, other, ".sf-plots")
+    assert other.locator(f".sf-row.sf-focus .sf-said:has-text('{LABEL}')").count() == 1
     for one in (page, other):
         one.click("[data-tab='galaxy']")
         explained(one, codes, row, {strongest})
