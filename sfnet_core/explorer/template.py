@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 from pathlib import Path
@@ -19,7 +20,8 @@ BOKEH_JS = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min
 def lay_out(jupyter_path: Path) -> Path:
     """Write the template under ``jupyter_path/voila/templates/sfnet`` and return that folder.
 
-    The page then asks its own server alone for BokehJS and for its style, and a browser keeps both. ``jupyter_path``
+    The page then asks its own server alone for BokehJS and for its style, and a browser keeps both without asking
+    again: their addresses hold a version, the hash of their content. ``jupyter_path``
     is a folder on the JUPYTER_PATH (``sfnet explore`` uses a temporary one), or ``sys.prefix/share/jupyter`` to have
     the template in a JupyterHub's Voilà.
     """
@@ -27,8 +29,13 @@ def lay_out(jupyter_path: Path) -> Path:
     shutil.copytree(SOURCE, target, dirs_exist_ok=True)
     static = target / "static"
     static.mkdir(exist_ok=True)
+    version = hashlib.blake2b(digest_size=8)
     for file in (BOKEH_JS, STATIC / "explorer.css", STATIC / "page.css", STATIC / "line.js"):
         shutil.copyfile(file, static / file.name)
+        version.update(file.read_bytes())
+    page = target / "index.html.j2"
+    text = page.read_text(encoding="utf-8").replace("?v=VERSION", f"?v={version.hexdigest()}")
+    page.write_text(text, encoding="utf-8")
     return target
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import tornado.web
-from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from jupyter_server.utils import url_path_join
 from traitlets import Integer, default
@@ -27,6 +27,7 @@ __all__ = ["CONFIGURATION", "ExplorerServer", "main"]
 
 CONFIGURATION = Path(__file__).parents[1] / "voila"  # the folder of voila.json
 RETRY = 10  # s until a visitor of a full server looks again
+HASHED = re.compile(r"\.[0-9a-f]{8,}\.(js|css|woff2?|svg)$")
 NAME = re.compile(r"[A-Za-z0-9_-]+\.ipynb")
 
 
@@ -106,6 +107,16 @@ class TemplateFiles(TemplateStaticFileHandler):
         return super().parse_url_path(path)
 
 
+class ExtensionFiles(FileFindHandler):
+    """The widgets' scripts: a name that holds a hash of its content is the same for ever, so no browser asks again."""
+
+    def set_headers(self) -> None:
+        """As Jupyter has it, which is to ask each time, for the other names."""
+        super().set_headers()
+        if HASHED.search(self.request.path):
+            self.set_header("Cache-Control", "private, max-age=31536000, immutable")
+
+
 class ToExplorer(tornado.web.RequestHandler):
     """The server's own address leads to the explorer, with the query it came with."""
 
@@ -152,6 +163,7 @@ class ExplorerServer(Voila):
             TornadoVoilaHandler: PageHandler,
             TornadoVoilaTreeHandler: ToExplorer,
             TemplateStaticFileHandler: TemplateFiles,
+            FileFindHandler: ExtensionFiles,
             KernelHandler: KernelLook,
             VoilaShutdownKernelHandler: LaterHandler,
             **dict.fromkeys((RequestInfoSocketHandler, VoilaContentsHandler, AllowListFileHandler)),
