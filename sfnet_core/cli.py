@@ -108,6 +108,7 @@ def train(
     recipe: Annotated[
         str | None, typer.Option(help="A recipe by name; by default the one for this many galaxies.")
     ] = None,
+    multi_k: Annotated[int | None, typer.Option(help="Train every k from 1 to this one at once.")] = None,
     validation: Annotated[str, typer.Option(help="Share of objects held out, or `paper`.")] = "0.2",
     fold: Annotated[int | None, typer.Option(help="Hold out this fold (from 0) of --folds.")] = None,
     folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
@@ -131,9 +132,9 @@ def train(
 
     with working(as_json):
         made = run(
-            dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, validation=held_out, fold=fold,
-            folds=folds, group=group, width=width, weights=weights, seed=seed, device=device, resume=resume,
-            overwrite=overwrite, progress=not quiet,
+            dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, multi_k=multi_k,
+            validation=held_out, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
+            device=device, resume=resume, overwrite=overwrite, progress=not quiet,
         )  # fmt: skip
     about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}
     last = made.history[-1] if made.history else {}

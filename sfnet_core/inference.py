@@ -239,6 +239,7 @@ def _assemble(
         "pixel_scale": dataset.pixel_scale,
         "normalisation": {"mean": metadata["mean"], "std": metadata["std"]},
         "computed": computed,
+        "multi_k": run.config.get("recipe", {}).get("multi_k", 0),
         "versions": {"sfnet-core": __version__, "torch": torch.__version__, "numpy": np.__version__},
         "notes": [*dataset.meta.get("notes", []), *notes],
     }

@@ -120,6 +120,13 @@ class SFNet(nn.Module):
         with torch.autocast(a.device.type, enabled=False):
             return self.head(kept)
 
+    def read_each(self, a: Tensor, most: int) -> Tensor:
+        """The readings behind gates of 1…``most`` features: (B, F) → (B, most, T), float32."""
+        with torch.autocast(a.device.type, enabled=False):
+            values, indices = strongest(a, most)  # (B, most)
+            contributions = values[:, :, None] * self.head.weight.T[indices]  # (B, most, T)
+            return contributions.cumsum(1) + self.head.bias
+
     def encode(self, x: Tensor, runners_up: int = 8) -> tuple[Tensor, Tensor, Tensor]:
         """The code of each image: its kept features, then the strongest it did not keep.
 

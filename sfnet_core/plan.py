@@ -52,6 +52,7 @@ def make_plan(
     width: int,
     weights: str | None,
     recipe: str | Recipe | None,
+    multi_k: int | None = None,
 ) -> Plan:
     """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.train`)."""
     names = target_names(target)
@@ -80,7 +81,12 @@ def make_plan(
     if (truth[rows].std(axis=0) == 0).any():
         constant = names[int(np.argmin(truth[rows].std(axis=0)))]
         raise SFNetError(f"{constant} has one and the same value for all training galaxies; there is nothing to learn.")
-    recipe = choose(len(rows), recipe, epochs)
+    recipe = choose(len(rows), recipe, epochs, multi_k)
+    if recipe.multi_k and not k <= recipe.multi_k <= 8 * width:
+        raise SFNetError(
+            f"The gates from 1 to multi_k={recipe.multi_k} are trained together: that is at least the network's own "
+            f"k={k} and at most its {8 * width} features."
+        )
     config = {
         "target": names, "k": k, "width": width, "seed": seed, "fold": fold, "folds": folds, "validation": validation,
         "group": group, "weights": weights, "recipe": recipe.as_dict(), "dataset_fingerprint": dataset.fingerprint,

@@ -57,6 +57,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     recipe: str | Recipe | None = None,
+    multi_k: int | None = None,
     overwrite: bool = False,
     progress: bool = True,
     callback: Callable[[dict[str, float]], Any] | None = None,
@@ -77,6 +78,7 @@ def train(
             :func:`sfnet_core.checkpoint.load_imagenet`.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         recipe: a name or a :class:`Recipe`; by default the one for the number of training galaxies.
+        multi_k: train every k from 1 to this one at once, instead of the recipe's choice.
         callback: called after each epoch with its record (``epoch``, ``rate``, ``train_rmse``, ``validation_rmse``, in
             the target's unit); returning ``False`` stops the training, which ``resume`` can go on with.
 
@@ -89,7 +91,7 @@ def train(
     out = Path(out)
     plan = make_plan(
         dataset, target=target, k=k, epochs=epochs, seed=seed, fold=fold, folds=folds, validation=validation,
-        group=group, width=width, weights=weights, recipe=recipe,
+        group=group, width=width, weights=weights, recipe=recipe, multi_k=multi_k,
     )  # fmt: skip
     with folder_lock(out, "training"):
         last = look_at(out, plan.config, resume, overwrite)
@@ -194,9 +196,13 @@ class _Training:
                 images = recalibrate(images, self.mean, self.std, gain, sky)
             wanted = self.standard[torch.from_numpy(plan.train[chosen])].to(self.device)
             with autocast(self.device, self.bf16):
-                found = self.network(images)
-            squares = (found - wanted).square()  # (B, T)
-            loss = squares.mean()
+                a = self.network.features(images)
+            if recipe.multi_k:
+                each = (self.network.read_each(a, recipe.multi_k) - wanted[:, None]).square()  # (B, k, T)
+                squares, loss = each[:, self.network.k - 1], each.mean()
+            else:
+                squares = (self.network.read(a) - wanted).square()  # (B, T)
+                loss = squares.mean()
             if recipe.loss == "rmse":
                 loss = (loss + 1e-8).sqrt()  # the root's slope at 0 is infinite
             self.optimiser.zero_grad()

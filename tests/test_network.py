@@ -133,3 +133,14 @@ def test_predictions_stay_float32_under_autocast():
         x = torch.randn(2, 3, 32, 32)
         assert network(x).dtype == torch.float32
         assert network.features(x).dtype == torch.float32
+
+
+@torch.inference_mode()
+def test_read_each_is_a_network_for_every_gate():
+    torch.manual_seed(3)
+    network, a = SFNet(k=2, targets=2, width=2), torch.relu(torch.randn(9, 16))
+    each = network.read_each(a, 16)
+    assert each.shape == (9, 16, 2)
+    for k in range(1, 17):
+        network.k = k
+        torch.testing.assert_close(each[:, k - 1], network.read(a))

@@ -429,3 +429,63 @@ def steps(net, optimiser, n):
         optimiser.zero_grad()
         net(torch.arange(6.0).reshape(2, 3)).square().sum().backward()
         optimiser.step()
+
+
+# ---- every k at once
+
+
+def test_multi_k_trains_every_gate_and_its_codes_say_so(dataset, tmp_path):
+    run = small(dataset, tmp_path / "run", k=2, multi_k=6)
+    assert run.config["recipe"]["multi_k"] == 6 and "every k from 1 to 6" in choose(40, None, None, 6).sentence()
+    codes = infer(run, dataset, tmp_path / "codes.parquet", progress=False)
+    assert codes.k == 2 and codes.provenance["multi_k"] == 6
+    assert (
+        infer(small(dataset, tmp_path / "one", epochs=1), dataset, tmp_path / "one.parquet", progress=False).provenance[
+            "multi_k"
+        ]
+        == 0
+    )
+
+
+def test_the_loss_of_multi_k_is_the_mean_over_the_gates(dataset, tmp_path, monkeypatch):
+    """One step from the same weights: the gradient of the mean of six networks' losses, each with its own gate."""
+    seen = {}
+    real = training._Training._one_epoch
+
+    def watch(self, feed, interrupts):
+        network, taken = copy.deepcopy(self.network), []
+        keep = network.__class__.features
+        monkeypatch.setattr(SFNet, "features", lambda net, x: taken.append(x.detach().clone()) or keep(net, x))
+        step = self.optimiser.step
+
+        def stop(*args):
+            seen["gradient"] = [p.grad.clone() for p in self.network.parameters()]
+            seen["case"] = network, taken[0], self.standard[torch.from_numpy(self.plan.train[order])]
+            return step(*args)
+
+        order = np.random.default_rng([self.plan.config["seed"], 1, 0]).permutation(len(self.plan.train))
+        self.optimiser.step = stop
+        return real(self, feed, interrupts)
+
+    monkeypatch.setattr(training._Training, "_one_epoch", watch)
+    monkeypatch.setenv("SFNET_BF16", "0")
+    recipe = replace(RECIPES["few hundred"], epochs=1, batch=64)
+    small(dataset, tmp_path / "run", epochs=None, k=2, multi_k=6, recipe=recipe)
+    network, images, wanted = seen["case"]
+    network.train()
+    a = network.features(images)
+    losses = []
+    for k in range(1, 7):
+        network.k = k
+        losses.append(((network.read(a) - wanted) ** 2).mean())
+    torch.stack(losses).mean().backward()
+    for ours, parameter in zip(seen["gradient"], network.parameters(), strict=True):
+        torch.testing.assert_close(ours, parameter.grad, atol=1e-5, rtol=1e-3)
+
+
+def test_multi_k_must_reach_from_the_networks_k_to_its_features(dataset, tmp_path):
+    for k, multi_k in ((4, 3), (4, 33)):
+        with pytest.raises(SFNetError, match=f"multi_k={multi_k} are trained together"):
+            small(dataset, tmp_path / "run", k=k, multi_k=multi_k)
+    with pytest.raises(SFNetError, match="or 0, not -1"):
+        choose(40, None, None, -1)
