@@ -381,7 +381,7 @@ def test_lift_and_correlations_of_companions(codes, opened):
         assert c["both"] == both
         assert c["lift"] == pytest.approx(both / len(on) / (on[:, feature].mean() * on[:, c["feature"]].mean()))
         assert c["expected"] == pytest.approx(on[:, feature].mean() * on[:, c["feature"]].mean() * len(on))
-        assert c["low"] <= c["lift"] <= c["high"]
+        assert 0 <= c["low"] <= c["lift"] <= c["high"]
         assert c["pearson"] == pytest.approx(np.corrcoef(dense[:, feature], dense[:, c["feature"]])[0, 1], abs=1e-9)
     assert feature not in {c["feature"] for c in found}
 

@@ -123,7 +123,7 @@ def companions(almanac: Almanac, split: str, feature: int) -> Companions:
         both[other],
         expected[other],
         lift,
-        (centre - half) / rate,
+        np.maximum(centre - half, 0) / rate,  # 0 of m gives 0, not a little less by rounding
         (centre + half) / rate,
         matrix[feature, other],
     )
