@@ -34,7 +34,7 @@ def equation(scene: Scene, state: State, row: int) -> dict:
     terms = scene.terms(state, row)
     counted = [term for term in terms if term["state"] != "off"]
     bias = float(scene.codes.bias[state.target])
-    total = float(scene.prediction(state)[row])  # the number that the plots and the status line go by
+    total = scene.prediction_of(state, row)  # the number that the plots and the status line go by
     shown = round_to_sum([bias, *(term["contribution"] for term in counted)], total, DIGITS)
     for term, display in zip(counted, shown[1:], strict=True):
         term["text"] = display.replace("-", MINUS) if display.startswith("-") else f"+{display.lstrip('+')}"
@@ -95,7 +95,7 @@ class Inspector(View):
         picture = equation(scene, state, row)
         for term in picture["terms"]:
             term["label"] = self._label(term["feature"])
-        truth, now = float(scene.truth(state.target)[row]), float(scene.prediction(state)[row])
+        truth, now = float(scene.truth(state.target)[row]), scene.prediction_of(state, row)
         before = float(scene.prediction(state, all_on=True)[row])
         facts = [["prediction", f"{now:.4f} {unit}"]]
         if state.off:

@@ -30,7 +30,7 @@ class Near(Report):
 
     def _value(self, row: int) -> str:
         truth = float(self._scene.truth(self._state.target)[row])
-        value = truth if np.isfinite(truth) else float(self._scene.prediction(self._state)[row])
+        value = truth if np.isfinite(truth) else self._scene.prediction_of(self._state, row)
         return f"{value:.2f} {self._scene.unit(self._state.target)}".strip()
 
     def _item(self, row: int, words: str) -> tuple[str, bytes, str]:

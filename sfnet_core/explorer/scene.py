@@ -184,6 +184,10 @@ class Scene:
             return self.prediction(state)[rows]
         return self.counterfactual(state.target).at(rows, state.off, state.mode)
 
+    def prediction_of(self, state: State, row: int) -> float:
+        """The same of one galaxy."""
+        return float(self.prediction_at(state, np.array([row]))[0])
+
     def residual(self, state: State) -> np.ndarray:
         """Prediction minus true value."""
         return self.prediction(state) - self.truth(state.target)
@@ -274,6 +278,19 @@ class Scene:
     def values(self, key: str, state: State) -> np.ndarray:
         """``(N,)`` of a quantity."""
         return self.quantities[key].values(state)
+
+    def at(self, key: str, state: State, rows: np.ndarray) -> np.ndarray:
+        """``(len(rows),)`` of a quantity for some galaxies; of a few of many, the others' are not computed."""
+        if key == "prediction":
+            return self.prediction_at(state, rows)
+        if key == "residual":
+            return self.prediction_at(state, rows) - self.truth(state.target)[rows]
+        if key == "activation" and ("activation", state.feature) not in self._memory and state.feature >= 0:
+            kept, found = self.codes.indices[rows, : self.codes.k] == state.feature, np.zeros(len(rows))
+            row, slot = np.nonzero(kept)
+            found[row] = self.codes.values[rows[row], slot]
+            return found
+        return self.values(key, state)[rows]
 
     # -- one galaxy --------------------------------------------------------------------------------------------
 

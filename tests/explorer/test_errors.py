@@ -37,6 +37,11 @@ def test_the_numbers_do_not_depend_on_how_many_are_many(codes, choices, mode, mo
         assert one.rmse == pytest.approx(np.sqrt(np.nanmean((now - truth) ** 2)), rel=1e-12)
         rows = many.drawn(state)
         assert np.array_equal(many.prediction_at(state, rows), few.prediction(state)[rows])
+        state.change(feature=int(features[0]))
+        for key in ("prediction", "residual", "activation", "truth", "z", "margin"):
+            some = np.array([3, 700, 44])
+            assert np.array_equal(Scene(codes).at(key, state, some), few.values(key, state)[some], equal_nan=True), key
+        assert many.prediction_of(state, 17) == few.prediction(state)[17]
 
 
 def test_a_toggle_over_very_many_goes_through_none_of_them(codes, monkeypatch):
