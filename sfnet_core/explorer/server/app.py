@@ -150,8 +150,9 @@ class ExplorerServer(Voila):
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the configuration; pages learn from it what to expect of the server."""
         super().initialize(argv)
-        for name in ("tornado.access", "tornado.general"):  # a path that is not there is no news for the terminal
-            logging.getLogger(name).setLevel(logging.ERROR)
+        # What was asked for is no news for the terminal, and may have the token in it; exceptions are said all the same.
+        for name in ("tornado.access", "tornado.general"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self.voila_configuration.page_config_hook = self._tell_the_page
 
     def _tell_the_page(self, current_page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
