@@ -6,6 +6,7 @@ A prediction is always the same sum in the same order, bias first and then slot 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     *(
+        "Part",
         "ResidualSums",
         "blocks",
         "check_feature",
@@ -31,18 +33,33 @@ __all__ = [
 BLOCK = 1 << 14
 
 
-def check_feature(codes: SparseCodes, feature: int) -> int:
+def check_feature(codes: SparseCodes | Part, feature: int) -> int:
     """The feature's number; :class:`SFNetError` where there is no such feature."""
     if isinstance(feature, bool) or int(feature) != feature or not 0 <= feature < codes.features:
         raise SFNetError(f"There is no feature {feature!r}; they are numbered 0 to {codes.features - 1}.")
     return int(feature)
 
 
-def off_table(codes: SparseCodes, off: Collection[int]) -> np.ndarray:
+def off_table(codes: SparseCodes | Part, off: Collection[int]) -> np.ndarray:
     """(F + 1,) bool; the last entry answers for index -1, an empty slot, which is never off."""
     table = np.zeros(codes.features + 1, dtype=bool)
     table[[check_feature(codes, feature) for feature in off]] = True
     return table
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the sums need of some of the codes: the rest of a :class:`SparseCodes` is left where it is."""
+
+    k: int
+    features: int
+    weight: np.ndarray
+    bias: np.ndarray
+    indices: np.ndarray
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
 
 
 def squares(values: np.ndarray) -> float:
@@ -50,7 +67,7 @@ def squares(values: np.ndarray) -> float:
     return float(np.square(values).sum())
 
 
-def blocks(codes: SparseCodes, rows: np.ndarray | None = None) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+def blocks(codes: SparseCodes | Part, rows: np.ndarray | None = None) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """(places in the answer, indices, values) of some galaxies at a time, all of them or those in ``rows``."""
     n = len(codes) if rows is None else len(rows)
     for start in range(0, n, BLOCK):
@@ -60,7 +77,7 @@ def blocks(codes: SparseCodes, rows: np.ndarray | None = None) -> Iterator[tuple
 
 
 def predictions(
-    codes: SparseCodes,
+    codes: SparseCodes | Part,
     target: int,
     off: Collection[int] = (),
     mode: str = "ablate",
@@ -94,9 +111,15 @@ def predictions(
 
 
 def squares_by_k(
-    codes: SparseCodes, truth: np.ndarray, rows: np.ndarray, off: Collection[int], mode: str, target: int
+    codes: SparseCodes | Part,
+    truth: np.ndarray,
+    rows: np.ndarray | None,
+    off: Collection[int],
+    mode: str,
+    target: int,
 ) -> np.ndarray:
-    """(k + r,) float64: Σ (prediction − truth)² over ``rows`` behind a gate of 1, 2, …, k + r; ``truth`` is theirs."""
+    """(k + r,) float64: Σ (prediction − truth)² over ``rows`` (all, for ``None``) behind a gate of 1, 2, …, k + r;
+    ``truth`` is theirs."""
     table, weight = off_table(codes, off), np.append(codes.weight[target], 0.0)
     weight_on = np.where(table, 0.0, weight)
     found = np.zeros(codes.indices.shape[1])

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.code_sums import ResidualSums, residual_sums, squares, squares_by_k
+from sfnet_core.explorer import drawn
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
     from sfnet_core.explorer.state import State
 
-__all__ = ["MANY", "Errors", "Numbers", "sample"]
-
-MANY = 500_000  # of more galaxies in view, figures and the error against k are of this many, drawn at random
+__all__ = ["Errors", "Numbers"]
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,6 @@ def of(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return values if len(rows) == len(values) else values[rows]
 
 
-def sample(n: int) -> np.ndarray | slice:
-    """Places of :data:`MANY` out of ``n``, at random but always the same and ascending; all where there are no more."""
-    if n <= MANY:
-        return slice(None)
-    return np.sort(np.random.default_rng(0).choice(n, MANY, replace=False, shuffle=False))
-
-
 class Errors:
     """RMSE, R² and the like for the galaxies that a scene has in view; the scene remembers them."""
 
@@ -66,11 +58,12 @@ class Errors:
         true values."""
 
         def compute() -> list[float]:
-            rows, truth, _ = self.known(state, drawn=True)
-            found = squares_by_k(self._scene.own, truth, rows, state.off, state.mode, state.target)
-            return np.sqrt(found / len(rows)).tolist()
+            places, truth = self._by_k(state)
+            codes = drawn.drawn_codes(self._scene, state)
+            found = squares_by_k(codes, truth, places, state.off, state.mode, state.target)
+            return np.sqrt(found / len(truth)).tolist()
 
-        if not len(self.known(state, drawn=True)[0]):
+        if not len(self._by_k(state)[1]):
             return []
         return self._scene.remember(
             ("by_k", state.split, state.filter, state.target, state.off, state.mode if state.off else ""),
@@ -78,24 +71,33 @@ class Errors:
             keep=4,
         )
 
-    def known(self, state: State, *, drawn: bool = False) -> tuple[np.ndarray, np.ndarray, float]:
-        """Of the galaxies in view (or ``drawn``) with a true value: rows, truth, and Σ (truth − mean truth)²."""
-        drawn = drawn and len(self._scene.view(state)) > MANY
+    def _by_k(self, state: State) -> tuple[np.ndarray | None, np.ndarray]:
+        """Of the galaxies drawn those with a true value: places (``None`` for all), and truth."""
+
+        def compute() -> tuple[np.ndarray | None, np.ndarray]:
+            truth = of(self._scene.truth(state.target), self._scene.drawn(state))
+            known = np.isfinite(truth)
+            return (None, truth) if known.all() else (np.flatnonzero(known), truth[known])
+
+        return self._scene.remember(("known", state.split, state.filter, state.target, "drawn"), compute, keep=2)
+
+    def known(self, state: State) -> tuple[np.ndarray, np.ndarray, float]:
+        """Of the galaxies in view with a true value: rows, truth, and Σ (truth − mean truth)²."""
 
         def compute() -> tuple[np.ndarray, np.ndarray, float]:
-            rows = self._scene.drawn(state) if drawn else self._scene.view(state)
-            truth = self._scene.truth(state.target)[rows]
+            rows = self._scene.view(state)
+            truth = of(self._scene.truth(state.target), rows)
             known = np.isfinite(truth)
             if not known.all():
                 rows, truth = rows[known], truth[known]
             return rows, truth, float(((truth - truth.mean()) ** 2).sum()) if len(truth) else 0.0
 
-        return self._scene.remember(("known", state.split, state.filter, state.target, drawn), compute, keep=2)
+        return self._scene.remember(("known", state.split, state.filter, state.target), compute, keep=2)
 
     def numbers(self, state: State) -> Numbers:
         """RMSE, R² and the change, over the galaxies in view.
 
-        Of more than :data:`MANY`, features that are left out are taken from sums made once
+        Of more than :data:`~sfnet_core.explorer.drawn.MANY`, features that are left out are taken from sums made once
         (:class:`~sfnet_core.code_sums.ResidualSums`): exact too, to about nine digits, and no galaxy is gone through.
         """
         key = ("numbers", state.split, state.filter, state.target, state.off, state.mode if state.off else "")
@@ -103,7 +105,7 @@ class Errors:
 
     def _numbers(self, state: State) -> Numbers:
         view = self._scene.view(state)
-        if len(view) > MANY and (state.mode == "ablate" or not state.off):
+        if len(view) > drawn.MANY and (state.mode == "ablate" or not state.off):
             sums = self._sums(state)
             found = sums.ablate(state.off)
             if found is not None:

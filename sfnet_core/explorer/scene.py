@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core import astro
+from sfnet_core.code_sums import predictions
 from sfnet_core.errors import SFNetError
-from sfnet_core.explorer import errors
+from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
 from sfnet_core.explorer.errors import Errors, Numbers
 from sfnet_core.explorer.filters import Names, first_cone, select
 from sfnet_core.explorer.quantities import COLUMN_LABELS, LINES, PLOTS, TARGET_LABELS, Quantity
@@ -52,7 +53,7 @@ class Scene:
             return
         self.codes = self.own.at_k(k)
         self._counterfactuals.clear()
-        lasting = ("truth", "rows", "column", "ratio", "by_k", "known", "filter", "names", "cone")
+        lasting = ("truth", "rows", "column", "ratio", "by_k", "known", "filter", "names", "cone", "part")
         self._memory = {key: value for key, value in self._memory.items() if key[0] in lasting}
 
     def rmse_by_k(self, state: State) -> list[float]:
@@ -110,16 +111,8 @@ class Scene:
         return self.remember(key, lambda: rows[self.mask(state.filter, state.target)[rows]], keep=2)
 
     def drawn(self, state: State) -> np.ndarray:
-        """Rows of the galaxies that figures are drawn from: those in view, or ``errors.MANY`` of them at random.
-
-        Ascending, and the same ones at every call; the page says where they are not all.
-        """
-        rows = self.view(state)
-        if len(rows) <= errors.MANY:
-            return rows
-        return self.remember(
-            ("drawn", state.split, state.filter, state.target), lambda: rows[errors.sample(len(rows))], keep=2
-        )
+        """Rows of the galaxies that figures are drawn from (:mod:`~sfnet_core.explorer.drawn`)."""
+        return drawn_rows(self, state)
 
     def mask(self, text: str, target: int) -> np.ndarray:
         """``(N,)`` True for the galaxies that pass a filter."""
@@ -182,7 +175,10 @@ class Scene:
         """The same of some galaxies; of a few of many, the others' are not computed."""
         if ("prediction", state.target, state.off, state.mode) in self._memory or len(rows) > self.n // 2:
             return self.prediction(state)[rows]
-        return self.counterfactual(state.target).at(rows, state.off, state.mode)
+        exact = self.counterfactual(state.target)
+        if rows is self.drawn(state) and state.off:
+            return predictions(drawn_codes(self, state), state.target, state.off, state.mode)
+        return exact.at(rows, state.off, state.mode)
 
     def prediction_of(self, state: State, row: int) -> float:
         """The same of one galaxy."""
@@ -281,16 +277,7 @@ class Scene:
 
     def at(self, key: str, state: State, rows: np.ndarray) -> np.ndarray:
         """``(len(rows),)`` of a quantity for some galaxies; of a few of many, the others' are not computed."""
-        if key == "prediction":
-            return self.prediction_at(state, rows)
-        if key == "residual":
-            return self.prediction_at(state, rows) - self.truth(state.target)[rows]
-        if key == "activation" and ("activation", state.feature) not in self._memory and state.feature >= 0:
-            kept, found = self.codes.indices[rows, : self.codes.k] == state.feature, np.zeros(len(rows))
-            row, slot = np.nonzero(kept)
-            found[row] = self.codes.values[rows[row], slot]
-            return found
-        return self.values(key, state)[rows]
+        return values_at(self, key, state, rows)
 
     # -- one galaxy --------------------------------------------------------------------------------------------
 

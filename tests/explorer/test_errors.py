@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfnet_core.explorer import errors
-from sfnet_core.explorer.errors import sample
+from sfnet_core.explorer import drawn
+from sfnet_core.explorer.drawn import sample
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import State
 
@@ -24,14 +24,14 @@ def codes(made_up):
 @pytest.mark.parametrize("mode", ["ablate", "refill"])
 def test_the_numbers_do_not_depend_on_how_many_are_many(codes, choices, mode, monkeypatch):
     few = Scene(codes)
-    monkeypatch.setattr(errors, "MANY", 50)
+    monkeypatch.setattr(drawn, "MANY", 50)
     many = Scene(codes)
     features = few.features("", 0)["feature"].tolist()
     for off in ((), features[:1], features[:3], features[1::2], features):
         state = State(20, 900, few.splits, slots=6, off=frozenset(off), mode=mode, k=3, **choices)
-        monkeypatch.setattr(errors, "MANY", 10**6)
+        monkeypatch.setattr(drawn, "MANY", 10**6)
         one = few.numbers(state)
-        monkeypatch.setattr(errors, "MANY", 50)
+        monkeypatch.setattr(drawn, "MANY", 50)
         assert vars(many.numbers(state)) == pytest.approx(vars(one), rel=1e-9, abs=1e-12, nan_ok=True)
         truth, now = codes.truth()[few.view(state)], few.prediction(state)[few.view(state)]
         assert one.rmse == pytest.approx(np.sqrt(np.nanmean((now - truth) ** 2)), rel=1e-12)
@@ -41,11 +41,12 @@ def test_the_numbers_do_not_depend_on_how_many_are_many(codes, choices, mode, mo
         for key in ("prediction", "residual", "activation", "truth", "z", "margin"):
             some = np.array([3, 700, 44])
             assert np.array_equal(Scene(codes).at(key, state, some), few.values(key, state)[some], equal_nan=True), key
+            assert np.array_equal(many.at(key, state, rows), few.values(key, state)[rows], equal_nan=True), key
         assert many.prediction_of(state, 17) == few.prediction(state)[17]
 
 
 def test_a_toggle_over_very_many_goes_through_none_of_them(codes, monkeypatch):
-    monkeypatch.setattr(errors, "MANY", 50)
+    monkeypatch.setattr(drawn, "MANY", 50)
     scene = Scene(codes)
     feature = scene.default_feature("", 0)
     state = State(20, 900, scene.splits, slots=6, k=3)
@@ -58,12 +59,12 @@ def test_a_toggle_over_very_many_goes_through_none_of_them(codes, monkeypatch):
 
 
 def test_what_is_drawn_of_many_is_the_same_each_time_and_spread_evenly(codes, monkeypatch):
-    monkeypatch.setattr(errors, "MANY", 300)
+    monkeypatch.setattr(drawn, "MANY", 300)
     rows = Scene(codes).drawn(State(20, 900))
     assert len(rows) == 300 == len(set(rows.tolist())) and (np.diff(rows) > 0).all()
     assert np.array_equal(rows, Scene(codes).drawn(State(20, 900)))
     assert abs(rows.mean() - 449.5) < 45  # 3 standard deviations of such a mean
-    monkeypatch.setattr(errors, "MANY", 900)
+    monkeypatch.setattr(drawn, "MANY", 900)
     assert np.array_equal(Scene(codes).drawn(State(20, 900)), np.arange(900))
     assert sample(900) == slice(None)
 
@@ -73,5 +74,5 @@ def test_the_error_by_k_of_many_is_near_that_of_all(codes, monkeypatch):
     whole = Scene(codes).rmse_by_k(state)
     truth, known = codes.truth(), np.isfinite(codes.truth())
     assert whole[2] == pytest.approx(np.sqrt(np.mean((codes.prediction() - truth)[known] ** 2)), rel=1e-12)
-    monkeypatch.setattr(errors, "MANY", 450)
+    monkeypatch.setattr(drawn, "MANY", 450)
     assert Scene(codes).rmse_by_k(state) == pytest.approx(whole, rel=0.15)
