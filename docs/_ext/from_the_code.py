@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
+import tempfile
 from pathlib import Path
 
 from docutils import nodes
@@ -162,9 +164,24 @@ def formula_block(writer: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def live_atlas(app: Sphinx, error: Exception | None) -> None:
+    """The embedded sample's atlas as one page of the site, ``atlas.html``: it needs no server, as the site does."""
+    if error is not None or app.builder.format != "html":
+        return
+    from sfnet_core.explorer.atlas.saved import save_page
+    from sfnet_core.explorer.sample import sample_codes, sample_dataset
+
+    with tempfile.TemporaryDirectory() as empty:  # not with the builder's own labels
+        os.environ["SFNET_LABELS"] = empty
+        title = "Atlas of the embedded sample (simulated galaxies)"
+        save_page(sample_codes(), Path(app.outdir, "atlas.html"), sample_dataset(), title=title)
+        del os.environ["SFNET_LABELS"]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", described, priority=100)  # before Napoleon
     app.connect("autodoc-process-docstring", bars_are_bars, priority=900)  # after Napoleon
+    app.connect("build-finished", live_atlas)
     app.add_html_math_renderer("mathml", (formula, None), (formula_block, None))
     app.add_directive("sfnet-help", Help)
     app.add_directive("sfnet-keys", Keys)
