@@ -52,6 +52,10 @@ class Cable:
         """Let nothing through from the server to the browser."""
         self._answers.clear()
 
+    def release(self) -> None:
+        """Let through what was held: late, and whole."""
+        self._through.set(), self._answers.set()
+
     def mend(self) -> None:
         """A new cable in the old place: what was under way on the old one is lost."""
         self.cut()

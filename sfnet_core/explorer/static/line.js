@@ -42,6 +42,17 @@
     document.body?.classList.toggle("sf-still", quiet);
   }
 
+  /** A thin line at the page's top while the oldest question has waited for more than 200 ms. */
+  let later = 0;
+  function busy() {
+    clearTimeout(later);
+    const asked = Math.min(...[...lines].flatMap((line) => line.unanswered.slice(0, 1).map((message) => message.at)));
+    const age = performance.now() - asked; // of none: −∞
+    document.body?.classList.toggle("sf-busy", age >= 200);
+    document.getElementById("rendered_cells")?.setAttribute("aria-busy", String(age >= 200));
+    if (age < 200 && age > -Infinity) later = setTimeout(busy, 201 - age);
+  }
+
   // -- messages in the protocol v1.kernel.websocket.jupyter.org --------------------------------------------------------
 
   function part(data, index) {
@@ -107,6 +118,7 @@
       if (id) this.unanswered.push({ id, data, at: performance.now(), sent: this.live });
       if (this.live) this.ws.send(data);
       else if (this.unanswered.length >= MOST) still(true);
+      busy();
       this.watch();
     }
 
@@ -126,6 +138,7 @@
       const index = this.unanswered.findIndex((message) => message.id === parent);
       if (index < 0) return;
       this.unanswered.splice(0, index + 1); // the kernel answers in order
+      busy();
       hush("wait");
     }
 
