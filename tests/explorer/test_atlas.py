@@ -10,7 +10,7 @@ import pytest
 from sfnet_core import astro
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.atlas.bootstrap import correlations
-from sfnet_core.explorer.atlas.cards import BINS, Almanac, clear, disagree, partial_all
+from sfnet_core.explorer.atlas.cards import BINS, Almanac, clear, disagree, partial_all, side_by_side
 from sfnet_core.explorer.atlas.drawing import cells, points
 from sfnet_core.explorer.atlas.examples import examples
 from sfnet_core.explorer.atlas.firing import Firing
@@ -401,6 +401,32 @@ def test_the_table_of_signs(codes, page):
     assert page.tables.data["differ"] == sum(value > 0 for value in opposed) > 0
     n = page.tables.data["known"]
     assert page.tables.data["clear"] == sum(value > 1.96 / np.sqrt(n) for value in opposed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_alike_features_stand_side_by_side(seed):
+    rng = np.random.default_rng(seed)
+    group = rng.permutation(np.repeat([0, 1, 2], [5, 8, 6]))
+    signal = rng.normal(size=(300, 3))
+    matrix = np.corrcoef((signal[:, group] + 0.5 * rng.normal(size=(300, len(group)))).T)
+    matrix[2, 3] = matrix[3, 2] = np.nan
+    line = side_by_side(matrix)
+    ordered = group[np.argsort(line)]
+    assert (np.diff(ordered) != 0).sum() == 2  # three runs: no group is torn apart
+    assert sorted(-line) == list(range(len(group))) and -line[0] <= len(group) // 2
+    assert side_by_side(np.eye(2)).tolist() == [0, -1] and len(side_by_side(np.zeros((0, 0)))) == 0
+
+
+def test_the_overview_sorts_alike_features_side_by_side(codes, page):
+    page.state.change(sort="likeness", view="matrix")
+    data = page.tables.data
+    table = page.almanac.table("validation", 0)
+    dense = dense_of(codes)[np.flatnonzero(codes.split == "validation")][:, table["feature"]]
+    place = side_by_side(np.corrcoef(dense.T))
+    assert data["features"] == table["feature"][np.argsort(-place, kind="stable")].tolist()
+    page.state.change(sort="contribution")
+    neighbours = [np.trace(np.array(one["cells"]), offset=1) for one in (data, page.tables.data)]
+    assert neighbours[0] > neighbours[1]  # the sum of ρ of neighbours
 
 
 def test_a_column_of_the_table_sorts_and_turns_round(page):

@@ -38,6 +38,7 @@ SORTS = {
     "pearson": ("Pearson ρ", lambda t: t["pearson"]),
     "partial": ("partial correlation", lambda t: t["partial"]),
     "disagreement": ("ρ against weight", _opposition),
+    "likeness": ("alike side by side", lambda t: t["likeness"]),
     "feature": ("number", lambda t: t["feature"].astype(float)),
 }  # fmt: skip
 
@@ -97,6 +98,19 @@ class Almanac:
             table["partial"] = partial[table["feature"]]
         return table
 
+    def sortable(self, split: str, target: int, sort: str) -> dict[str, np.ndarray]:
+        """:meth:`table` with what sorting by ``sort`` needs, which may take longer than the table."""
+        table = self.table(split, target)
+        if sort != "likeness":
+            return table
+        from sfnet_core.explorer.atlas.feature import correlation_matrix
+
+        def place() -> np.ndarray:
+            matrix = self.remember(("matrix", split), lambda: correlation_matrix(self, split))
+            return side_by_side(matrix[np.ix_(table["feature"], table["feature"])])
+
+        return {**table, "likeness": self.remember(("likeness", split, target), place)}
+
     def pairs(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """(F, F) counts of firing together and sums of products: see :meth:`Firing.pairs`."""
         return self.remember(("pairs", split), lambda: self.firing(split).pairs())
@@ -139,6 +153,32 @@ def partial_all(firing: Firing, y: np.ndarray, controls: list[np.ndarray]) -> np
     good = (rest > 1e-9 * square) & (square > 0) & (power > 1e-18 * max(centred @ centred, 1e-300))
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(good, np.clip(cross / np.sqrt(rest * power), -1.0, 1.0), np.nan)
+
+
+def side_by_side(correlation: np.ndarray) -> np.ndarray:
+    """(A,) falling places on a line for A features, alike ones beside each other; the first one in the upper half.
+
+    Chains are joined by average linkage (Sokal & Michener 1958), the two of the highest mean correlation first, each
+    time at the ends that are most alike.
+    """
+    size = len(correlation)
+    near = np.nan_to_num(correlation)
+    mean = near.copy()
+    np.fill_diagonal(mean, -np.inf)
+    chains = [[i] for i in range(size)]
+    for _ in range(size - 1):
+        one, other = divmod(int(mean.argmax()), size)
+        a, b = chains[one], chains[other]
+        ways = [(x, y) for x in (a, a[::-1]) for y in (b, b[::-1])]
+        left, right = max(ways, key=lambda way: near[way[0][-1], way[1][0]])
+        mean[one] = (len(a) * mean[one] + len(b) * mean[other]) / (len(a) + len(b))
+        mean[:, one] = mean[one]
+        mean[one, one] = mean[other] = mean[:, other] = -np.inf
+        chains[one] = left + right
+    line = np.zeros(size)
+    chain = max(chains, key=len, default=[])
+    line[chain[::-1] if size and chain.index(0) > size // 2 else chain] = -np.arange(size)
+    return line
 
 
 def disagree(weight: np.ndarray, pearson: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ MOST_ASKED = 64  # features whose pictures may be asked for in one message
 
 def shown(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> np.ndarray:
     """Positions in the feature table of what the overview lists, in its order."""
-    table = almanac.table(state.split, state.target)
+    table = almanac.sortable(state.split, state.target, state.sort)
     keep = table["rate"] >= LEAST[state.least]
     part = state.find.casefold()
     if part:

@@ -214,7 +214,7 @@ class Contents:
         """Everything but the features' pages: cards, tables, galaxies, and where each picture is."""
         almanac, state, scene = self.almanac, self.state, self.almanac.scene
         listed = shown(almanac, state, self._label)[: len(self.features)]
-        table = almanac.table(state.split, state.target)
+        table = almanac.sortable(state.split, state.target, "likeness")
         sorts = {key: [number(v) for v in value(table)[listed]] for key, (_, value) in SORTS.items()}
         rows = np.array(self._rows, dtype=np.int64)
         in_view = scene.rows(state.split)

@@ -65,7 +65,7 @@ function render({ model, el }) {
     const list = (title, pairs) => (pairs.length ? [h("h2", {}, title), h("div", { class: "sf-pair sf-columns" }, h("span", {}, ""), h("span", {}, ""), h("span", {}, "ρ"), h("span", {}, "both fire on")), ...pairs.map(pair)] : []);
     const side = h("div", { class: "sf-pairs" }, ...list("Most alike, together on 5 or more", all.filter(([v, i, j]) => v > 0 && data.both[i][j] >= 5).slice(0, 12)), ...list("Most opposed", all.filter(([v]) => v < 0).slice(-8).reverse()));
     place.replaceChildren(...(n ? [h("div", { class: "sf-matrix-place" }, table, side)] : [h("p", { class: "sf-empty" }, "No feature fits the search and the firing rate asked for.")]));
-    say(caption, `Pearson ρ of the activations (0 where silent) over the ${data.of} galaxies, n = ${count(data.n)}; red together, blue apart. ${n < data.listed ? `The first ${n} of ${data.listed} listed features; ask for a higher firing rate or search to see others. ` : ""}Order as sorted above.`);
+    say(caption, `Pearson ρ of the activations (0 where silent) over the ${data.of} galaxies, n = ${count(data.n)}; red together, blue apart. ${n < data.listed ? `The first ${n} of ${data.listed} listed features; ask for a higher firing rate or search to see others. ` : ""}Order as sorted above${data.sort === "likeness" ? "" : "; “alike side by side” shows groups"}.`);
   }
 
   /** A cell of a CSV file: a formula is made a text, commas and quotes are kept. */
