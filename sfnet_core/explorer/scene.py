@@ -15,7 +15,7 @@ from sfnet_core import astro
 from sfnet_core.code_sums import predictions
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
-from sfnet_core.explorer.errors import Errors, Numbers
+from sfnet_core.explorer.errors import Errors, Numbers, of
 from sfnet_core.explorer.filters import Names, first_cone, select
 from sfnet_core.explorer.quantities import COLUMN_LABELS, LINES, PLOTS, TARGET_LABELS, Quantity
 from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
@@ -171,8 +171,13 @@ class Scene:
         key = ("prediction", state.target, state.off, state.mode)
         return self.remember(key, lambda: exact.prediction(off=state.off, mode=state.mode), keep=2)
 
-    def prediction_at(self, state: State, rows: np.ndarray) -> np.ndarray:
+    def prediction_at(self, state: State, rows: np.ndarray, *, all_on: bool = False) -> np.ndarray:
         """The same of some galaxies; of a few of many, the others' are not computed."""
+        if (all_on or not state.off) and rows is self.drawn(state):
+            key = ("at", "all on", state.split, state.filter, state.target, self.codes.k)
+            return self.remember(key, lambda: of(self.prediction(state, all_on=True), rows), keep=8)
+        if all_on:
+            return self.prediction(state, all_on=True)[rows]
         if ("prediction", state.target, state.off, state.mode) in self._memory or len(rows) > self.n // 2:
             return self.prediction(state)[rows]
         exact = self.counterfactual(state.target)
