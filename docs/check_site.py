@@ -46,7 +46,7 @@ class Reader(HTMLParser):
 
 def in_style(text: str) -> list[str]:
     """What a style sheet loads."""
-    return re.findall(r"""(?:url\(\s*|@import\s+)["']?([^"')\s;]+)""", text)
+    return re.findall(r"""(?:url\(\s*|@import\s+(?!url))["']?([^"')\s;]+)""", text)
 
 
 def troubles(site: Path) -> list[str]:

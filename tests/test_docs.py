@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -196,6 +197,45 @@ def test_the_keyboard_s_pages_are_the_pages_that_have_keys():
     text = (DOCS / "reference" / "keyboard.md").read_text(encoding="utf-8")
     shown = set(re.findall(r"\{sfnet-keys\} (\w+)", text))
     assert shown == {path.name.removesuffix("_keys.js") for path in static.glob("*_keys.js")}
+
+
+def check_site(site: Path) -> list[str]:
+    spec = importlib.util.spec_from_file_location("check_site", DOCS / "check_site.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.troubles(site)
+
+
+FAULTS = {
+    '<script src="https://cdn.example/x.js"></script>': "loads https://cdn.example/x.js",
+    '<link rel="stylesheet" href="//fonts.example/f.css">': "loads //fonts.example/f.css",
+    "<style>@import url(https://fonts.example/f.css);</style>": "loads https://fonts.example/f.css",
+    '<img src="http://pictures.example/g.png">': "loads http://pictures.example/g.png",
+    '<a href="gone.html">x</a>': "links to gone.html, which is not there",
+    '<a href="other.html#gone">x</a>': "links to other.html#gone, an anchor that is not there",
+    '<a href="#gone">x</a>': "links to #gone, an anchor that is not there",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_built_site_is_searched_for_requests_and_dead_links(tmp_path, fault):
+    whole = (
+        '<a href="other.html#there">x</a><a href="https://doi.org/1">x</a><link rel="canonical" href="https://a.b/">'
+    )
+    (tmp_path / "other.html").write_text('<p id="there">', encoding="utf-8")
+    (tmp_path / "index.html").write_text(whole, encoding="utf-8")
+    assert check_site(tmp_path) == []
+    (tmp_path / "index.html").write_text(whole + fault, encoding="utf-8")
+    assert check_site(tmp_path) == [f"index.html {FAULTS[fault]}"]
+
+
+def test_style_sheets_of_the_site_load_nothing_from_elsewhere(tmp_path):
+    (tmp_path / "index.html").write_text("<p>", encoding="utf-8")
+    (tmp_path / "own.css").write_text("a { background: url('data:,x'), url(font.woff2) }", encoding="utf-8")
+    assert check_site(tmp_path) == []
+    (tmp_path / "own.css").write_text('@import "https://fonts.example/f.css";', encoding="utf-8")
+    assert check_site(tmp_path) == ["own.css loads https://fonts.example/f.css"]
+    assert check_site(tmp_path / "nowhere") != []
 
 
 def test_what_builds_the_docs_is_pinned():
