@@ -486,6 +486,10 @@ def test_the_shell_writes_the_page_and_says_its_size(made, sfnet, tmp_path):
     assert index["overview"]["n"] == N and len(index["cards"]) == about["features"]
     made_with = dict(map(tuple, index["about"]))["Made with"]
     assert made_with == "sfnet export codes.parquet atlas.html --dataset dataset --split all"
+    codes.save(tmp_path / "other.parquet")
+    (tmp_path / "other.labels.json").write_text("{ damaged")
+    status, _, err = sfnet("export", tmp_path / "other.parquet", tmp_path / "other.html", "-q")
+    assert status == 0 and "Note: other.labels.json" in err and (tmp_path / "other.html").exists()
     status, _, err = sfnet("export", codes.path, tmp_path / "table.csv", "--pixels", "64")
     assert status == 2 and "--pixels is for an atlas" in err and not (tmp_path / "table.csv").exists()
     black = np.zeros((len(dataset), 8, 8, 3), np.uint8)
@@ -531,15 +535,19 @@ def test_the_page_hands_its_own_atlas_to_the_browser_in_pieces(made):
         saving.piece(0)  # the last piece freed it
 
 
-def test_a_page_too_large_for_the_browser_is_refused_with_the_command(monkeypatch):
+def test_a_page_too_large_for_the_browser_is_refused_at_once_with_the_command(made, monkeypatch):
     from sfnet_core.explorer.atlas import saving
 
-    monkeypatch.setattr(saving, "MOST_SENT", 10)
     sent = []
-    one = saving.Saving(lambda progress: b"x" * 11, lambda message, buffers: sent.append(message), "a.html")
+    page = Atlas(*made)
+    monkeypatch.setattr(saving, "MOST_SENT", 200_000)  # the frame and the first features
+    one = Saving(page._page, lambda message, buffers: sent.append(message), "a.html")
     with pytest.raises(SFNetError, match="sfnet export"):
         one.begin()
-    assert sent == [{"saving": None}]
+    done, of = sent[-2]["saving"]
+    assert sent[-1] == {"saving": None} and done < of
+    with pytest.raises(ValueError):
+        one.piece(0)
     assert file_name("../etc/passwd \x00") == "etc-passwd.html" and file_name("…") == "atlas.html"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -116,9 +115,9 @@ class Atlas:
     def _page(self, progress: Callable[[int, int], None]) -> bytes:
         """The bytes of that file."""
         from sfnet_core.explorer.atlas.saved import write_page
-        from sfnet_core.explorer.atlas.saving import file_name
+        from sfnet_core.explorer.atlas.saving import Sheets, file_name
 
-        page = io.StringIO()
+        page = Sheets()
         name = file_name(self._title or "SFNet atlas")
         write_page(self.codes, page, self._dataset, progress=progress, name=name, **self._how())
         return page.getvalue().encode("utf-8")

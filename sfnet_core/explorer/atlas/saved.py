@@ -164,6 +164,7 @@ def export_page(
             bar.update(done - bar.n)
 
         contents = save_page(opened, out, images, choices=Choices(**choices), notes=notes, progress=show)
+    notes = [*notes, *contents.remarks]
     size, features, pictures = Path(out).stat().st_size, len(contents.features), contents.pictures
     found = {"page": str(out), "bytes": size, "features": features, "pictures": pictures, "notes": notes}
     words = f"Atlas of {features:,} features with {pictures:,} pictures in {out}: {size / 1e6:.1f} MB"

@@ -110,6 +110,11 @@ class Contents:
         return len(self._rows)
 
     @property
+    def remarks(self) -> list[str]:
+        """What the labels' file gave to say: labels of other codes, a file that can't be read."""
+        return self._naming.opening()
+
+    @property
     def pictures(self) -> int:
         """How many pictures the page has so far."""
         return len(self._home)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["MOST_SENT", "PART", "Saving", "file_name"]
+__all__ = ["MOST_SENT", "PART", "Saving", "Sheets", "file_name"]
 
 # Jupyter's server drops what a kernel sends beyond 1 MB/s over 3 s; the browser asks for the next piece after 0.3 s.
 PART = 256 * 1024
@@ -17,6 +18,18 @@ MOST_SENT = 64 * 1024 * 1024
 def file_name(title: str) -> str:
     """A name for the file: the title's letters and digits, 'embedded-sample-atlas.html'."""
     return f"{re.sub(r'[^a-zA-Z0-9]+', '-', title).strip('-')[:80] or 'atlas'}.html"
+
+
+class Sheets(io.StringIO):
+    """A page in memory; :class:`SFNetError` as soon as it is larger than a browser is sent."""
+
+    def write(self, text: str) -> int:
+        if self.tell() + len(text) > MOST_SENT:
+            raise SFNetError(
+                f"This atlas is a page of more than {MOST_SENT / 1e6:.0f} MB, too large to go through the browser; "
+                "write it in the shell: sfnet export CODES.parquet atlas.html --dataset DATASET"
+            )
+        return super().write(text)
 
 
 class Saving:
@@ -35,12 +48,6 @@ class Saving:
         """Make the page, saying how far it is, and send its first piece."""
         try:
             self._page = self._make(lambda done, of: self._send({"saving": [done, of]}, []))
-            if len(self._page) > MOST_SENT:
-                size, self._page = len(self._page) / 1e6, b""
-                raise SFNetError(
-                    f"This atlas is a page of {size:.0f} MB, too large to go through the browser; "
-                    "write it in the shell: sfnet export CODES.parquet atlas.html --dataset DATASET"
-                )
         except BaseException:
             self._send({"saving": None}, [])
             raise
