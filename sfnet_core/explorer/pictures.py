@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,19 @@ __all__ = ["Pictures"]
 KEPT = 512  # JPEGs kept in memory, about 4 kB each
 
 
+def place_of(codes: SparseCodes, dataset: Dataset) -> np.ndarray:
+    """(N,) int32: each of the codes' rows in the dataset, -1 where it is not there; kept beside shared codes."""
+
+    def make() -> np.ndarray:
+        if len(dataset.ids) == len(codes) and np.array_equal(dataset.ids, codes.ids):
+            return np.arange(len(codes), dtype=np.int32)
+        where = {str(name): i for i, name in enumerate(dataset.ids)}
+        return np.array([where.get(str(name), -1) for name in codes.ids], dtype=np.int32)
+
+    known = re.fullmatch(r"[0-9a-f]{8,64}", dataset.fingerprint)  # it becomes a file's name
+    return codes.derived(f"pictures-{dataset.fingerprint}", make) if known else make()
+
+
 class Pictures:
     """The dataset's cutouts by the *codes'* row; ``why`` says why there are none."""
 
@@ -23,13 +37,7 @@ class Pictures:
         self._dataset = dataset
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self.why = "" if dataset is not None else "No images: start the explorer with --dataset DATASET to see them."
-        self._index = np.full(len(codes), -1, dtype=np.int64)
-        if dataset is not None:
-            if len(dataset.ids) == len(codes) and np.array_equal(dataset.ids, codes.ids):
-                self._index = np.arange(len(codes))
-            else:
-                where = {str(name): i for i, name in enumerate(dataset.ids)}
-                self._index = np.array([where.get(str(name), -1) for name in codes.ids])
+        self._index = np.broadcast_to(np.int32(-1), len(codes)) if dataset is None else place_of(codes, dataset)
 
     @property
     def size(self) -> tuple[int, int] | None:

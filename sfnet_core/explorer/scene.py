@@ -6,6 +6,7 @@ to know of the page it can ask here, and compare with plain numpy.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Numbers", "Scene"]
 
+KEPT_ORDER = 20_000  # the order of more galaxies is kept beside shared codes
 TABLE_KEYS = (
     *("feature", "fires", "rate", "weight", "mean_abs", "share", "mean", "std", "mean_fires", "std_fires"),
     *("pearson", "pearson_fires", "partial"),
@@ -322,7 +324,14 @@ class Scene:
             values = self.values(state.sort, state)[rows]
             return rows[np.argsort(-values if state.descending else values, kind="stable")]  # NaN sorts last
 
-        on = tuple(getattr(state, name) for name in sorted(self.quantities[state.sort].depends))
+        depends = self.quantities[state.sort].depends
+        if len(rows) > KEPT_ORDER and not depends and not state.filter and rows is self.rows(state.split):
+            sort = hashlib.blake2b(state.sort.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+            way = "down" if state.descending else "up"
+            name = f"order-{sort}-{way}-{state.split or 'all'}-{state.target}-k{self.codes.k}"
+            key = ("sorted", state.sort, way, state.split, state.target)
+            return self.remember(key, lambda: self.codes.derived(name, ranked), keep=2)
+        on = tuple(getattr(state, name) for name in sorted(depends))
         key = ("order", state.sort, state.descending, state.target, on, len(rows))
         if key in self._memory and not np.array_equal(self._memory[key][0], rows):
             del self._memory[key]

@@ -101,6 +101,9 @@ def serving(
     no whole number from 1 on, or the server does not answer.
     """
     environment = dict(os.environ, SFNET_BOKEH_ON_PAGE="1")
+    environment.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # kernels share the processor: more threads would wait
     for name, value in (("SFNET_CODES", codes), ("SFNET_DATASET", dataset)):
         environment.pop(name, None)
         if value is not None:
@@ -212,7 +215,7 @@ def check(codes: str | os.PathLike | None, dataset: str | os.PathLike | None, al
 
         sample_codes(), sample_dataset()  # unpacks the sample before the first page asks for it
         return
-    opened = SparseCodes.open(codes)
+    opened = SparseCodes.open(codes, shared=True)  # unpacked once, before the first page asks for them
     if dataset is not None:
         check_dataset(opened, Dataset.open(dataset), allow=allow_mismatch)
 

@@ -76,3 +76,22 @@ def test_the_error_by_k_of_many_is_near_that_of_all(codes, monkeypatch):
     assert whole[2] == pytest.approx(np.sqrt(np.mean((codes.prediction() - truth)[known] ** 2)), rel=1e-12)
     monkeypatch.setattr(drawn, "MANY", 450)
     assert Scene(codes).rmse_by_k(state) == pytest.approx(whole, rel=0.15)
+
+
+def test_an_order_kept_beside_the_codes_is_the_same(codes, monkeypatch):
+    monkeypatch.setattr("sfnet_core.explorer.scene.KEPT_ORDER", 10)
+    kept: dict[str, np.ndarray] = {}
+    monkeypatch.setattr(type(codes), "derived", lambda self, name, make: kept.setdefault(name, make()))
+    for _ in range(2):
+        scene = Scene(codes)
+        for k in (3, 2):
+            scene.use_k(k)
+            for sort in ("z", "margin", "truth", "prediction"):
+                for split in ("", "train", "validation"):
+                    for down in (True, False):
+                        state = State(20, 900, scene.splits, slots=6, k=k, split=split, sort=sort, descending=down)
+                        rows = scene.rows(split)
+                        values = scene.values(sort, state)[rows]
+                        plain = rows[np.argsort(-values if down else values, kind="stable")]
+                        assert scene.order(state, rows).tolist() == plain.tolist()
+    assert len([name for name in kept if name.startswith("order-")]) == 2 * 3 * 3 * 2
