@@ -107,6 +107,8 @@ class Visitor:
     def read(self) -> None:
         """Take the next message of the kernel."""
         data = self.line.recv()
+        if not isinstance(data, bytes):
+            raise websocket.WebSocketConnectionClosedException("the server closed the line")
         n = int.from_bytes(data[:8], "little")
         at = [int.from_bytes(data[8 * i : 8 * i + 8], "little") for i in range(1, n + 1)]
         parts = [data[a:b] for a, b in pairwise(at)]
@@ -154,10 +156,10 @@ class Visitor:
 
 
 def processes_of(server: int) -> list[int]:
-    """The kernels of a server's process."""
-    running = processes()
-    parents = {server, *(pid for pid, (parent, command) in running.items() if parent == server and "nursery" in command)}
-    return [pid for pid, (parent, command) in running.items() if parent in parents and "ipykernel" in command]
+    """The kernels of a server's process: its children, or those of the nursery that it keeps."""
+    known = processes()
+    kept = {server, *(pid for pid, (parent, command) in known.items() if parent == server and ".nursery" in command)}
+    return [pid for pid, (parent, command) in known.items() if parent in kept and "ipykernel" in command]
 
 
 def kernel_of(kernel: str) -> int | None:

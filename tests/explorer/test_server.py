@@ -7,6 +7,9 @@ import io
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -21,7 +24,8 @@ from visitor import Visitor, frame, kernel_of, processes_of, resident
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
-from sfnet_core.explorer.serve import serving
+from sfnet_core.explorer.serve import CONFIGURATION, free_port, notebooks_folder, serving
+from sfnet_core.explorer.template import lay_out
 
 HOSTILE_IDS = ["=1+1", "+A1", "-A1", "@SUM(A1)", "=HYPERLINK(1)"]
 
@@ -506,6 +510,37 @@ def test_r22_a_tab_closed_without_a_word_is_culled_and_neighbours_live():
         until(lambda: pid not in processes_of(process.pid))
         works(stays)
         assert len(processes_of(process.pid)) == 2  # the neighbour, and the one kept ready
+
+
+def test_a_voila_that_others_start_has_the_guard_from_our_configuration(tmp_path):
+    lay_out(tmp_path)
+    port, marker = free_port(None), tmp_path / "marker"
+    given = {"JUPYTER_PATH": str(tmp_path), "JUPYTER_CONFIG_PATH": str(CONFIGURATION), "SFNET_BOKEH_ON_PAGE": "1"}
+    command = [sys.executable, "-m", "voila", str(notebooks_folder()), f"--port={port}"]
+    with subprocess.Popen(command, env={**os.environ, **given}, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        try:
+            address = f"http://127.0.0.1:{port}/voila/render/explore.ipynb"
+            until(lambda: answers(f"http://127.0.0.1:{port}/voila/static/voila.js"))
+            visitor = Visitor(address)
+            visitor.send("execute_request", {"code": f"open({str(marker)!r}, 'w')", "silent": False})
+            works(visitor)
+            assert not marker.exists() and "line.js" in visitor.html
+            os.kill(kernel_of(visitor.kernel), signal.SIGKILL)
+            with pytest.raises(websocket.WebSocketConnectionClosedException):  # it is not started again, empty
+                for _ in range(1000):
+                    visitor.read()
+            assert processes_of(process.pid) == []
+            visitor.line.shutdown()
+        finally:
+            process.terminate()
+
+
+def answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("limit", ["sessions", "memory", "idle", "patience"])

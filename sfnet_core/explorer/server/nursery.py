@@ -68,7 +68,9 @@ def become_kernel(argv: list[str], env: dict[str, str], cwd: str | None) -> None
         sys.modules["numpy"].random.seed()
     from ipykernel.kernelapp import IPKernelApp
 
-    argv = [*argv, "--HistoryManager.enabled=False"]
+    # ipywidgets was imported when there was no kernel yet: what browsers open to ask for the widgets is registered now.
+    widgets = "import ipywidgets; ipywidgets.register_comm_target()"
+    argv = [*argv, "--HistoryManager.enabled=False", f"--IPKernelApp.exec_lines={widgets}"]
     IPKernelApp.launch_instance(argv=argv, parent_handle=os.getppid())  # without it, it would not end with its parent
 
 
