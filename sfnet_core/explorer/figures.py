@@ -1,22 +1,16 @@
-"""What leaves the page as a file: every figure as it stands, with a caption that says what it is of."""
+"""The explorer's figures as files: the four plots, RMSE against k, the galaxy in focus with its contribution map."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer import panel as look
-from sfnet_core.explorer.geometry import histogram, within
-from sfnet_core.explorer.paper import Cells, Curve, Dots, Drawing, Picture, drawing_svg, picture_svg
+from sfnet_core.explorer.paper import Curve, Dots, Drawing, Picture, drawing_svg, picture_svg
+from sfnet_core.explorer.saving import PLACES, SaveMenu, bare, panel_facts
 from sfnet_core.explorer.state import unpack_rows
-from sfnet_core.explorer.view import View, front_end, text
 from sfnet_core.regions import caption
 
 if TYPE_CHECKING:
@@ -26,59 +20,9 @@ if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
     from sfnet_core.explorer.state import State
 
-__all__ = ["FORMATS", "Figures", "gate_drawing", "panel_drawing", "permalink"]
+__all__ = ["Figures", "gate_drawing"]
 
-PLACES = ("upper left", "upper right", "lower left", "lower right")
-FORMATS = ("png", "svg", "txt")
 ACCENT = "#0b6e8f"
-LONGEST_LINK = 20_000
-
-
-def panel_drawing(plots: Plots, number: int, caption: str = "") -> Drawing:
-    """One of the four plots as it stands on the page: its visible range, points or density, selection and focus."""
-    panel, axes, chosen = plots.panels[number], plots.axes(number), plots.chosen
-    ranges = panel.view()
-    layers: list = _curves(axes, ranges)
-    if plots.aggregate and panel.positions is None:
-        layers = [Cells(histogram(axes.x, axes.y, ranges), ranges, look.DENSITY[False], "galaxies per cell"), *layers]
-        if chosen is not None:
-            some = np.flatnonzero(chosen)
-            some = some[within(axes.x[some], axes.y[some], ranges)]
-            if len(some) > look.MOST_MARKED:
-                counts = histogram(axes.x[some], axes.y[some], ranges)
-                layers.insert(1, Cells(counts, ranges, look.CHOSEN_DENSITY, "selected galaxies per cell"))
-            else:
-                layers.insert(1, Dots(axes.x[some], axes.y[some], look.CHOSEN, 0.9, name="selected galaxies"))
-    else:
-        here = within(axes.x, axes.y, ranges)
-        mask = np.zeros(len(here), dtype=bool) if chosen is None else chosen[here]
-        rest, some = here[~mask], here[mask]
-        faint = 0.12 if chosen is not None and mask.any() else 0.45
-        layers = [
-            Dots(axes.x[rest], axes.y[rest], look.POINT, faint, name="galaxies"),
-            Dots(axes.x[some], axes.y[some], look.CHOSEN, 0.9, name="selected galaxies"),
-            *layers,
-        ]
-    layers.append(Dots(*focus_of(plots, number), look.FOCUS, size=14, hollow=True, name="galaxy in focus"))
-    return Drawing(panel.figure.title.text, axes.x_label, axes.y_label, ranges, layers, caption)
-
-
-def focus_of(plots: Plots, number: int) -> list[np.ndarray]:
-    """x and y of the galaxy in focus in one of the plots, (1,) each; empty where it is not in view."""
-    return [np.asarray(plots.focus.data[f"{axis}{number}"], dtype=float) for axis in "xy"]
-
-
-def _curves(axes: look.Axes, ranges: tuple) -> list[Curve]:
-    """The guide lines of a plot's kind."""
-    (x0, x1), (y0, y1) = ranges
-    if axes.kind == "identity":
-        ends = np.array([min(x0, y0), max(x1, y1)])
-        return [Curve(ends, ends, "4 3", opacity=0.6, name="predicted = true")]
-    if axes.kind == "residual":
-        return [Curve(np.array([x0, x1]), np.zeros(2), "4 3", opacity=0.6, name="no residual")]
-    if axes.kind == "bpt":
-        return [Curve(x, y, dash, name=name) for name, dash, x, y in look.bpt_curves()]
-    return []
 
 
 def gate_drawing(rmse: list[float], k: int, unit: str, title: str, caption: str = "") -> Drawing:
@@ -98,11 +42,10 @@ def gate_drawing(rmse: list[float], k: int, unit: str, title: str, caption: str 
     )
 
 
-class Figures(View):
-    """The menu “save figure”: which figure, in which format; files are made here and saved by the browser."""
+class Figures(SaveMenu):
+    """The explorer's menu: keys 'plot-0' … 'plot-3', 'gate', 'picture'."""
 
-    _esm = front_end("save", "figures")
-    observes = frozenset({"third", "fourth", "feature", "galaxy", "target", "split", "filter", "map"})
+    observes = frozenset({"third", "fourth", "feature", "galaxy", "target", "split", "filter", "map", "labels"})
 
     def __init__(
         self,
@@ -116,19 +59,15 @@ class Figures(View):
         link: Callable[[str], str],
     ):
         self._scene, self._state, self._pictures, self._label = scene, state, pictures, label
-        self._plots, self._inspector, self._link = plots, inspector, link
-        super().__init__(notify, {"save": self._save})
-
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Send the menu."""
-        self.data = {"figures": [[key, words] for key, words in self.names().items()]}
+        self._plots, self._inspector = plots, inspector
+        super().__init__(notify, link)
 
     def names(self) -> dict[str, str]:
         """The figures that there are now: key and words."""
         out = {}
         for number, place in enumerate(PLACES):
             axes = self._plots.axes(number)
-            out[f"plot-{number}"] = f"{place}: {_bare(axes.y_label)} against {_bare(axes.x_label)}"
+            out[f"plot-{number}"] = f"{place}: {bare(axes.y_label)} against {bare(axes.x_label)}"
         if self._scene.rmse_by_k(self._state):
             out["gate"] = "RMSE against k"
         row = self._state.galaxy
@@ -136,38 +75,14 @@ class Figures(View):
             out["picture"] = f"galaxy {self._scene.codes.ids[row]} with its contribution map"
         return out
 
-    # -- one figure --------------------------------------------------------------------------------------------
-
-    def svg(self, key: str | int, link: str = "") -> str:
-        """The figure ``key`` ('plot-0' … 'plot-3' or 0 … 3, 'gate', 'picture') as the text of an SVG file."""
-        key = self._known(key)
-        words = self.caption(key, link)
+    def drawn(self, key: str, caption: str) -> str:
+        """The text of its SVG file."""
         if key == "gate":
             scene, state = self._scene, self._state
-            return drawing_svg(gate_drawing(scene.rmse_by_k(state), state.k, self._unit, self._title(key), words))
+            return drawing_svg(gate_drawing(scene.rmse_by_k(state), state.k, self._unit, self._title(key), caption))
         if key == "picture":
-            return picture_svg(self._picture(words))
-        return drawing_svg(panel_drawing(self._plots, int(key[-1]), words))
-
-    def save(self, path: str | os.PathLike, key: str | int = 0) -> Path:
-        """Write a figure as SVG, or its caption as text, by the name's ending; whole or not at all."""
-        from sfnet_core.files import write_text
-
-        path = Path(path)
-        if path.suffix.lower() not in (".svg", ".txt"):
-            raise SFNetError(
-                f"A figure is not saved as {path.name!r} from Python; choose .svg, or .txt for its caption (the page's "
-                "menu saves PNG too)."
-            )
-        write_text(path, self.svg(key) if path.suffix.lower() == ".svg" else self.caption(self._known(key)) + "\n")
-        return path
-
-    def _known(self, key: str | int) -> str:
-        key = f"plot-{key}" if isinstance(key, int) else key
-        known = self.names()
-        if key not in known:
-            raise SFNetError(f"There is no figure {str(key)[:40]!r} here now; choose {', '.join(known)}.")
-        return key
+            return picture_svg(self._picture(caption))
+        return drawing_svg(self._plots.drawing(int(key[-1]), caption))
 
     @property
     def _unit(self) -> str:
@@ -193,8 +108,8 @@ class Figures(View):
         elif key != "gate":
             number = int(key[-1])
             axes = self._plots.axes(number)
-            n, what = axes.n, f"{_bare(axes.y_label)} against {_bare(axes.x_label)}: {what}"
-            more = [f"x: {axes.x_label}; y: {axes.y_label}", *self._layers(number), *more]
+            n, what = axes.n, f"{bare(axes.y_label)} against {bare(axes.x_label)}: {what}"
+            more = [*self._layers(number), *more]
         words = caption(
             scene.own,
             n=n,
@@ -208,20 +123,12 @@ class Figures(View):
 
     def _layers(self, number: int) -> list[str]:
         """What is drawn, and of which part of the plane."""
-        plots, out = self._plots, []
-        panel, axes = plots.panels[number], plots.axes(number)
-        if plots.aggregate and panel.positions is None:
-            out.append("Grey: galaxies per cell, logarithmic scale")
-        if selected := len(unpack_rows(self._state.selection)):
-            out.append(f"Orange: the {selected:,} selected galaxies")
-        (x0, x1), (y0, y1) = view = panel.view()
-        if len(within(*focus_of(plots, number), view)):
-            out.append(f"Ring: galaxy {self._scene.codes.ids[self._state.galaxy]}")
-        if axes.kind == "bpt":
-            out.append("Solid line: Kauffmann et al. 2003; dashed: Kewley et al. 2001")
-        if view != panel.ranges:
-            out.append(f"Shown: x from {x0:.6g} to {x1:.6g}, y from {y0:.6g} to {y1:.6g}")
-        return out
+        plots, state = self._plots, self._state
+        name = f"galaxy {self._scene.codes.ids[state.galaxy]}" if state.galaxy >= 0 else ""
+        args = (plots.panels[number], plots.axes(number), plots.focus_of(number), name)
+        first, *more = panel_facts(*args, aggregate=plots.aggregate)
+        selected = len(unpack_rows(state.selection))
+        return [first, *([f"Orange: the {selected:,} selected galaxies"] if selected else []), *more]
 
     def _changes(self, key: str) -> list[str]:
         """What the user changed about the network's own prediction, where the figure shows it."""
@@ -256,31 +163,3 @@ class Figures(View):
             )
         cells = cells if cells.ndim == 2 else np.empty((0, 0))
         return Picture(self._title("picture"), self._pictures.jpeg(row), size, cells, share, lines, words)
-
-    # -- to the browser ----------------------------------------------------------------------------------------
-
-    def _save(self, message: dict) -> None:
-        key, kind, place = text(message, "figure"), text(message, "format"), text(message, "link", LONGEST_LINK)
-        if kind not in FORMATS:
-            raise ValueError("figures are saved as PNG, SVG or the caption as text")
-        link = self._link(place)
-        svg = self.svg(key, link)
-        name = re.sub("[^a-z0-9]+", "-", self.names()[key].split(": ")[-1].lower()).strip("-")[:80]
-        self.send({"file": f"sfnet-{name}", "format": kind, "caption": self.caption(key, link)}, [svg.encode()])
-
-
-def permalink(place: str, query: str) -> str:
-    """The page's address ``place`` with its permalink's query; nothing else of the address comes along, as a token.
-
-    Without an address (a script, JupyterLab) the query alone; '' where the page is as it opened.
-    """
-    parts = urlsplit(place)
-    query = f"?{query}" if query else ""
-    if parts.scheme not in ("http", "https"):
-        return query
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
-
-
-def _bare(label: str) -> str:
-    """An axis's label without its unit."""
-    return re.sub(r" \[[^\]]*\]$", "", label.replace("\u200b", ""))

@@ -11,7 +11,7 @@ from traitlets import TraitError
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.chooser import Chooser
-from sfnet_core.explorer.figures import Figures, permalink
+from sfnet_core.explorer.figures import Figures
 from sfnet_core.explorer.gallery import Gallery
 from sfnet_core.explorer.gate import Gate
 from sfnet_core.explorer.header import Header
@@ -25,6 +25,7 @@ from sfnet_core.explorer.pair import Pair
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.plots import Plots
 from sfnet_core.explorer.quantities import untexed
+from sfnet_core.explorer.saving import permalink
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.special import Special
 from sfnet_core.explorer.state import LABELS, State

@@ -20,6 +20,7 @@ from sfnet_core.explorer.state import State, pack_rows, unpack_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sfnet_core.explorer.paper import Drawing
     from sfnet_core.explorer.scene import Scene
 
 __all__ = ["Plots"]
@@ -80,10 +81,20 @@ class Plots:
 
     def svg(self, number: int, caption: str = "") -> str:
         """One of the four figures, 0 to 3, as it stands: the text of an SVG file, ``caption`` below the figure."""
-        from sfnet_core.explorer.figures import panel_drawing
         from sfnet_core.explorer.paper import drawing_svg
 
-        return drawing_svg(panel_drawing(self, number, caption))
+        return drawing_svg(self.drawing(number, caption))
+
+    def drawing(self, number: int, caption: str = "") -> Drawing:
+        """The same as plain arrays."""
+        from sfnet_core.explorer.saving import panel_drawing
+
+        panel, axes, focus = self.panels[number], self._axes[number], self.focus_of(number)
+        return panel_drawing(panel, axes, focus, aggregate=self.aggregate, chosen=self.chosen, caption=caption)
+
+    def focus_of(self, number: int) -> list[np.ndarray]:
+        """x and y of the galaxy in focus in one of the plots, (1,) each; empty where it is not in view."""
+        return [np.asarray(self.focus.data[f"{axis}{number}"], dtype=float) for axis in "xy"]
 
     # -- from the state to the figures -------------------------------------------------------------------------
 

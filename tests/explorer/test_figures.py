@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from sfnet_core.errors import SFNetError
-from sfnet_core.explorer.figures import Figures, permalink
+from sfnet_core.explorer.figures import Figures
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.saving import permalink
 from sfnet_core.explorer.state import pack_rows
 
 SVG = "{http://www.w3.org/2000/svg}"
