@@ -9,11 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from plots import frames, lasso
+from reading import CHANGED, chosen, expected, numbers
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.interpret import predict
-
-CHANGED = "text => document.querySelector('.sf-status').textContent !== text"
 
 
 @pytest.fixture(scope="module")
@@ -29,25 +28,6 @@ def address(serve, real_folds) -> str:
 @pytest.fixture
 def page(open_page, address):
     return open_page(address)
-
-
-def numbers(text: str) -> dict[str, str]:
-    """'RMSE 0.1 dex · R² 0.7 · …' → {'RMSE': '0.1', 'R²': '0.7', 'N': '200', …}."""
-    found = re.findall(r"(ΔRMSE|RMSE|R²|mean change|N) ([+\N{MINUS SIGN}]?[\d.,]+)", text)
-    return {name: value.replace("\N{MINUS SIGN}", "-").replace(",", "") for name, value in found}
-
-
-def expected(codes: SparseCodes, off: set[int], mode: str, split: str = "validation") -> dict[str, str]:
-    """The same numbers by plain numpy."""
-    rows = codes.split == split
-    truth, now, before = codes.truth()[rows], predict(codes, off=off, mode=mode)[rows], codes.prediction()[rows]
-    rmse = np.sqrt(np.mean((now - truth) ** 2))
-    r2 = 1 - np.sum((now - truth) ** 2) / np.sum((truth - truth.mean()) ** 2)
-    out = {"RMSE": f"{rmse:.4f}", "R²": f"{r2:.3f}", "N": str(rows.sum())}
-    if off:
-        out["ΔRMSE"] = f"{rmse - np.sqrt(np.mean((before - truth) ** 2)):+.4f}"
-        out["mean change"] = f"{np.mean(now - before):+.4f}"
-    return out
 
 
 def click_and_wait(page, selector: str) -> str:
@@ -115,22 +95,12 @@ def test_the_picture_equation_adds_up_on_screen(page, codes):
         assert sum(map(Decimal, bars[:-1])) == Decimal(bars[-1].split()[0]) == prediction
 
 
-def selected_rows(page, codes: SparseCodes) -> np.ndarray:
-    """The rows of the selection, read from the page's own permalink."""
-    from sfnet_core.explorer.state import State, unpack_rows
-
-    state = State(codes.features, len(codes), {"train", "validation"})
-    choices, troubles = state.read_query(urlsplit(page.url).query, lambda _id: None)
-    assert not troubles
-    return unpack_rows(choices["selection"])
-
-
 def test_a_lasso_selects_in_every_plot_and_in_the_gallery(page, codes):
     box = frames(page)[1]  # predicted against true: the metal-poor end
     lasso(page, box, [(0.0, 1.0), (0.0, 0.02), (0.45, 0.02), (0.45, 1.0)])
     page.wait_for_selector(".sf-selected:not(:empty)")
     page.wait_for_url("**selection=**")
-    rows = selected_rows(page, codes)
+    rows = chosen(page, codes)
     truth = codes.truth()
     shown = np.flatnonzero(codes.split == "validation")
     others = np.setdiff1d(shown, rows)
@@ -181,7 +151,9 @@ def test_find_undo_and_split(page, codes):
     before = page.inner_text(".sf-status")
     page.select_option(".sf-header select", "train")
     page.wait_for_function(CHANGED, arg=before)
-    assert numbers(page.inner_text(".sf-status")) == expected(codes, set(), "ablate", "train")
+    assert numbers(page.inner_text(".sf-status")) == expected(
+        codes, set(), "ablate", np.flatnonzero(codes.split == "train")
+    )
 
 
 def test_pictures_stand_as_stored(page, codes, real_folds):

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from PIL import Image
 from playwright.sync_api import Page
 from plots import frames, lasso
@@ -290,6 +291,25 @@ def test_a_visit_with_the_keyboard_alone(sample, open_page):
     status = wait_for_status(page, status)
     assert numbers(status) == expected(codes, set(), "ablate", rows)
 
+    # a part of the sky: what is left of the filter's galaxies there, nearest first
+    key("/")
+    key("Control+a")
+    write("10:00:00 +02:00:00 25 deg")
+    key("Enter")
+    status = wait_for_status(page, status)
+    distance = SkyCoord(codes.ra, codes.dec, unit="deg").separation(SkyCoord(150, 2, unit="deg")).deg
+    there = rows[distance[rows] <= 25]
+    assert numbers(status) == expected(codes, set(), "ablate", there)
+    nearest = there[np.argsort(distance[there])]
+    wait_for_galaxy(page, str(codes.ids[nearest[0]]))
+    tiles = [tile.get_attribute("data-id") for tile in page.query_selector_all(".sf-galaxy")]
+    assert tiles == codes.ids[nearest[:28]].tolist()
+    values = page.locator(".sf-galaxy .sf-value").all_inner_texts()
+    assert values == [f"{60 * d:.3f}" for d in distance[nearest[:28]]]
+    total = page.inner_text(".sf-total")
+    assert total.startswith(f"{len(there)} galaxies · validation, filtered from {np.sum(distance <= 25)} in the cone")
+    assert page.input_value(".sf-filter") == 'oh_p50 > 8.8 and bpt = "SF" and within 25 deg of 150 2'
+
 
 def test_two_galaxies_and_two_selections_compared(sample, open_page):
     codes, _dataset, address = sample
@@ -340,3 +360,22 @@ def differ(page: Page, codes: SparseCodes, a, b, place: int) -> None:
     assert abs(float(total) - (codes.prediction()[a].mean() - codes.prediction()[b].mean())) < 1e-4
     for name, text in zip(names, texts, strict=False):
         assert abs(float(text) - difference[int(name.split(" ")[0].lstrip("f"))]) < 2e-4
+
+
+def test_observed_galaxies_with_positions_link_to_the_survey_viewers(serve, open_page, tmp_path):
+    """Plain links, which tell the other site nothing of this page; a table without pictures says how to have them."""
+    sample = sample_codes().take(np.arange(40))
+    codes = SparseCodes.from_arrays(
+        ids=[f"J{i}" for i in range(40)], indices=sample.indices, values=sample.values, k=sample.k, ra=sample.ra,
+        dec=sample.dec, features=sample.features, weight=sample.weight, bias=sample.bias, targets=sample.targets,
+        truth=sample.truth(),
+    )  # fmt: skip
+    codes.save(tmp_path / "sky.parquet")
+    page = open_page(serve(tmp_path / "sky.parquet"))
+    row = codes.index_of(page.inner_text(".sf-inspector h2"))
+    links = {link.inner_text(): link for link in page.query_selector_all(".sf-links a")}
+    assert list(links) == ["Legacy Survey", "SDSS", "SIMBAD"]
+    for link in links.values():
+        assert link.get_attribute("rel") == "noopener noreferrer" and link.get_attribute("target") == "_blank"
+        assert f"{codes.ra[row]:.6f}" in link.get_attribute("href")
+    assert "start the explorer with --dataset" in page.inner_text(".sf-total")
