@@ -173,11 +173,13 @@ def test_t10_hostile_texts_are_shown_as_they_stand(saved, page):
     codes, _ = saved
     first = int(table_of(codes)["feature"][0])
     name = page.locator(f".sf-card[data-feature='{first}'] .sf-open")
+    star = "e => getComputedStyle(e, '::before').content"
+    assert "★" in name.evaluate(star) and "★" not in page.locator(".sf-card .sf-open").nth(1).evaluate(star)
     assert HOSTILE[:80] in name.inner_text()
     name.click()
     page.wait_for_selector(f".sf-leaf[data-slow='{first}']")
     assert HOSTILE[:80] in page.locator(".sf-leaf h2").inner_text()
-    assert page.locator(".sf-leaf .sf-said").inner_text() == "blue, face-on"
+    assert page.locator(".sf-leaf .sf-feature-note").inner_text() == "blue, face-on"
     assert page.locator("img[src=x]").count() == 0 and page.title() == "codes · atlas"
 
 

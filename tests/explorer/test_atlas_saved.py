@@ -166,7 +166,10 @@ def test_t10_hostile_texts_are_data_and_nothing_else(made, text, blocks):
     assert blocks["index"]["cards"][[c["feature"] for c in blocks["index"]["cards"]].index(0)]["label"].endswith(
         HOSTILE[0]
     )
-    assert blocks["f0"]["said"] == {"note": HOSTILE[3], "lists": ["blue </script>"]} and 0 in blocks["index"]["starred"]
+    assert (
+        blocks["f0"]["said"] == {"note": HOSTILE[3], "lists": ["blue </script>"], "star": True}
+        and 0 in blocks["index"]["starred"]
+    )
     assert "</script>x" in [q["key"] for q in blocks["index"]["quantities"]]
     assert f"<title>{html.escape(HOSTILE[1])}</title>" in text
 

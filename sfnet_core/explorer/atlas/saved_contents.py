@@ -169,7 +169,7 @@ class Contents:
     def _said(self, feature: int) -> dict:
         """What somebody wrote of a feature, beside its label."""
         about = self._naming.about("features", feature)
-        return {"note": about["note"], "lists": about["on"]}
+        return {"note": about["note"], "lists": about["on"], "star": about["star"]}
 
     def _numbers(self, feature: int, resampled: Resampled, fresh: dict[int, str]) -> dict:
         numbers = self.sheet.numbers(self.state)

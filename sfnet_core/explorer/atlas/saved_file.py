@@ -24,7 +24,7 @@ from sfnet_core.explorer.view import STATIC
 
 __all__ = ["as_json", "block", "ending", "opening", "program", "styles"]
 
-STYLES = ("explorer.css", "atlas.css", "atlas_saved.css")
+STYLES = ("explorer.css", "notes.css", "atlas.css", "atlas_saved.css")
 VIEWS = {"atlasHead": AtlasHead, "atlasCards": Deck, "atlasLeaf": Leaf, "atlasTables": Tables}  # name in the program
 
 

@@ -71,7 +71,7 @@ function render({ model, el }) {
     const [width, height] = HISTOGRAM;
     const histogram = s("svg", { class: "sf-hist", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" }, path);
     const largest = h("span", { class: "sf-number" });
-    const strip = h("div", { class: "sf-strip" }, ...Array.from({ length: STRIP }, () => h("span", { class: "sf-thumb" }, h("span", { class: "sf-blank" }))));
+    const strip = h("div", { class: "sf-card-strip" }, ...Array.from({ length: STRIP }, () => h("span", { class: "sf-thumb" }, h("span", { class: "sf-blank" }))));
     const root = h(
       "article",
       { class: "sf-card", "data-feature": feature },

@@ -47,7 +47,7 @@ function render({ model, el }) {
   const toExplore = h("span");
   const stats = h("dl", { class: "sf-stats" });
   const silent = h("p", { class: "sf-empty" });
-  const said = h("p", { class: "sf-said" }); // in a saved page; a served one has a form for it
+  const said = h("p", { class: "sf-feature-note" }); // in a saved page; a served one has a form for it
 
   // galaxies
   const groups = h("div", { class: "sf-groups" });
@@ -109,6 +109,7 @@ function render({ model, el }) {
     toExplore.replaceChildren(pageLink(data.link, { class: "sf-to-explore" }, IN_VOILA ? "open in Explore" : ""));
     say(said, [data.said?.note, data.said?.lists.length ? `On the list ${data.said.lists.map((list) => `“${list}”`).join(", ")}.` : ""].filter(Boolean).join("\n"));
     said.hidden = !said.textContent;
+    name.classList.toggle("sf-starred", Boolean(data.said?.star));
     flag.hidden = !(data.disagree && data.clear);
     say(flag, "ρ and weight differ in sign");
     silent.hidden = data.fires > 0;

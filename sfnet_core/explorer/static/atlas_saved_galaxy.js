@@ -25,7 +25,7 @@ function renderGalaxy({ model: its, el }) {
   const send = (message) => its.send(message);
   const close = h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => send({ do: "close" }) }, "×");
   const heading = h("h2", { id: "sf-galaxy-name" });
-  const said = h("p", { class: "sf-said" });
+  const said = h("p", { class: "sf-feature-note" });
   const image = h("img", {});
   const noImage = h("p", { class: "sf-empty" });
   const links = h("p", { class: "sf-links" });
