@@ -13,6 +13,11 @@ sys.path.insert(0, str(HERE / "_ext"))
 # The pages' cells run `sfnet` as a reader would type it, in plain text and without a kernel's or a browser's help.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 os.environ.update(TERM="dumb", COLUMNS="100", PYTHONWARNINGS="ignore")
+# Kernels with a profile of their own: none of the builder's start-up files, and no remarks about transport on loopback.
+profile = HERE / "_build" / "ipython" / "profile_default"
+profile.mkdir(parents=True, exist_ok=True)
+(profile / "ipython_kernel_config.py").write_text("get_config().IPKernelApp.log_level = 40\n", encoding="utf-8")
+os.environ["IPYTHONDIR"] = str(profile.parent)
 os.environ["DOCS_ROOT"] = str(HERE.parent)  # for cells that read files of the repository
 for name in [name for name in os.environ if name.startswith("SFNET_") and name != "SFNET_CACHE"]:
     del os.environ[name]  # a reader's own codes must not find their way into the pages
