@@ -262,7 +262,10 @@ class Plots:
             return Axes(x, y, *map(self._axis, keys), self._title("prediction", len(x)), keys=keys, n=len(x))
         x, numbers, keys = self._values("truth"), scene.numbers(state), ("truth", "prediction")
         all_on = self._in_view(scene.prediction(state, all_on=True))
-        title = self._title(f"RMSE {numbers.rmse:.4f} {scene.unit(state.target)}".rstrip(), numbers.n)
+        words = "predicted against true"
+        if numbers.n:
+            words = f"RMSE {numbers.rmse:.4f} {scene.unit(state.target)}".rstrip()
+        title = self._title(words, numbers.n)
         return Axes(x, y, *map(self._axis, keys), title, "identity", (x, all_on), keys, numbers.n)
 
     def _chosen(self, key: str) -> Axes:
