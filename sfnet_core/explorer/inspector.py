@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.header import MINUS, signed
 from sfnet_core.explorer.links import survey_links
 from sfnet_core.explorer.pictures import Pictures
@@ -15,6 +16,7 @@ from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, text, whole
 from sfnet_core.explorer.without import described
 from sfnet_core.interpret import round_to_sum
+from sfnet_core.intervals import LEVEL, validation_radius
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.naming import Naming
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DIGITS", "Inspector", "equation"]
 
+INTERVAL = (
+    f"Split-conformal: {100 * LEVEL:.0f} % of the validation galaxies are predicted at least this well. It holds on "
+    "average over galaxies like them; sfnet evaluate says how often it holds in quarters by prediction."
+)
 DIGITS = 4  # decimals of the picture equation; its terms add up to the last one shown
 
 
@@ -97,7 +103,11 @@ class Inspector(View):
             term["label"] = self._label(term["feature"])
         truth, now = float(scene.truth(state.target)[row]), scene.prediction_of(state, row)
         before = float(scene.prediction(state, all_on=True)[row])
+        radius = self._radius()
         facts = [["prediction", f"{now:.4f} {unit}"]]
+        if np.isfinite(radius):
+            thin = "\N{THIN SPACE}±\N{THIN SPACE}"
+            facts = [[f"prediction{thin}{100 * LEVEL:.0f} %", f"{now:.4f}{thin}{radius:.3f} {unit}", INTERVAL]]
         if state.off:
             facts.append(["change by toggles", f"{signed(now - before, 4)} {unit}"])
         if np.isfinite(truth):
@@ -123,6 +133,20 @@ class Inspector(View):
             "links": survey_links(codes, row, (self._pictures.size or (None, None))[1]),
             **self._map(row, picture["terms"]),
         }
+
+    def _radius(self) -> float:
+        """Half the conformal interval of the network's own predictions; NaN where features are off or k is another."""
+        scene, state = self._scene, self._state
+
+        def compute() -> float:
+            try:
+                return validation_radius(scene.own, target=state.target)
+            except SFNetError:
+                return np.nan
+
+        if state.off or state.k != scene.own.k:
+            return np.nan
+        return scene.remember(("radius", state.target), compute)
 
     def picture(self, row: int) -> dict:
         """The picture equation of a galaxy and its contribution map, as the pane shows them."""

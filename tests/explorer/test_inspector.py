@@ -190,3 +190,26 @@ def test_a_map_sums_to_its_contribution(made_up):
 def test_codes_without_maps_say_so(gated):
     view = inspector(gated)
     assert view.data["cells"] == [] and "no maps" in view.data["mapnote"]
+
+
+def test_the_interval_stands_beside_the_networks_own_predictions_only():
+    from sfnet_core.codes import SparseCodes
+
+    codes = SparseCodes.open("data/sample-codes.parquet")
+    state = State(codes.features, len(codes), ("train", "validation"), slots=codes.indices.shape[1], k=codes.k)
+    view = Inspector(Scene(codes), state, Pictures(codes, None), lambda text: None, lambda f: f"f{f}")
+
+    def fact() -> list[list[str]]:
+        view.draw()
+        return [fact for fact in view.data["facts"] if "±" in fact[1]]
+
+    state.change(galaxy=5)
+    rows = codes.split == "validation"
+    errors = np.sort(np.abs(codes.prediction() - codes.truth())[rows])
+    radius = errors[int(np.ceil((rows.sum() + 1) * 0.9)) - 1]
+    assert f"{radius:.3f} dex" in fact()[0][1] and f"{codes.prediction()[5]:.4f}" in fact()[0][1]
+    state.change(off={int(codes.indices[5, 0])})
+    assert not fact()
+    state.change(off=frozenset(), k=codes.k + 1)
+    view._scene.use_k(codes.k + 1)
+    assert not fact()

@@ -89,7 +89,7 @@ function render({ model, el }) {
       pictured = data.id;
     }
     frame.title = data.scale ? `${data.size[1]}×${data.size[0]} px, ${data.scale}″ per px, as stored` : "as stored; the pixel scale is not known";
-    facts.replaceChildren(...data.facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+    facts.replaceChildren(...data.facts.flatMap(([name, value, title]) => [h("dt", { title }, name), h("dd", { title }, value)]));
     drawMap(data);
     const choices = [["none", "no map"], ["sum", "sum"], ...data.terms.filter((t) => t.state === "on").map((t) => [String(t.feature), t.label])];
     buttons.replaceChildren(...choices.map(([value, label]) => h("button", { type: "button", "aria-pressed": value === data.map, onclick: () => send({ do: "map", map: value }), title: `Map of ${label}` }, nameParts(label)[0], nameParts(label)[1] ? h("span", { class: "sf-called" }, ` · ${nameParts(label)[1]}`) : null)));
