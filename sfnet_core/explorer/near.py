@@ -28,10 +28,15 @@ class Near(Report):
         where = f"among {len(within):,} galaxies, {state.where}"
         return [*self._by_code(within, where), *self._by_catalogue(within, where)]
 
+    def _name(self) -> str:
+        return self._scene.target_label(self._state.target)
+
     def _value(self, row: int) -> str:
         truth = float(self._scene.truth(self._state.target)[row])
-        value = truth if np.isfinite(truth) else self._scene.prediction_of(self._state, row)
-        return f"{value:.2f} {self._scene.unit(self._state.target)}".strip()
+        unit = self._scene.unit(self._state.target)
+        if np.isfinite(truth):
+            return f"{truth:.2f} {unit}".strip()
+        return f"predicted {self._scene.prediction_of(self._state, row):.2f} {unit}".strip()
 
     def _item(self, row: int, words: str) -> tuple[str, bytes, str]:
         return str(self._scene.codes.ids[row]), self._pictures.jpeg(row), f"{self._value(row)} · {words}"
@@ -40,7 +45,7 @@ class Near(Report):
         codes, row = self._scene.codes, self._state.galaxy
         norms = self._scene.remember(("norms",), lambda: code_norms(codes))
         found = nearest_by_code(codes, row, SHOWN, within=within, norms=norms)
-        out = [heading("By code"), line(f"Cosine of the activations and features shared, {where}.")]
+        out = [heading("By code"), line(f"True {self._name()}, cosine of the activations, features shared; {where}.")]
         if not len(found.rows):
             return [*out, line("No other galaxy here shares a feature with this one.")]
         items = []
@@ -56,7 +61,7 @@ class Near(Report):
         except SFNetError as error:
             return [*out, line(str(error))]
         columns = ", ".join(found.columns)
-        out.append(line(f"Distance in {columns}, each in units of its standard deviation, {where}."))
+        out.append(line(f"True {self._name()}, distance in {columns}, each in its standard deviation; {where}."))
         return [
             *out,
             galaxies([self._item(int(r), f"{d:.2f} σ") for r, d in zip(found.rows, found.distance, strict=True)]),

@@ -53,22 +53,30 @@ def everywhere(scene: Scene, state: State, feature: int) -> dict[str, Change] | 
 
 def _everywhere(scene: Scene, state: State, feature: int) -> dict[str, Change] | None:
     codes, view = scene.codes, scene.view(state)
-    position, slot = np.nonzero(codes.indices[view, : codes.k] == feature)
-    if feature < 0 or not len(position):
+    if feature < 0:
         return None
-    rows, weight = view[position], codes.weight[state.target]
+    slots = [np.flatnonzero(codes.indices[:, slot] == feature) for slot in range(codes.k)]  # no copy of all of them
+    rows, slot = np.concatenate(slots), np.repeat(np.arange(codes.k), list(map(len, slots)))
+    if len(view) < len(codes):
+        shown = np.zeros(len(codes), dtype=bool)
+        shown[view] = True
+        rows, slot = rows[shown[rows]], slot[shown[rows]]
+    if not len(rows):
+        return None
+    weight = codes.weight[state.target]
     lost = weight[feature] * codes.values[rows, slot].astype(np.float64)
     gained = np.zeros(len(rows))
     if codes.indices.shape[1] > codes.k:
         runner = codes.indices[rows, codes.k]
         gained = np.where(runner >= 0, weight[runner] * codes.values[rows, codes.k].astype(np.float64), 0.0)
-    residual = (scene.prediction(state, all_on=True) - scene.truth(state.target))[view]
-    known = np.isfinite(residual)
-    n, square = int(known.sum()), float(np.sum(residual[known] ** 2))
-    here = known[position]
+    residual = scene.prediction(state, all_on=True) - scene.truth(state.target)
+    seen = residual if len(view) == len(codes) else residual[view]
+    known = np.isfinite(seen)
+    n, square = int(known.sum()), float(np.sum(seen[known] ** 2))
+    here = np.isfinite(residual[rows])
     out = {}
     for mode, change in (("ablate", -lost), ("refill", gained - lost)):
-        r, d = residual[position][here], change[here]
+        r, d = residual[rows][here], change[here]
         rmse = np.sqrt(max(square + float(np.sum(d * (2 * r + d))), 0.0) / n) - np.sqrt(square / n) if n else np.nan
         out[mode] = Change(n, len(rows), float(rmse), float(d.sum() / n) if n else np.nan)
     return out
