@@ -224,6 +224,7 @@ const GRAMMAR = [
   ["in (\"SF\", \"AGN\")", "one of a list; not in (…)"],
   ["contains \"abc\"", "a part of a text"],
   ["is known", "there is a value; is unknown"],
+  ["star, list = \"odd\"", "what was said of a galaxy: star, label, note, list"],
   ["f61, c61", "activation and contribution of feature 61; f61 alone: it fires"],
   ["abs(residual)", "size without its sign"],
   ["within 2 arcmin of 150.1 2.2", "a cone: RA, Dec in deg or 10:00:24 +02:12:00, or an identifier in quotes"],
