@@ -11,16 +11,19 @@ from traitlets import TraitError
 
 from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.header import signed
+from sfnet_core.explorer.hover import Hover
 from sfnet_core.explorer.naming import Naming, brief
 from sfnet_core.explorer.notes import Strip
 from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, show
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.quantities import untexed
+from sfnet_core.explorer.saving import permalink
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import LABELS, State
 from sfnet_core.explorer.yours.asking import Asking
 from sfnet_core.explorer.yours.checks import Training
 from sfnet_core.explorer.yours.engine import Engine
+from sfnet_core.explorer.yours.figures import SubjectFigures
 from sfnet_core.explorer.yours.plots import Where, menu
 from sfnet_core.explorer.yours.subject import Subject
 from sfnet_core.explorer.yours.views import Checks, Head, Near, SubjectInspector
@@ -85,6 +88,8 @@ class YourGalaxy:
         self.checks = Checks(say, {})
         self.where = Where(self.scene, self.state, self.training, plots.plots, self.label_on_plots, self.open_row)
         self.chooser = Chooser(plots, self.state, say)
+        self.figures = SubjectFigures(self.scene, self.where, say, self.link, self._named)
+        self.hover = Hover(self.scene, self.pictures, say, self.where.key)
         self.inspector = SubjectInspector(self.scene, self.state, self.pictures, say, self.label)
         self.near = Near(self.scene, self.state, self.pictures, say, self.open_row)
         self.watch = Strip(self.state, self.naming, say, watch_only=True)
@@ -165,6 +170,16 @@ class YourGalaxy:
         """The permalink's query of the present state; an image of the visitor's is not in it."""
         return self.state.query(self.codes.ids, self._defaults)
 
+    def link(self, place: str = "") -> str:
+        """The permalink of now; ``place``: where the browser is."""
+        return permalink(place, self.query)
+
+    def _named(self) -> str:
+        """The galaxy in focus in a caption."""
+        if self.subject is None:
+            return ""
+        return f"galaxy {self.subject.name}" if self.subject.row >= 0 else f"the visitor's image {self.subject.name}"
+
     # -- drawing -----------------------------------------------------------------------------------------------
 
     def status(self) -> str:
@@ -204,6 +219,7 @@ class YourGalaxy:
             self.inspector.show(subject, margin)
         if other or touched("split", "target", "feature", "third", "fourth"):
             self.where.draw(changed, subject)
+            self.figures.draw()
         if other or touched("target", "sort") or (subject is None and touched("split")):
             self.near.draw(subject)
         if touched("third", "fourth"):
@@ -211,13 +227,15 @@ class YourGalaxy:
 
     def _layout(self) -> ipywidgets.Widget:
         left = ipywidgets.VBox([self.asking.view, self.checks])
-        centre = ipywidgets.VBox([self.chooser, self.where.widget])
+        strip = ipywidgets.HBox([self.chooser, self.figures])
+        centre = ipywidgets.VBox([strip, self.where.widget, self.hover])
         right = ipywidgets.VBox([self.inspector])
         panes = ipywidgets.HBox([left, centre, right])
         page = ipywidgets.VBox([self.head, panes, self.near, self.watch])
         for widget, name in (
             (left, "sf-bring"),
             (centre, "sf-centre"),
+            (strip, "sf-strip"),
             (right, "sf-right"),
             (panes, "sf-panes"),
             (self.where.widget, "sf-plots"),

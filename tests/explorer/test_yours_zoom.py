@@ -42,7 +42,7 @@ def where(codes) -> Where:
 
 
 def test_zoomed_in_there_are_points_and_another_galaxy_in_focus_keeps_them(where, codes):
-    place = where._places[1]
+    place = where.places[1]
     assert place.panel.density.visible and place.panel.density.data_source.data["image"][0].sum() == 7000
     place.panel.figure.x_range.update(start=8.8, end=8.9)
     low, high = place.panel.ranges[1]
@@ -62,8 +62,8 @@ def test_zoomed_in_there_are_points_and_another_galaxy_in_focus_keeps_them(where
 def test_a_density_of_the_whole_range_is_not_sent_again_for_another_galaxy(where, monkeypatch):
     where.draw(frozenset(), Someone(8.85))
     looked = []
-    monkeypatch.setattr(type(where._places[0]), "look", lambda self: looked.append(self.number))
+    monkeypatch.setattr(type(where.places[0]), "look", lambda self: looked.append(self.number))
     where.draw(frozenset(), Someone(8.9))
-    assert looked == [] and all(place.panel.density.visible for place in where._places)
+    assert looked == [] and all(place.panel.density.visible for place in where.places)
     where.draw(frozenset({"split"}), Someone(8.9))
     assert sorted(looked) == [0, 1, 2, 3]

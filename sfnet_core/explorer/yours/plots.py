@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -59,12 +60,13 @@ class Where:
     ):
         self._scene, self._state, self._training, self._plots, self._label = scene, state, training, plots, label
         self._open = open_row
-        self._places = [Place(i) for i in range(4)]
-        for place in self._places:
+        self.key = secrets.token_hex(8)  # these figures' own, for the pane at the pointer
+        self.places = [Place(i, self.key) for i in range(4)]
+        for place in self.places:
             place.panel.figure.on_event(Tap, lambda event, place=place: self._tap(place, event))
             place.panel.on_range(self._range_changed)
         self._follow, self._drawing = Soon(self._zoomed), False
-        figures = [place.panel.figure for place in self._places]
+        figures = [place.panel.figure for place in self.places]
         grid = gridplot(
             [figures[:2], figures[2:]],
             sizing_mode="stretch_both",
@@ -86,7 +88,7 @@ class Where:
                 self._drawing = False
 
     def _draw(self, changed: frozenset[str] | None, subject: Subject | None) -> None:
-        for place in self._places:
+        for place in self.places:
             asked = self._asked(place.number)
             moved = changed is None or asked != place.asked or bool(changed & {"split", "target"})
             if moved or ("activation" in asked[1:3] and "feature" in changed):
@@ -101,14 +103,14 @@ class Where:
     def _zoomed(self) -> None:
         """After a pan or a zoom: draw the densities anew of what is in sight, or the points where they are few."""
         with self.widget.one_patch():
-            for place in self._places:
+            for place in self.places:
                 if place.aggregate and place.panel.view() != place.panel.drawn:
                     place.look()
 
     def theme(self, dark: bool) -> None:
         """Colours for a dark or a light page, in one patch."""
         with self.widget.one_patch() if self.widget else contextlib.nullcontext():
-            for place in self._places:
+            for place in self.places:
                 place.theme(dark)
 
     # -- what each figure shows --------------------------------------------------------------------------------
@@ -160,9 +162,10 @@ class Where:
         if place.number == 0:
             words = self._label(self._state.feature) if self._state.feature >= 0 else "no feature chosen"
         axes = place.axes
-        n = int((np.isfinite(axes.x) & np.isfinite(axes.y)).sum())
+        axes.n = int((np.isfinite(axes.x) & np.isfinite(axes.y)).sum())
         shown = self._training.split if x_key in LOOKS else self._state.split or "all splits"
-        axes.title = f"{words}{note}\nn = {n:,}, {shown}"
+        place.split = "" if shown == "all splits" else shown
+        axes.title = f"{words}{note}\nn = {axes.n:,}, {shown}"
         axes.span = (np.array([x]), np.array([y]))
         place.show(axes, x, y)
 
@@ -175,12 +178,14 @@ class Where:
 class Place:
     """One figure with its own galaxies and its cross lines."""
 
-    def __init__(self, number: int):
+    def __init__(self, number: int, key: str):
         self.number = number
+        self.split = ""  # of its galaxies, '' for all
+        self.at = (np.nan, np.nan)  # the galaxy in focus, NaN where not known
         x, y = f"x{number}", f"y{number}"
         self.points = ColumnDataSource({x: [], y: [], "id": []})
         self.focus = ColumnDataSource({x: [], y: []})
-        self.panel = Panel(number, self.points, self.focus)
+        self.panel = Panel(number, self.points, self.focus, key)
         self.asked: tuple[str, str, str, str] = ("", "", "", "")
         self.rows = np.empty(0, dtype=np.int64)
         self.axes: Axes | None = None
@@ -209,6 +214,7 @@ class Place:
             else:
                 self.look()
         self.stale = False
+        self.at = (float(x), float(y))
         known = np.isfinite([x, y])
         both = bool(known.all())
         self.focus.data = {self.panel.x_name: [x] if both else [], self.panel.y_name: [y] if both else []}

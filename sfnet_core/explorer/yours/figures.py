@@ -1,0 +1,64 @@
+"""Where the visitor's galaxy falls, as files: each plot with a caption that says of which galaxies it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfnet_core.explorer.paper import drawing_svg
+from sfnet_core.explorer.saving import PLACES, SaveMenu, bare, panel_drawing, panel_facts
+from sfnet_core.regions import caption
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.yours.plots import Place, Where
+
+__all__ = ["SubjectFigures"]
+
+
+class SubjectFigures(SaveMenu):
+    """The page's menu: keys 'plot-0' … 'plot-3'."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        where: Where,
+        notify: Callable[[str], None],
+        link: Callable[[str], str],
+        name: Callable[[], str],
+    ):
+        """``name`` is the galaxy's in focus, '' for none."""
+        self._scene, self._where, self._name = scene, where, name
+        super().__init__(notify, link)
+
+    def names(self) -> dict[str, str]:
+        """The figures: key and words."""
+        axes = [place.axes for place in self._where.places]
+        return {
+            f"plot-{i}": f"{PLACES[i]}: {bare(one.y_label)} against {bare(one.x_label)}" for i, one in enumerate(axes)
+        }
+
+    def _place(self, key: str) -> Place:
+        return self._where.places[int(key[-1])]
+
+    def drawn(self, key: str, caption: str) -> str:
+        """The text of its SVG file."""
+        place = self._place(key)
+        axes, focus = place.axes, [np.array([value]) for value in place.at]
+        return drawing_svg(panel_drawing(place.panel, axes, focus, aggregate=place.aggregate, caption=caption))
+
+    def caption(self, key: str, link: str = "") -> str:
+        """What a figure is of, a fact a line."""
+        place, codes = self._place(key), self._scene.own
+        focus = [np.array([value]) for value in place.at]
+        words = " · ".join(place.axes.title.splitlines()[:-1])
+        return caption(
+            codes,
+            n=place.axes.n,
+            split=place.split,
+            what=f"{bare(place.axes.y_label)} against {bare(place.axes.x_label)}" + (f": {words}" if words else ""),
+            more=panel_facts(place.panel, place.axes, focus, self._name(), aggregate=place.aggregate),
+            link=link or self._link(""),
+        ).replace("\u200b", "")
