@@ -234,7 +234,7 @@ class Plots:
 
     def _axis(self, key: str) -> str:
         if key == "activation":
-            return f"activation of {brief(self._label(self._state.feature), 20)}"
+            return f"activation of {brief(self._label(self._state.feature), 17)}"
         return self._scene.quantities[key].axis
 
     def _title(self, what: str, n: int) -> str:
