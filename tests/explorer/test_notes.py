@@ -144,6 +144,18 @@ def test_a_change_redraws_every_view_that_names_it_in_one_go(page, monkeypatch):
     }
 
 
+def test_a_pane_in_front_is_renamed_at_once(page):
+    feature, state = strongest(page), page.state
+    rows = page.scene.view(state)
+    fires = rows[page.scene.activation(feature)[rows] > 0]
+    state.change(selection=pack_rows(fires[: len(fires) // 2 + 1]), pinned=int(np.setdiff1d(rows, fires)[0]))
+    panes = (("selection", page.special), ("compare", page.pair), ("near", page.near))
+    for sitting, (tab, pane) in enumerate(panes):
+        state.change(tab=tab)
+        write(page, "label", f"seen in {tab}", feature=feature, sitting=sitting)
+        assert f"f{feature} · seen in {tab}" in str(pane.data["blocks"]), tab
+
+
 def test_galaxies_have_their_star_and_label_in_the_gallery_and_the_inspector(page):
     row = page.state.galaxy
     write(page, "label", "merger?", galaxy=row)
