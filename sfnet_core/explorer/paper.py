@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import base64
 import math
-import re
-import unicodedata
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Cells", "Curve", "Dots", "Drawing", "Picture", "drawing_svg", "picture_svg", "png_bytes", "ticks"]
+from sfnet_core.explorer.paper_text import clean, log_ticks, ticks, wrapped
+
+__all__ = [
+    "Cells",
+    "Curve",
+    "Dots",
+    "Drawing",
+    "Picture",
+    "drawing_svg",
+    "log_ticks",
+    "picture_svg",
+    "png_bytes",
+    "ticks",
+]
 
 NS = "http://www.w3.org/2000/svg"
 WIDTH, HEIGHT = 640, 470  # px of the figure itself; the caption's lines come below
@@ -23,8 +34,6 @@ INK, SOFT, FRAME, GRID = "#1c2733", "#4b5a69", "#9aa7b3", "#e8edf2"
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 CAPTION_SIZE, CAPTION_LINE = 11, 15  # px
 CAPTION_WIDE = (WIDTH - 32) / CAPTION_SIZE  # in units of the letters' size
-MOST_LINES = 4  # of one fact: a permalink with a large selection goes on in the description only
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass
@@ -74,6 +83,7 @@ class Drawing:
     layers: list[Dots | Cells | Curve]
     caption: str = ""
     x_ticks: list[tuple[float, str]] | None = None
+    y_log: bool = False
 
 
 @dataclass
@@ -87,28 +97,6 @@ class Picture:
     share: tuple[float, float] = (1.0, 1.0)  # of the width, of the height
     text: list[str] = field(default_factory=list)
     caption: str = ""
-
-
-def clean(text: str) -> str:
-    """A text without the characters that XML can't hold, and without the marks that keep formulas from Bokeh."""
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text.replace("\u200b", ""))
-
-
-def ticks(low: float, high: float, wanted: float) -> list[tuple[float, str]]:
-    """Round values inside a range with their texts, about ``wanted`` of them."""
-    raw = (high - low) / max(1.0, wanted)
-    if not (math.isfinite(raw) and raw > 0):
-        return []
-    power = 10.0 ** math.floor(math.log10(raw))
-    factor = next(m for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
-    step = factor * power
-    digits = max(0, -math.floor(math.log10(step) + 1e-9)) + (factor == 2.5)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    small = max(abs(low), abs(high)) < 1e6 and digits <= 8
-    return [
-        (i * step, (f"{i * step:.{digits}f}" if small else f"{i * step:.4g}").replace("-", "\N{MINUS SIGN}"))
-        for i in range(first, min(last, first + 50) + 1)
-    ]
 
 
 def png_bytes(pixels: np.ndarray) -> bytes:
@@ -135,45 +123,11 @@ def cell_pixels(cells: Cells) -> np.ndarray:
     return out[::-1]
 
 
-def wrapped(text: str, wide: float = CAPTION_WIDE, most: int = MOST_LINES) -> list[str]:
-    """A caption's lines, each broken where it is too long for the figure; what does not fit ends in an ellipsis.
-
-    ``wide`` in units of the letters' size. How wide a text is depends on the reader's typeface: a wide one is assumed.
-    """
-    out: list[str] = []
-    for line in text.splitlines():
-        pieces = [""]
-        for word in re.findall(r"\S+\s*", line):
-            if pieces[-1] and _wide(pieces[-1] + word.rstrip()) > wide:
-                pieces.append("")
-            while _wide(word.rstrip()) > wide:  # an address, a list without spaces
-                cut = max(1, next(i for i in range(1, len(word) + 1) if _wide(word[:i]) > wide) - 1)
-                pieces[-1:] = [word[:cut], ""]
-                word = word[cut:]
-            pieces[-1] += word
-        if len(pieces) > most:
-            pieces = [*pieces[: most - 1], pieces[most - 1].rstrip()[:-2] + "…"]
-        out += [piece.rstrip() for piece in pieces]
-    return out
-
-
-NARROW, BROAD = frozenset("!'(),./:;I[\\]`fijlrt{|} "), frozenset("%@MWmw&+=<>~")
-
-
-def _wide(text: str) -> float:
-    """About how wide a text is in DejaVu Sans, the widest typeface a browser may take, in units of its size."""
-    return sum(
-        0.4 if c in NARROW else 0.98 if c in BROAD or unicodedata.east_asian_width(c) in "WF" else 0.72 if c.isupper()
-        else 0.63
-        for c in text
-    )  # fmt: skip
-
-
 class Sheet:
     """An SVG under construction: the figure, then its caption."""
 
     def __init__(self, title: str, caption: str, width: int, height: int):
-        lines = wrapped(clean(caption))
+        lines = wrapped(clean(caption), CAPTION_WIDE)
         self.width, self.height = width, height
         self.total = height + (CAPTION_LINE * len(lines) + 18 if lines else 0)
         self.root = ET.Element(
@@ -227,8 +181,12 @@ def drawing_svg(drawing: Drawing, width: int = WIDTH, height: int = HEIGHT) -> s
     def across(v):
         return left + (np.asarray(v, dtype=float) - x0) / (x1 - x0) * (right - left)
 
+    scale = np.log10 if drawing.y_log else np.asarray
+    y0, y1 = float(scale(y0)), float(scale(y1))
+
     def up(v):
-        return bottom - (np.asarray(v, dtype=float) - y0) / (y1 - y0) * (bottom - top)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return bottom - (scale(np.asarray(v, dtype=float)) - y0) / (y1 - y0) * (bottom - top)
 
     for i, line in enumerate(title):
         style = {"font_size": 12, "fill": SOFT} if i else {"font_size": 13, "font_weight": 600, "fill": INK}
@@ -240,7 +198,7 @@ def drawing_svg(drawing: Drawing, width: int = WIDTH, height: int = HEIGHT) -> s
         at = float(across(value))
         sheet.add("path", marks, d=f"M{at:.1f} {top}V{bottom}", stroke=GRID)
         sheet.text(at, bottom + 16, words, marks, text_anchor="middle")
-    for value, words in ticks(y0, y1, (bottom - top) / 50):
+    for value, words in log_ticks(y0, y1) if drawing.y_log else ticks(y0, y1, (bottom - top) / 50):
         at = float(up(value))
         sheet.add("path", marks, d=f"M{left} {at:.1f}H{right}", stroke=GRID)
         sheet.text(left - 7, at + 4, words, marks, text_anchor="end")
@@ -290,7 +248,10 @@ def _cells(sheet: Sheet, inner: ET.Element, layer: Cells, across, up) -> None:
 
 
 def _curve(sheet: Sheet, inner: ET.Element, layer: Curve, across, up) -> None:
-    points = [f"{x:.2f} {y:.2f}" for x, y in zip(across(layer.x), up(layer.y), strict=True)]
+    places = zip(across(layer.x).tolist(), up(layer.y).tolist(), strict=True)
+    points = [f"{x:.2f} {y:.2f}" for x, y in places if math.isfinite(x) and math.isfinite(y)]
+    if not points:
+        return
     group = _group(sheet, inner, layer.name)
     line = {"fill": "none", "stroke": layer.colour, "stroke_width": layer.width, "stroke_opacity": layer.opacity}
     sheet.add("path", group, d="M" + "L".join(points), stroke_dasharray=layer.dash or None, **line)

@@ -17,6 +17,7 @@ from sfnet_core.explorer.opening import or_sentence, show
 from sfnet_core.explorer.trainer import wording
 from sfnet_core.explorer.trainer.choices import WIDTHS, Choices, short
 from sfnet_core.explorer.trainer.curves import Curves
+from sfnet_core.explorer.trainer.figures import CurveFigures
 from sfnet_core.explorer.trainer.session import Session
 from sfnet_core.explorer.trainer.views import Examples, Form, Report, Top
 from sfnet_core.explorer.view import text
@@ -62,6 +63,7 @@ class TrainPage:
         self.report = Report(say, {"explore": lambda _m: session.open_explorer()})
         self.examples = Examples(say, {})
         self.curves = Curves()
+        self.figures = CurveFigures(session, self.curves, say)
         self.draw("plan")
         for trouble in self._troubles:
             say(trouble)
@@ -178,12 +180,14 @@ class TrainPage:
         return predictions[self._shown].tolist()
 
     def _layout(self) -> ipywidgets.Widget:
-        centre = ipywidgets.VBox([self.curves.widget])
+        strip = ipywidgets.HBox([self.figures])
+        centre = ipywidgets.VBox([strip, self.curves.widget])
         panes = ipywidgets.HBox([self.form, centre, self.report])
         page = ipywidgets.VBox([self.top, panes, self.examples])
         page.add_class("sf-root").add_class("sf-train")
         panes.add_class("sf-panes")
         centre.add_class("sf-centre")
+        strip.add_class("sf-strip")
         self.curves.widget.add_class("sf-plots")
         return page
 

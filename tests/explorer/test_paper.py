@@ -23,9 +23,8 @@ from sfnet_core.explorer.paper import (
     cell_pixels,
     drawing_svg,
     picture_svg,
-    ticks,
-    wrapped,
 )
+from sfnet_core.explorer.paper_text import log_ticks, ticks, wrapped
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '<img src=x onerror="alert(1)">&amp; ]]> <!-- \x00\x08\ud800\uffff <script>alert(1)</script> $$x$$'
@@ -151,7 +150,7 @@ def test_wrapping_loses_nothing(text):
 
 
 def test_a_long_fact_ends_in_an_ellipsis():
-    lines = wrapped("https://host/?selection=" + "Ab0" * 500 + "\nshort", most=3)
+    lines = wrapped("https://host/?selection=" + "Ab0" * 500 + "\nshort", wide=40, most=3)
     assert len(lines) == 4 and lines[2].endswith("…") and lines[3] == "short"
 
 
@@ -207,3 +206,21 @@ def test_a_galaxy_with_its_map():
     assert [r.get("fill") for r in group] == ["#ff7054", "#54a8ff", "#ff7054", "#ff7054"]
     assert [float(r.get("fill-opacity")) for r in group] == [0.5, 0.25, 0, 0.125]
     assert {"Galaxy g1", "8.5 + 0.015 = 8.515 dex", "caption"} == set(texts(root))
+
+
+def test_a_logarithmic_axis():
+    x, y = np.array([0.0, 1.0, 2.0]), np.array([10.0, 10 * np.sqrt(2), 20.0])
+    root = parsed(drawing_svg(drawing([Dots(x, y, "#123456")], y_log=True)))
+    _, top, _, height = frame(root)
+    found = [float(c.get("cy")) for c in root.iter(f"{SVG}circle")]
+    assert np.allclose(found, [top + height, top + height / 2, top], atol=0.006)
+    assert [text for _, text in log_ticks(-1.0, 2.0)] == ["0.1", "1", "10", "100"]
+    assert [text for _, text in log_ticks(-0.1, 0.8)] == ["1", "2", "5"]
+    assert [text for _, text in log_ticks(0.5, 0.8)] == ["4", "5", "6"]
+
+
+def test_a_line_passes_over_what_is_not_known():
+    y = np.array([12.0, np.nan, 14.0])
+    root = parsed(drawing_svg(drawing([Curve(np.arange(3.0), y, "1 1"), Curve(np.zeros(0), np.zeros(0), "2 2")])))
+    (path,) = [p for p in root.iter(f"{SVG}path") if p.get("stroke-dasharray")]
+    assert path.get("d").count("L") == 1 and "nan" not in path.get("d")

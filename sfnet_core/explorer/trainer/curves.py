@@ -59,7 +59,7 @@ class Curves:
         fig = figure(
             x_range=Range1d(0, 10),
             y_range=Range1d(0.1, 1),
-            tools="pan,box_zoom,wheel_zoom,reset,save",
+            tools="pan,box_zoom,wheel_zoom,reset",
             active_drag="box_zoom",
             sizing_mode="stretch_both",
             min_width=150,
