@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -12,10 +11,20 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
-from PIL import Image
 from playwright.sync_api import Page
 from plots import frames, lasso
-from reading import MINUS, chosen, equation, expected, numbers, wait_for_galaxy, wait_for_status
+from reading import (
+    MINUS,
+    chosen,
+    expected,
+    explained,
+    kept,
+    numbers,
+    same_picture,
+    seen,
+    wait_for_galaxy,
+    wait_for_status,
+)
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
@@ -47,64 +56,6 @@ def world(request, serve, tmp_path) -> World:
         path, dataset = folds["codes"][0], folds["dataset"]
     mine = Path(shutil.copy(path, tmp_path / "mine.parquet"))
     return World(SparseCodes.open(mine), Dataset.open(dataset), serve(mine, dataset))
-
-
-def kept(codes: SparseCodes, row: int) -> dict[int, float]:
-    """{feature: contribution} of the features that the gate keeps on one galaxy, the largest first."""
-    pairs = zip(codes.indices[row, : codes.k], codes.values[row, : codes.k], strict=True)
-    terms = {int(f): float(codes.weight[0, f]) * float(a) for f, a in pairs if f >= 0}
-    return dict(sorted(terms.items(), key=lambda term: -abs(term[1])))
-
-
-def explained(page: Page, codes: SparseCodes, row: int, off: set[int], mode: str = "ablate") -> None:
-    """The picture equation adds up on screen, to the prediction that numpy gives."""
-    wanted = f"{predict(codes, off=off, mode=mode)[row]:.4f}"
-    page.wait_for_function(
-        "([id, end]) => document.querySelector('.sf-inspector h2').textContent === id"
-        " && document.querySelector('.sf-sum').textContent.split('= ')[1]?.startsWith(end)",
-        arg=[str(codes.ids[row]), wanted],
-    )
-    terms, prediction = equation(page)
-    assert sum(terms) == prediction == Decimal(wanted)
-    bars = [text.replace(MINUS, "-") for text in page.locator(".sf-bars .sf-number").all_inner_texts()]
-    shown = dict(zip(page.locator(".sf-bars button.sf-name").all_inner_texts(), bars[1:-1], strict=True))
-    for feature, term in kept(codes, row).items():
-        assert any(
-            abs(float(value) - term) < 2e-4 for name, value in shown.items() if name.split(" ")[0] == f"f{feature}"
-        ), (feature, term, shown)
-
-
-def pixels(page: Page, selector: str) -> np.ndarray:
-    """What is on the screen there, (h, w, 3)."""
-    return np.asarray(Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB"), dtype=int)
-
-
-def seen(page: Page) -> dict:
-    """All that a second browser must show too."""
-    page.evaluate("document.activeElement?.blur()")
-    page.mouse.move(3, 3)
-    page.wait_for_timeout(400)
-    return {
-        "status": page.inner_text(".sf-status"),
-        "selected": page.inner_text(".sf-selected"),
-        "total": page.inner_text(".sf-total"),
-        "tiles": [tile.get_attribute("data-id") for tile in page.query_selector_all(".sf-galaxy")],
-        "values": page.locator(".sf-galaxy .sf-value").all_inner_texts(),
-        "switches": [
-            (t.get_attribute("data-feature"), t.get_attribute("aria-checked"))
-            for t in page.query_selector_all(".sf-toggle")
-        ],
-        # but for the caution about how a selection was drawn, which the link does not know
-        "right": [line for line in page.inner_text(".sf-right").splitlines() if "drawn" not in line.lower()],
-        "filter": page.input_value(".sf-filter"),
-    }
-
-
-def same_picture(one: Page, other: Page, selector: str) -> None:
-    """Two screens show the same there, but for the edges of letters and points."""
-    a, b = pixels(one, selector), pixels(other, selector)
-    assert a.shape == b.shape
-    assert np.mean(np.abs(a - b).max(axis=2) > 40) < 0.002, selector
 
 
 def copied(page: Page, address: str) -> str:
