@@ -190,8 +190,8 @@ def test_an_uploaded_cutout_has_the_code_that_inference_gave_it(page, sample):
     assert page.asking.view.data["trouble"] == ""
     subject = page.subject
     assert (subject.features == codes.indices[row, : codes.k]).all()
-    assert (subject.activations == codes.values[row, : codes.k]).all()
-    assert subject.codes.prediction()[0] == codes.prediction()[row]
+    np.testing.assert_allclose(subject.activations, codes.values[row, : codes.k], rtol=1e-5)  # other processors round
+    assert subject.codes.prediction()[0] == pytest.approx(codes.prediction()[row], abs=1e-6)
     data = page.inspector.data
     assert data["id"] == "mine.png" and add_up(data) == Decimal(minus(data["prediction"]))
     total = sum(term["contribution"] for term in data["terms"])
@@ -499,7 +499,8 @@ def test_a_folder_becomes_a_codes_file_and_lists_what_was_set_aside(page, sample
     assert ["broken" in name for name, _reason in batch["done"]["aside"]] == [True]
     made = type(codes).open(page.asking.done.codes)
     assert made.ids.tolist() == codes.ids[:3].tolist()
-    assert (made.values == codes.values[:3]).all() and (made.indices == codes.indices[:3]).all()
+    np.testing.assert_allclose(made.values, codes.values[:3], rtol=1e-5, atol=1e-6)
+    assert (made.indices == codes.indices[:3]).all()
     sent = []
     monkeypatch.setattr(page.asking.view, "send", lambda message, buffers: sent.append((message, buffers)))
     say(page, do="codes-file")
