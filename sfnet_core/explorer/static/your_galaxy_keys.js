@@ -5,5 +5,6 @@ const KEYS = [
   ["/", "/", "type an identifier or a path", ".sf-what"],
   ["m", "m", "next contribution map", ".sf-maps [aria-pressed='true'] + button"],
   ["n", "n", "open the nearest galaxy", ".sf-near .sf-galaxy"],
+  ["e", "e", "save a figure", "[data-action='figures']"],
   ...SHARED_KEYS,
 ];
