@@ -46,7 +46,7 @@ def status_text(scene: Scene, state: State) -> str:
 class Header(View):
     """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
 
-    _esm = front_end("keys", "explore_keys", "filter_box", "header")
+    _esm = front_end("said", "keys", "explore_keys", "filter_box", "header")
     _css = (STATIC / "explorer.css").read_text(encoding="utf-8")
 
     def __init__(
