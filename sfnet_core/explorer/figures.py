@@ -128,6 +128,9 @@ class Figures(SaveMenu):
         args = (plots.panels[number], plots.axes(number), plots.focus_of(number), name)
         first, *more = panel_facts(*args, aggregate=plots.aggregate)
         selected = len(unpack_rows(state.selection))
+        feature = self._label(state.feature)
+        if "activation" in plots.axes(number).keys and feature not in first:  # an axis has room for a short name only
+            more.insert(0, f"Feature: {feature}")
         return [first, *([f"Orange: the {selected:,} selected galaxies"] if selected else []), *more]
 
     def _changes(self, key: str) -> list[str]:

@@ -144,6 +144,17 @@ def test_a_caption_says_what_the_figure_is_of(page):
     assert "Marked: k = 2; the weights were trained at k = 4" in page.figures.caption("gate")
 
 
+def test_a_caption_has_the_whole_label_of_a_feature(page):
+    label = "dusty discs seen edge-on, where the lane is clear"
+    page.naming.book.set_feature(page.state.feature, label=label)
+    page.state.news()
+    assert f"Feature: f{page.state.feature} · {label}" in page.figures.caption("plot-0").split("\n")
+    assert "Feature:" not in page.figures.caption("plot-1")
+    page.naming.book.set_feature(page.state.feature, label="")
+    page.state.news()
+    assert "Feature:" not in page.figures.caption("plot-0")
+
+
 def test_the_caption_is_in_the_file(page):
     for key in page.figures.names():
         words = page.figures.caption(key)
