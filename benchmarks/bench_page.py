@@ -111,7 +111,7 @@ def clicks(
     return found
 
 
-def interactions(codes: Path, dataset: Path, toggles: int) -> dict[str, Any]:
+def interactions(codes: Path, dataset: Path | None, toggles: int) -> dict[str, Any]:
     """What a user does, on the whole table (all splits in view)."""
     with serving(codes, dataset, pool=1) as (address, process), chromium() as browser:
         settle(process)
@@ -126,7 +126,7 @@ def interactions(codes: Path, dataset: Path, toggles: int) -> dict[str, Any]:
             ".sf-toggle", "all => all.slice(0, 12).map(e => Number(e.dataset.feature))"
         )
         switches = {feature: f".sf-toggle[data-feature='{feature}']" for feature in features}
-        found = {"toggle": spread(clicks(visitor, switches, toggles, SparseCodes.open(codes), "ours"))}
+        found = {"toggle": spread(clicks(visitor, switches, toggles, SparseCodes.open(codes, shared=True), "ours"))}
         rounds = max(2, toggles // 4)
         turned, focused, selected = [], [], []
         for i in range(rounds):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.common import ROOT
 
-NAMES = ("codes", "pack", "infer", "train_step", "page")
+NAMES = ("codes", "pack", "infer", "train_step", "page", "scale")
 WITH_IMAGES = ("pack", "infer")
 
 

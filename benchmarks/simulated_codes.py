@@ -98,3 +98,34 @@ def simulated_codes(
         simulated=True,
         provenance={"dataset": "simulated codes", "weights": "made up", "notes": ["Made-up numbers, not galaxies."]},
     )
+
+
+def many_codes(n: int, of: int = 250_000, seed: int = 0) -> SparseCodes:
+    """Codes of ``n`` galaxies, for millions of them: ``of`` made-up ones over and over, each time in another order.
+
+    As slow to go through as ``n`` different ones, and made without an (n, 32) array.
+    """
+    base, rng = simulated_codes(min(n, of), seed=seed), np.random.default_rng([seed, 1])
+    rows = np.concatenate([rng.permutation(len(base)) for _ in range(-(-n // len(base)))])[:n]
+    ids = np.empty(n, dtype="U16")
+    for start in range(0, n, 1 << 20):
+        ids[start : start + (1 << 20)] = [f"made-up-{row:08d}" for row in range(start, min(start + (1 << 20), n))]
+    return SparseCodes.from_arrays(
+        ids=ids,
+        indices=base.indices[rows],
+        values=base.values[rows],
+        k=base.k,
+        features=base.features,
+        weight=base.weight,
+        bias=base.bias,
+        targets=base.targets,
+        units=base.units,
+        split=base.split[rows],
+        truth=base.truth()[rows],
+        ra=base.ra[rows],
+        dec=base.dec[rows],
+        columns={name: base.column(name)[rows] for name in base.columns},
+        column_units=base.column_units,
+        simulated=True,
+        provenance=base.provenance,
+    )

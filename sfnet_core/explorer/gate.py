@@ -28,7 +28,7 @@ class Gate(View):
         """Send k, its range, and the RMSE for each k of the galaxies in view."""
         scene, state = self._scene, self._state
         own = scene.own.k
-        trained = scene.codes.provenance.get("multi_k")
+        trained = bool(scene.codes.provenance.get("multi_k"))
         self.data = {
             "k": state.k,
             "own": own,
@@ -36,7 +36,11 @@ class Gate(View):
             "rmse": scene.rmse_by_k(state),
             "unit": scene.unit(state.target),
             "split": state.where,
-            "note": ""
-            if trained
-            else f"The weights were trained at k = {own}: at another k they are not at their best.",
+            "note": " ".join(self._notes(trained)),
         }
+
+    def _notes(self, trained: bool) -> list[str]:
+        scene, state = self._scene, self._state
+        own, drawn, view = scene.own.k, len(scene.drawn(state)), len(scene.view(state))
+        out = [] if trained else [f"The weights were trained at k = {own}: at another k they are not at their best."]
+        return out if drawn == view else [*out, f"The curve is of {drawn:,} of the {view:,} galaxies, drawn at random."]

@@ -7,6 +7,7 @@ import pytest
 
 from sfnet_core.explorer import drawn
 from sfnet_core.explorer.drawn import sample
+from sfnet_core.explorer.gate import Gate
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import State
 
@@ -76,6 +77,17 @@ def test_the_error_by_k_of_many_is_near_that_of_all(codes, monkeypatch):
     assert whole[2] == pytest.approx(np.sqrt(np.mean((codes.prediction() - truth)[known] ** 2)), rel=1e-12)
     monkeypatch.setattr(drawn, "MANY", 450)
     assert Scene(codes).rmse_by_k(state) == pytest.approx(whole, rel=0.15)
+
+
+def test_the_curve_of_a_sample_says_so(codes, monkeypatch):
+    scene = Scene(codes)
+    state = State(20, 900, scene.splits, slots=6, k=3)
+    gate = Gate(scene, state, lambda words: None)
+    gate.draw()
+    assert "drawn at random" not in gate.data["note"] and "trained at k = 3" in gate.data["note"]
+    monkeypatch.setattr(drawn, "MANY", 300)
+    gate.draw()
+    assert gate.data["note"].endswith("The curve is of 300 of the 900 galaxies, drawn at random.")
 
 
 def test_an_order_kept_beside_the_codes_is_the_same(codes, monkeypatch):
