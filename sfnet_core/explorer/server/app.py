@@ -150,7 +150,7 @@ class ExplorerServer(Voila):
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the configuration; pages learn from it what to expect of the server."""
         super().initialize(argv)
-        # What was asked for is no news for the terminal, and may have the token in it; exceptions are said all the same.
+        # What was asked for is no news for the terminal, and may hold the token; exceptions are said all the same.
         for name in ("tornado.access", "tornado.general"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.voila_configuration.page_config_hook = self._tell_the_page
