@@ -8,6 +8,7 @@ permalink, and undo is a list of its values.
 from __future__ import annotations
 
 import base64
+import functools
 import operator
 import zlib
 from collections.abc import Callable, Iterable
@@ -35,6 +36,16 @@ def pack_rows(rows: Iterable[int] | np.ndarray) -> bytes:
 def unpack_rows(packed: bytes) -> np.ndarray:
     """The inverse of :func:`pack_rows`: ``(n,)`` int32, ascending."""
     return np.frombuffer(packed, dtype=np.int32)
+
+
+@functools.lru_cache(maxsize=4)
+def written_rows(packed: bytes) -> str | None:
+    """Packed rows as a permalink has them; ``None`` where they take more than :data:`MAX_SELECTION` characters."""
+    steps = np.diff(unpack_rows(packed), prepend=np.int32(0)).tobytes()
+    if len(zlib.compress(steps, 1)) > 4 * MAX_SELECTION:  # hopeless, and level 9 would take 0.4 s to say so
+        return None
+    text = base64.urlsafe_b64encode(zlib.compress(steps, 9)).decode("ascii").rstrip("=")
+    return text if len(text) <= MAX_SELECTION else None
 
 
 class Features(Instance):
@@ -264,8 +275,8 @@ class State(HasTraits):
             elif name in ("galaxy", "pinned"):
                 out[name] = str(ids[value]) if value >= 0 else ""
             elif name in ("selection", "kept"):
-                packed = zlib.compress(np.diff(unpack_rows(value), prepend=np.int32(0)).tobytes(), 9)
-                out[name] = base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
+                if (rows := written_rows(value)) is not None:
+                    out[name] = rows
             elif name == "descending":
                 out["descending"] = "1" if value else "0"
             else:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from traitlets import TraitError
 
-from sfnet_core.explorer.state import MAX_QUERY, State, pack_rows, unpack_rows
+from sfnet_core.explorer.state import MAX_QUERY, MAX_SELECTION, State, pack_rows, unpack_rows, written_rows
 
 FEATURES, GALAXIES, SPLITS, TARGETS, SLOTS = 40, 50, ("train", "validation"), 2, 12
 IDS = np.array([f"g{i}&off=1 ü+" for i in range(GALAXIES)])
@@ -301,3 +301,18 @@ def test_no_galaxy_in_focus_is_a_view_like_any_other():
     assert state.read_query("galaxy=", ROWS.get) == ({"galaxy": -1}, [])
     name = quote(IDS[9])
     assert state.read_query(f"galaxy={name}", ROWS.get) == ({"galaxy": 9}, [])
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(st.integers(0, 10**6), max_size=400), every=st.integers(1, 4), n=st.integers(0, 20_000))
+def test_selected_rows_are_written_as_one_piece_would_be_or_not_at_all(rows, every, n):
+    packed = pack_rows([*rows, *range(0, n * every, every)])
+    steps = np.diff(unpack_rows(packed), prepend=np.int32(0)).tobytes()
+    whole = base64.urlsafe_b64encode(zlib.compress(steps, 9)).decode("ascii").rstrip("=")
+    assert written_rows(packed) == (whole if len(whole) <= MAX_SELECTION else None)
+
+
+def test_a_selection_of_half_of_very_many_is_given_up_early():
+    rows = np.flatnonzero(np.random.default_rng(0).random(250_000) < 0.5)
+    assert written_rows(pack_rows(rows)) is None
+    assert written_rows(pack_rows(np.arange(250_000))) is not None  # all of them take a few hundred characters
