@@ -131,6 +131,9 @@ class Figures(SaveMenu):
         feature = self._label(state.feature)
         if "activation" in plots.axes(number).keys and feature not in first:  # an axis has room for a short name only
             more.insert(0, f"Feature: {feature}")
+        if plots.sampled:
+            drawn, view = len(self._scene.drawn(state)), len(self._scene.view(state))
+            more.insert(0, f"Drawn: {drawn:,} of the {view:,} galaxies in view, at random")
         return [first, *([f"Orange: the {selected:,} selected galaxies"] if selected else []), *more]
 
     def _changes(self, key: str) -> list[str]:

@@ -83,7 +83,7 @@ class Gallery(View):
         self._state.change(page=min(max(0, page), last))
 
     def _sort(self, key: str) -> None:
-        if key not in self._scene.quantities:
+        if key not in self._scene.quantities or not self._offered(key):
             raise ValueError("there is no such quantity to sort by")
         self._state.change(sort=key, page=0)
 

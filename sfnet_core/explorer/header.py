@@ -68,6 +68,7 @@ class Header(View):
         super().__init__(
             self.notify,
             {
+                "target": lambda m: state.change(target=whole(m, "target")),
                 "split": lambda m: state.change(split=text(m, "split"), page=0, selection=b""),
                 "filter": lambda m: self._filter(text(m, "filter", MAX_FILTER)),
                 "filter-ask": lambda m: self._ask(text(m, "text", MAX_FILTER), whole(m, "cursor"), whole(m, "serial")),
@@ -121,6 +122,8 @@ class Header(View):
             "facts": self._facts,
             "splits": [["", f"all ({scene.n:,})"], *([s, f"{s} ({n:,})"] for s, n in scene.splits.items())],
             "split": state.split,
+            "targets": [[str(t), scene.target_label(t)] for t in range(len(scene.codes.targets))],
+            "target": str(state.target),
             "status": status_text(scene, state),
             "filter": state.filter,
             "warn": bool(numbers.n and not state.split and scene.splits),

@@ -24,7 +24,7 @@ from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence
 from sfnet_core.explorer.pair import Pair
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.plots import Plots
-from sfnet_core.explorer.quantities import untexed
+from sfnet_core.explorer.quantities import name_target, untexed
 from sfnet_core.explorer.saving import permalink
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.special import Special
@@ -179,6 +179,8 @@ class Explorer:
             if changed & LABELS and self.scene.relabelled(self.state):
                 changed |= {"filter"}
         self.scene.use_k(self.state.k)
+        target = self.state.target
+        name_target(self.scene.quantities, self.scene.target_label(target), self.scene.unit(target))
         self.header.draw(self.query)
         for view in self._views:
             if changed is None or changed & view.observes:

@@ -75,6 +75,11 @@ class Plots:
         """Whether the galaxies in view are too many to draw each; a panel zoomed in may still show points."""
         return len(self._rows) > MOST_POINTS
 
+    @property
+    def sampled(self) -> bool:
+        """Whether the galaxies drawn are some of those in view, at random (:mod:`~sfnet_core.explorer.drawn`)."""
+        return len(self._rows) < len(self._scene.view(self._state))
+
     def axes(self, number: int) -> Axes:
         """What one of the four panels shows."""
         return self._axes[number]
@@ -110,7 +115,7 @@ class Plots:
 
     def _draw(self, everything: bool, changed: frozenset[str]) -> None:
         if everything:
-            self._rows = self._scene.view(self._state)
+            self._rows = self._scene.drawn(self._state)
         moved = everything or bool(changed & {"off", "mode", "feature", "third", "fourth"})
         if moved:
             self._draw_points(everything, changed)
@@ -210,13 +215,25 @@ class Plots:
 
     def _draw_focus(self) -> None:
         galaxy = self._state.galaxy
-        at = int(np.searchsorted(self._rows, galaxy))
+        at = int(np.searchsorted(self._rows, self._rows.dtype.type(galaxy)))
         where = slice(at, at + int(at < len(self._rows) and self._rows[at] == galaxy))
+        if self.sampled and galaxy >= 0 and where.start == where.stop:  # in view, and not drawn
+            self._focus_alone(galaxy)
+            return
         self.focus.data = {
             name: values[where]
             for panel, axes in zip(self.panels, self._axes, strict=True)
             for name, values in ((panel.x_name, axes.x), (panel.y_name, axes.y))
         }
+
+    def _focus_alone(self, galaxy: int) -> None:
+        view, data = self._scene.view(self._state), {}
+        at = int(np.searchsorted(view, view.dtype.type(galaxy)))
+        row = np.array([galaxy] if at < len(view) and view[at] == galaxy else [], dtype=np.int64)
+        for panel, axes in zip(self.panels, self._axes, strict=True):
+            for name, key in zip((panel.x_name, panel.y_name), axes.keys, strict=True):
+                data[name] = self._scene.at(key, self._state, row)
+        self.focus.data = data
 
     def theme(self, dark: bool) -> None:
         """Colours for a dark or a light page, in one patch."""
@@ -230,6 +247,8 @@ class Plots:
         return values if len(self._rows) == len(values) else values[self._rows]  # all of them: no copy
 
     def _values(self, key: str) -> np.ndarray:
+        if self.sampled:
+            return self._scene.at(key, self._state, self._rows)
         return self._in_view(self._scene.values(key, self._state))
 
     def _axis(self, key: str) -> str:
@@ -238,6 +257,9 @@ class Plots:
         return self._scene.quantities[key].axis
 
     def _title(self, what: str, n: int) -> str:
+        if self.sampled:
+            n = len(self._scene.view(self._state))
+            return f"{what}\n{len(self._rows):,} drawn at random of n = {n:,}, {self._state.where}"
         return f"{what}\nn = {n:,}, {self._state.where}"
 
     def _first(self) -> Axes:
@@ -261,7 +283,7 @@ class Plots:
             x, keys = self._values("margin"), ("margin", "prediction")
             return Axes(x, y, *map(self._axis, keys), self._title("prediction", len(x)), keys=keys, n=len(x))
         x, numbers, keys = self._values("truth"), scene.numbers(state), ("truth", "prediction")
-        all_on = self._in_view(scene.prediction(state, all_on=True))
+        all_on = scene.prediction_at(state, self._rows, all_on=True)
         words = "predicted against true"
         if numbers.n:
             words = f"RMSE {numbers.rmse:.4f} {scene.unit(state.target)}".rstrip()
@@ -294,7 +316,12 @@ class Plots:
             return  # points of the shared source are selected by Bokeh itself
         number = self.panels.index(panel)
         axes = self._axes[number]
-        rows = self._rows[inside(axes.x, axes.y, event.geometry)]
+        if self.sampled:  # all galaxies inside are selected, drawn or not
+            view, (x, y) = self._scene.view(self._state), axes.keys
+            values = (self._scene.values(key, self._state)[view] for key in (x, y))
+            rows = view[inside(*values, event.geometry)]
+        else:
+            rows = self._rows[inside(axes.x, axes.y, event.geometry)]
         of, keys = self._drag
         before = unpack_rows(self._state.selection)
         if of == number and keys.get("shift") is True:  # as Bokeh does with points

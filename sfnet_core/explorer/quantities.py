@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,17 @@ import numpy as np
 if TYPE_CHECKING:
     from sfnet_core.explorer.state import State
 
-__all__ = ["COLUMN_LABELS", "LINES", "PLOTS", "TARGET_LABELS", "Plot", "Quantity", "format_value", "untexed"]
+__all__ = [
+    "COLUMN_LABELS",
+    "LINES",
+    "PLOTS",
+    "TARGET_LABELS",
+    "Plot",
+    "Quantity",
+    "format_value",
+    "name_target",
+    "untexed",
+]
 
 _TEX = re.compile(r"\$(?=\$)|\\(?=[\[(])")
 
@@ -42,6 +52,14 @@ class Quantity:
     def axis(self) -> str:
         """The label with its unit, as it stands on an axis."""
         return untexed(f"{self.label} [{self.unit}]" if self.unit else self.label)
+
+
+def name_target(quantities: dict[str, Quantity], label: str, unit: str) -> None:
+    """Name what is true, predicted and residual after the target in view."""
+    names = {"truth": f"true {label}", "prediction": f"predicted {label}", "residual": "predicted − true"}
+    for key, name in names.items():
+        if key in quantities:
+            quantities[key] = replace(quantities[key], label=name, unit=unit)
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,7 @@ def serving(
     no whole number from 1 on, or the server does not answer.
     """
     environment = dict(os.environ, SFNET_BOKEH_ON_PAGE="1")
-    environment.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # kernels share the processor: more threads would wait
+    environment.setdefault("OPENBLAS_NUM_THREADS", "1")  # kernels share the processor: more threads would wait
     for name, value in (("SFNET_CODES", codes), ("SFNET_DATASET", dataset)):
         environment.pop(name, None)
         if value is not None:

@@ -38,7 +38,8 @@ def test_only_names_that_hold_their_hash_are_kept_for_good():
                 assert answer.status == 200 and answer.read()
                 return answer.headers.get("Cache-Control", "")
 
-        (anywidget,) = set(re.findall(r'"load":\s*"(?:\./)?static/(remoteEntry\.[0-9a-f]+\.js)"', extension("anywidget")))
+        entry = r'"load":\s*"(?:\./)?static/(remoteEntry\.[0-9a-f]+\.js)"'
+        (anywidget,) = set(re.findall(entry, extension("anywidget")))
         assert "immutable" in cached(f"labextensions/anywidget/static/{anywidget}")
         assert "immutable" not in cached("labextensions/anywidget/package.json")
         assert "max-age=315360000" in cached("templates/sfnet/static/page.css?v=0123456789abcdef")

@@ -344,3 +344,25 @@ def test_the_page_does_not_change_its_codes(made_up, tmp_path):
     fresh = SparseCodes.open(tmp_path / "codes.parquet")
     assert fresh.fingerprint == before[0] and np.array_equal(codes.prediction(), before[1])
     assert np.array_equal(codes.column("z"), before[2]) and np.array_equal(codes.values, fresh.values)
+
+
+def test_another_target_renames_what_the_plots_show():
+    dense = np.abs(np.random.default_rng(0).normal(size=(40, 6)))
+    truth = {"oh_p50": dense[:, 0] + 8, "log_h_alpha": dense[:, 1]}
+    order = np.argsort(-dense, axis=1)[:, :5]
+    codes = SparseCodes.from_arrays(
+        ids=[f"g{i}" for i in range(40)], indices=order, values=np.take_along_axis(dense, order, 1).astype(np.float32),
+        k=3, features=6, weight=np.ones((2, 6)), bias=[8.9, 1.0], targets=["oh_p50", "log_h_alpha"],
+        units={"oh_p50": "dex", "log_h_alpha": "dex (1e-17 erg/s/cm2)"}, truth=truth,
+    )  # fmt: skip
+    page = Explorer(codes)
+    assert page.header.data["targets"] == [["0", "12+log(O/H)"], ["1", "log_h_alpha"]]
+    assert page.plots.axes(1).y_label.startswith("predicted 12+log(O/H) [dex]")
+    page.header._receive(None, {"do": "target", "target": 1}, [])
+    assert page.plots.axes(1).y_label.startswith("predicted log_h_alpha [dex (1e-17")
+    assert np.array_equal(page.plots.axes(1).x, truth["log_h_alpha"])
+    for nonsense in (2, -1, "1", True, 1.0):
+        page.header._receive(None, {"do": "target", "target": nonsense}, [])
+        assert page.state.target == 1
+    page.state.undo()
+    assert page.header.data["target"] == "0" and page.plots.axes(1).x_label.startswith("true 12+log(O/H)")

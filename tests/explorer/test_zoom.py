@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from sfnet_core.explorer import drawn
 from sfnet_core.explorer.linked import LinkedFigures
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.panel import MOST_POINTS
@@ -229,3 +230,33 @@ def test_a_label_renames_the_axis_and_sends_no_point(page):
     page.naming.book.set_feature(feature, label="")
     page.state.news()
     assert page.plots.panels[0].figure.title.text == text
+
+
+def test_of_very_many_galaxies_some_are_drawn_and_said_and_a_lasso_selects_all_of_them(made_up, monkeypatch):
+    monkeypatch.setattr(drawn, "MANY", 6000)
+    page = Explorer(made_up(9000, features=16))
+    page.state.change(split="")
+    plots, scene, state = page.plots, page.scene, page.state
+    assert plots.sampled and len(scene.drawn(state)) == 6000
+    for panel in plots.panels:
+        assert "6,000 drawn at random of n = 9,000" in panel.figure.title.text
+        assert panel.density.visible
+    rows = scene.drawn(state)
+    assert len(np.unique(rows)) == 6000 and np.array_equal(plots.axes(1).x, page.codes.truth()[rows])
+    assert np.array_equal(plots.axes(1).y, page.codes.prediction()[rows])
+    strongest = page.toggles.data["rows"][0]["feature"]
+    state.change(off={strongest})
+    np.testing.assert_allclose(plots.axes(1).y, scene.prediction(state)[rows], atol=1e-12)
+    state.change(off=frozenset())
+    x, y = (8.7, 8.9), (8.6, 8.95)
+    drag(page, 1, box(x, y))
+    truth, found = page.codes.truth(), page.codes.prediction()
+    inside_all = np.flatnonzero((truth >= x[0]) & (truth <= x[1]) & (found >= y[0]) & (found <= y[1]))
+    assert np.array_equal(unpack_rows(state.selection), inside_all)
+    assert len(np.setdiff1d(inside_all, rows)) > 0  # some of them are not drawn
+    hidden = int(np.setdiff1d(np.arange(9000), rows)[0])
+    state.change(galaxy=hidden)
+    assert plots.focus.data["x1"].tolist() == [truth[hidden]] and plots.focus.data["y1"].tolist() == [found[hidden]]
+    assert "Drawn: 6,000 of the 9,000 galaxies in view, at random" in page.figures.caption("plot-1")
+    state.change(split="validation")
+    assert not plots.sampled and "drawn" not in plots.panels[0].figure.title.text

@@ -13,6 +13,8 @@ function render({ model, el }) {
   const title = h("h1");
   const facts = h("p", { class: "sf-facts" });
   const split = h("select", { "aria-label": "Galaxies in view, by split", title: "Which galaxies the page shows and its numbers are of", onchange: () => send({ do: "split", split: split.value }) });
+  const target = h("select", { "aria-label": "Target", title: "Which of the network's targets the page explains", onchange: () => send({ do: "target", target: Number(target.value) }) });
+  const targetLabel = h("label", { hidden: true }, "target ", target);
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
   const box = filterBox(model);
   const warn = h("span", { class: "sf-warn", title: "Numbers over all splits include the galaxies that the network was trained on" }, "includes training galaxies");
@@ -29,7 +31,7 @@ function render({ model, el }) {
   el.classList.add("sf-header");
   el.replaceChildren(
     h("div", { class: "sf-title" }, title, badge, facts, box.element, pageLinks("explore")),
-    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), status, warn, h("span", { class: "sf-push" }), selected, clear, undo, redo, link, theme, help),
+    h("div", { class: "sf-bar" }, h("label", {}, "galaxies ", split), targetLabel, status, warn, h("span", { class: "sf-push" }), selected, clear, undo, redo, link, theme, help),
     notice,
     keys,
   );
@@ -43,6 +45,8 @@ function render({ model, el }) {
     say(facts, data.facts.join(" · "));
     facts.title = data.facts.join("\n");
     options(split, data.splits, data.split);
+    options(target, data.targets, data.target);
+    targetLabel.hidden = data.targets.length < 2;
     say(status, data.status);
     box.show(data);
     warn.hidden = !data.warn;

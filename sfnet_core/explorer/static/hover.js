@@ -47,7 +47,7 @@ function render({ model, el }) {
       ask(found.id);
     } else {
       const chosen = found.selected ? `, ${found.selected.toLocaleString("en")} selected` : "";
-      tip.replaceChildren(h("b", {}, `${found.count.toLocaleString("en")} ${found.count === 1 ? "galaxy" : "galaxies"} in this cell${chosen}`), values, h("span", { class: "sf-tip-more" }, "the wheel zooms in until there are points"));
+      tip.replaceChildren(h("b", {}, `${found.count.toLocaleString("en")} ${found.count === 1 ? "galaxy" : "galaxies"} drawn in this cell${chosen}`), values, h("span", { class: "sf-tip-more" }, "the wheel zooms in until there are points"));
     }
     tip.hidden = false;
     place();
