@@ -183,7 +183,7 @@ BY_COLUMNS = [
 ]
 
 
-@pytest.mark.parametrize(("columns", "truth", "plots"), BY_COLUMNS, ids=str)
+@pytest.mark.parametrize(("columns", "truth", "plots"), BY_COLUMNS, ids=range(len(BY_COLUMNS)))
 def test_only_plots_that_the_table_can_fill_are_offered(gated, columns, truth, plots):
     more = {"truth": np.array([8.0, NAN])} if truth else {}
     scene = Scene(gated([[1.0], [2.0]], [1], 8, 1, 0, columns={name: np.ones(2) for name in columns}, **more))
