@@ -158,6 +158,10 @@ class Counterfactual:
         _mode(mode)
         return self.all_on[rows] if not len(off) else predictions(self.codes, self.target, off, mode, rows=rows)
 
+    def kept_on(self, feature: int) -> np.ndarray:
+        """Rows of the galaxies whose gate keeps a feature, in no particular order."""
+        return self._index.rows(feature, self.codes.k)
+
     def _changed(self, before: frozenset[int], values: np.ndarray | None, off: frozenset[int], mode: str) -> np.ndarray:
         """The predictions for ``off``, from those for ``before`` (all on, for ``None``) where few galaxies change."""
         codes, index = self.codes, self._index

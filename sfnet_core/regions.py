@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.codes_check import rows_of
 from sfnet_core.errors import SFNetError
 from sfnet_core.export import FORMATS, export
 from sfnet_core.files import write_text
@@ -42,8 +43,7 @@ def region_text(codes: SparseCodes, rows: Any, *, radius: float = 5.0, colour: s
         raise SFNetError(f"A circle's radius is more than 0 and at most 36,000 arcsec, not {radius}.")
     if codes.ra is None or codes.dec is None:
         raise SFNetError("These galaxies have no RA and Dec, so there are no regions of them; export a table instead.")
-    rows = np.atleast_1d(np.asarray(rows))
-    rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+    rows = rows_of(rows, len(codes))
     known = np.isfinite(codes.ra[rows]) & np.isfinite(codes.dec[rows]) & (np.abs(codes.dec[rows]) <= 90)
     if not known.any():
         raise SFNetError("None of these galaxies has a position, so there are no regions of them.")

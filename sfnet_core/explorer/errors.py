@@ -103,6 +103,15 @@ class Errors:
         key = ("numbers", state.split, state.filter, state.target, state.off, state.mode if state.off else "")
         return self._scene.remember(key, lambda: self._numbers(state), keep=4)
 
+    def squares_on(self, state: State) -> float:
+        """Σ (prediction − truth)² of the galaxies in view, with all features on."""
+
+        def compute() -> float:
+            rows, truth, _ = self.known(state)
+            return squares(of(self._scene.prediction(state, all_on=True), rows) - truth)
+
+        return self._scene.remember(("squares", state.split, state.filter, state.target), compute, keep=2)
+
     def _numbers(self, state: State) -> Numbers:
         view = self._scene.view(state)
         if len(view) > drawn.MANY and (state.mode == "ablate" or not state.off):
@@ -112,8 +121,7 @@ class Errors:
                 return numbers_of(sums.n, found[0], sums.spread, sums.squares, found[1], len(view))
         rows, truth, spread = self.known(state)
         before, now = self._scene.prediction(state, all_on=True), self._scene.prediction(state)
-        on = ("squares", state.split, state.filter, state.target)
-        squares_on = self._scene.remember(on, lambda: squares(of(before, rows) - truth), keep=2)
+        squares_on = self.squares_on(state)
         change = float(np.mean(of(now, view) - of(before, view))) if state.off and len(view) else 0.0
         squares_now = squares(of(now, rows) - truth) if state.off else squares_on
         return numbers_of(len(rows), squares_now, spread, squares_on, change if len(view) else np.nan, len(view))

@@ -179,8 +179,9 @@ class Explorer:
             if changed & LABELS and self.scene.relabelled(self.state):
                 changed |= {"filter"}
         self.scene.use_k(self.state.k)
-        target = self.state.target
-        name_target(self.scene.quantities, self.scene.target_label(target), self.scene.unit(target))
+        if changed is None or "target" in changed:
+            target = self.state.target
+            name_target(self.scene.quantities, self.scene.target_label(target), self.scene.unit(target))
         self.header.draw(self.query)
         for view in self._views:
             if changed is None or changed & view.observes:

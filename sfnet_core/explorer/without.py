@@ -55,28 +55,26 @@ def _everywhere(scene: Scene, state: State, feature: int) -> dict[str, Change] |
     codes, view = scene.codes, scene.view(state)
     if feature < 0:
         return None
-    slots = [np.flatnonzero(codes.indices[:, slot] == feature) for slot in range(codes.k)]  # no copy of all of them
-    rows, slot = np.concatenate(slots), np.repeat(np.arange(codes.k), list(map(len, slots)))
+    rows = np.sort(scene.counterfactual(state.target).kept_on(feature))
     if len(view) < len(codes):
         shown = np.zeros(len(codes), dtype=bool)
         shown[view] = True
-        rows, slot = rows[shown[rows]], slot[shown[rows]]
+        rows = rows[shown[rows]]
     if not len(rows):
         return None
+    slot = np.argmax(codes.indices[rows, : codes.k] == feature, axis=1)
     weight = codes.weight[state.target]
     lost = weight[feature] * codes.values[rows, slot].astype(np.float64)
     gained = np.zeros(len(rows))
     if codes.indices.shape[1] > codes.k:
         runner = codes.indices[rows, codes.k]
         gained = np.where(runner >= 0, weight[runner] * codes.values[rows, codes.k].astype(np.float64), 0.0)
-    residual = scene.prediction(state, all_on=True) - scene.truth(state.target)
-    seen = residual if len(view) == len(codes) else residual[view]
-    known = np.isfinite(seen)
-    n, square = int(known.sum()), float(np.sum(seen[known] ** 2))
-    here = np.isfinite(residual[rows])
+    residual = scene.prediction(state, all_on=True)[rows] - scene.truth(state.target)[rows]
+    n, square = len(scene.errors.known(state)[0]), scene.errors.squares_on(state)
+    here = np.isfinite(residual)
     out = {}
     for mode, change in (("ablate", -lost), ("refill", gained - lost)):
-        r, d = residual[rows][here], change[here]
+        r, d = residual[here], change[here]
         rmse = np.sqrt(max(square + float(np.sum(d * (2 * r + d))), 0.0) / n) - np.sqrt(square / n) if n else np.nan
         out[mode] = Change(n, len(rows), float(rmse), float(d.sum() / n) if n else np.nan)
     return out
