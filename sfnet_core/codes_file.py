@@ -36,7 +36,8 @@ class CodesFile:
         self.path = path
         self.size = check_ends(path)
         try:
-            metadata = pq.read_metadata(path)
+            source = pa.memory_map(str(path))  # opened once: footer and data are of one file, whoever replaces it
+            metadata = pq.read_metadata(source)
             schema = metadata.schema.to_arrow_schema()
         except (pa.ArrowException, OSError, ValueError) as error:
             raise SFNetError(
@@ -55,7 +56,7 @@ class CodesFile:
         self.slots = self._check_schema(metadata)
         self.flat_columns = [n for n in self.types if n not in _NESTED and family(self.types[n])]
         texts = [n for n in self.flat_columns if family(self.types[n]) == "text" and self._leaves[n]["dictionary"]]
-        self._file = pq.ParquetFile(path, memory_map=True, read_dictionary=texts, metadata=metadata)
+        self._file = pq.ParquetFile(source, read_dictionary=texts, metadata=metadata)
         self._group_starts = np.cumsum([0] + [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)])
         self._maps_group: tuple[int, np.ndarray] | None = None
 

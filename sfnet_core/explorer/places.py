@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfnet_core.errors import SFNetError
 
@@ -89,6 +89,8 @@ def read_place(text: str) -> Place | None:
 
 
 def _checked(place: Place) -> Place:
+    if place.ra == 360:  # rounding writes 24:00:00 for what is a little less
+        place = replace(place, ra=0.0)
     if not 0 <= place.ra < 360:
         raise SFNetError(f"RA goes from 0 to 360 deg (0 to 24 h), not to {place.ra:g}.")
     if not -90 <= place.dec <= 90:
@@ -104,7 +106,7 @@ def _number(text: str) -> float:
 
 def _degrees(match: re.Match) -> tuple[float, float]:
     ra, dec = _number(match[1]), _number(match[2])
-    return (ra % 360 if -180 <= ra < 0 or ra == 360 else ra), dec
+    return (ra % 360 if -180 <= ra < 0 else ra), dec
 
 
 def _colons(match: re.Match) -> tuple[float, float]:
