@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 SIZE = {"width": 1440, "height": 900}
@@ -62,7 +63,8 @@ CLOCKS = """(() => {
     [...node.querySelectorAll("*")].some((c) => c.tagName === "CANVAS" || (c.shadowRoot && canvas(c.shadowRoot)));
   (async function look() {
     const page = document.querySelector(".sf-page");
-    if (page && canvas(page)) bench.ready = await bench.painted();
+    const whole = !document.querySelector(".sf-root") || document.querySelector(".sf-galaxy"); // the gallery comes last
+    if (page && canvas(page) && whole) bench.ready = await bench.painted();
     else requestAnimationFrame(look);
   })();
 })()"""
@@ -113,12 +115,35 @@ FRAMES = """() => {
 }"""
 
 
-@contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """A fresh browser with empty caches; :class:`SystemExit` where there is none on the PATH."""
+def executable() -> str:
+    """The Chromium on the PATH; :class:`SystemExit` where there is none."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
         raise SystemExit("No Chromium on the PATH (Debian: apt install chromium).")
+    return found
+
+
+@contextlib.contextmanager
+def profile() -> Iterator[BrowserContext]:
+    """A visitor's own browser: a profile on disk, which keeps files and compiled scripts as everyday browsers do.
+
+    (Contexts of :func:`chromium` are private windows: they keep files, but compile every script again.)
+    """
+    found = executable()
+    with tempfile.TemporaryDirectory(prefix="sfnet-profile-") as folder, sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            folder, executable_path=found, args=FLAGS, viewport=SIZE
+        )
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """A fresh browser with empty caches; :class:`SystemExit` where there is none on the PATH."""
+    found = executable()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         try:
@@ -130,8 +155,9 @@ def chromium() -> Iterator[Browser]:
 class Visitor:
     """One browser profile: what it has loaded once is in its cache."""
 
-    def __init__(self, browser: Browser, patience: float = 180):
-        self.context = browser.new_context(viewport=SIZE)
+    def __init__(self, browser: Browser | BrowserContext, patience: float = 180):
+        """A private window of the browser, or a profile's window."""
+        self.context = browser if isinstance(browser, BrowserContext) else browser.new_context(viewport=SIZE)
         self.context.set_default_timeout(1000 * patience)
         self.context.add_init_script(CLOCKS)
         self.page: Page | None = None

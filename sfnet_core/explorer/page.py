@@ -201,6 +201,8 @@ class Explorer:
             (right, "sf-right"),
             (panes, "sf-panes"),
             (page, "sf-root"),
+            (self.header, "sf-above"),
+            (self.gallery, "sf-below"),
             (self.plots.widget, "sf-plots"),
         ):
             widget.add_class(name)

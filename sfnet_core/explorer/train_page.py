@@ -188,6 +188,8 @@ class TrainPage:
         panes.add_class("sf-panes")
         centre.add_class("sf-centre")
         strip.add_class("sf-strip")
+        self.top.add_class("sf-above")
+        self.examples.add_class("sf-below")
         self.curves.widget.add_class("sf-plots")
         return page
 

@@ -238,6 +238,8 @@ class YourGalaxy:
             (strip, "sf-strip"),
             (right, "sf-right"),
             (panes, "sf-panes"),
+            (self.head, "sf-above"),
+            (self.near, "sf-below"),
             (self.where.widget, "sf-plots"),
             (page, "sf-root"),
             (page, "sf-yours"),
