@@ -53,6 +53,7 @@ def make_plan(
     weights: str | None,
     recipe: str | Recipe | None,
     multi_k: int | None = None,
+    split_seed: int | None = None,
 ) -> Plan:
     """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.train`)."""
     names = target_names(target)
@@ -72,8 +73,8 @@ def make_plan(
         same = None if group is None else dataset.column(group)[usable]
         ids = dataset.ids[usable]
         mask = validation_mask(
-            ids, seed=seed, validation=validation, fold=fold, folds=folds, group=same,
-            ra=position.get("ra"), dec=position.get("dec"),
+            ids, seed=seed if split_seed is None else split_seed, validation=validation, fold=fold, folds=folds,
+            group=same, ra=position.get("ra"), dec=position.get("dec"),
         )  # fmt: skip
     rows = usable[~mask]
     if len(rows) < FEWEST:
@@ -90,6 +91,7 @@ def make_plan(
     config = {
         "target": names, "k": k, "width": width, "seed": seed, "fold": fold, "folds": folds, "validation": validation,
         "group": group, "weights": weights, "recipe": recipe.as_dict(), "dataset_fingerprint": dataset.fingerprint,
+        "split_seed": split_seed,
     }  # fmt: skip
     side = recipe.side(dataset.meta["height"], dataset.meta["width"])
     return Plan(config, recipe, side, names, units, truth, rows, usable[mask])

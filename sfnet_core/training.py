@@ -58,6 +58,7 @@ def train(
     resume: bool = False,
     recipe: str | Recipe | None = None,
     multi_k: int | None = None,
+    split_seed: int | None = None,
     overwrite: bool = False,
     progress: bool = True,
     callback: Callable[[dict[str, float]], Any] | None = None,
@@ -70,7 +71,7 @@ def train(
         target: column(s) to predict, see :func:`sfnet_core.target.read_target`. Galaxies without one are left out.
         k: features kept for each galaxy; ``width``: channels of the first stage (F = 8 · width).
         epochs: instead of the recipe's number.
-        seed: of the split, the initial weights, the order and the orientations.
+        seed: of the split, the initial weights, the order and the orientations; ``split_seed``: of the split instead.
         fold, folds: hold out part ``fold`` (from 0) of ``folds``; else a share ``validation`` is held out, or
             ``"paper"`` for the split of Wu (2025). Whole objects, see :func:`sfnet_core.split.objects`.
         group: a column whose equal values are one object.
@@ -91,7 +92,7 @@ def train(
     out = Path(out)
     plan = make_plan(
         dataset, target=target, k=k, epochs=epochs, seed=seed, fold=fold, folds=folds, validation=validation,
-        group=group, width=width, weights=weights, recipe=recipe, multi_k=multi_k,
+        group=group, width=width, weights=weights, recipe=recipe, multi_k=multi_k, split_seed=split_seed,
     )  # fmt: skip
     with folder_lock(out, "training"):
         last = look_at(out, plan.config, resume, overwrite)
