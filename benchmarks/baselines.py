@@ -10,7 +10,6 @@ object; RMSE and the rest are in the target's unit, intervals are 95 % bootstrap
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -19,109 +18,25 @@ import numpy as np
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.metrics import evaluate_arrays
+from sfnet_core.photometry import colour_features, forest, ridge, shape_features
 from sfnet_core.survey.dataset import Dataset
-
-#: Ring edges as fractions of half the cutout's side.
-RINGS = (0.0, 0.06, 0.12, 0.2, 0.3, 0.45)
-
-
-def colour_features(cutouts: np.ndarray) -> np.ndarray:
-    """Mean and ring colours (N, 2 + 2 · rings): log ratios of the bands, no brightness and no shape."""
-    radius = _radius(cutouts.shape[1])
-    rows = []
-    for image in cutouts:
-        light = _subtracted(image)
-        apertures = [
-            radius < RINGS[-1],
-            *[(radius >= a) & (radius < b) for a, b in itertools.pairwise(RINGS)],
-        ]
-        row = []
-        for inside in apertures:
-            red, green, blue = np.log(np.maximum(light[inside].mean(axis=0), 0.5))
-            row += [red - green, green - blue]
-        rows.append(row)
-    return np.array(rows)
-
-
-def shape_features(cutouts: np.ndarray) -> np.ndarray:
-    """Brightness profile, size, axis ratio, concentration, asymmetry and clumpiness (N, 14)."""
-    radius = _radius(cutouts.shape[1])
-    axis = np.linspace(-1, 1, cutouts.shape[1])
-    x, y = np.meshgrid(axis, axis)
-    near = radius < 0.6
-    rows = []
-    for image in cutouts:
-        grey = _subtracted(image).mean(axis=-1)
-        weight = np.where(near & (grey > 6), grey, 0.0)
-        total = max(weight.sum(), 1e-9)
-        cx, cy = (weight * x).sum() / total, (weight * y).sum() / total
-        mxx, myy = (weight * (x - cx) ** 2).sum() / total, (weight * (y - cy) ** 2).sum() / total
-        mxy = (weight * (x - cx) * (y - cy)).sum() / total
-        spread, gap = 0.5 * (mxx + myy), np.sqrt(0.25 * (mxx - myy) ** 2 + mxy**2)
-        area = near & (grey > 20)
-        order = np.argsort(radius, axis=None)
-        growth = np.cumsum(weight.ravel()[order]) / total
-        r20, r50, r80 = np.interp([0.2, 0.5, 0.8], growth, radius.ravel()[order])
-        turned = weight[::-1, ::-1]
-        smooth = _smooth(weight)
-        rows.append(
-            [
-                *[np.log(max(grey[(radius >= a) & (radius < b)].mean(), 0.5)) for a, b in itertools.pairwise(RINGS)],
-                np.sqrt(area.sum()),
-                np.sqrt(spread + gap),
-                np.sqrt(max(spread - gap, 0) / (spread + gap + 1e-9)),
-                r20 / (r80 + 1e-9),
-                r50,
-                np.abs(weight - turned).sum() / (2 * total),
-                np.maximum(weight - smooth, 0).sum() / total,
-                np.log(max(grey[near].max(), 1)),
-            ]
-        )
-    return np.array(rows)
-
-
-def _radius(size: int) -> np.ndarray:
-    axis = np.linspace(-1, 1, size)
-    return np.hypot(*np.meshgrid(axis, axis))
-
-
-def _subtracted(image: np.ndarray) -> np.ndarray:
-    image = image.astype(np.float64)
-    edge = np.concatenate([image[:6].reshape(-1, 3), image[-6:].reshape(-1, 3)])
-    return image - np.median(edge, axis=0)
-
-
-def _smooth(image: np.ndarray, reach: int = 3) -> np.ndarray:
-    """Mean over a (2·reach + 1)² box."""
-    padded = np.pad(image, reach + 1)[:-1, :-1].cumsum(0).cumsum(1)
-    width = 2 * reach + 1
-    return (
-        padded[width:, width:] - padded[:-width, width:] - padded[width:, :-width] + padded[:-width, :-width]
-    ) / width**2
 
 
 def methods(cutouts: np.ndarray, seed: int) -> dict:
     """Name → (features, a function that makes a fresh estimator)."""
     from sklearn.dummy import DummyRegressor
-    from sklearn.ensemble import RandomForestRegressor
-    from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    def forest() -> RandomForestRegressor:
-        return RandomForestRegressor(400, min_samples_leaf=3, max_features=0.4, random_state=seed, n_jobs=2)
-
-    def ridge():
-        return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13)))
+    def trees():
+        return forest(seed)
 
     colours, shapes = colour_features(cutouts), shape_features(cutouts)
     both = np.hstack([colours, shapes])
     return {
         "mean": (colours[:, :1], DummyRegressor),
         "colour_ridge": (colours, ridge),
-        "colour_forest": (colours, forest),
+        "colour_forest": (colours, trees),
         "colour_shape_ridge": (both, ridge),
-        "colour_shape_forest": (both, forest),
+        "colour_shape_forest": (both, trees),
     }
 
 

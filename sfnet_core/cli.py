@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -13,8 +12,9 @@ import typer
 
 from sfnet_core import __version__
 from sfnet_core.cli_codes import evaluate, export, match
+from sfnet_core.cli_compare import compare
 from sfnet_core.cli_options import Device, Json, Overwrite, Quiet, Seed
-from sfnet_core.cli_words import finish, say, working
+from sfnet_core.cli_words import finish, need_torch, say, working
 from sfnet_core.errors import SFNetError
 
 # What a verb needs is imported inside it: `sfnet explore` must not wait for torch, nor `sfnet --help` for anything.
@@ -102,7 +102,7 @@ def pack(
 def train(
     dataset: Annotated[Path, typer.Argument(help="A dataset, as `sfnet pack` writes it.")],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    target: Annotated[str, typer.Option(help="Column to predict; several with commas.")] = "oh_p50",
+    target: Annotated[str, typer.Option(help="Column to predict; several with commas, or `lines`.")] = "oh_p50",
     k: Annotated[int, typer.Option("--k", help="Features kept for each galaxy.")] = 4,
     epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's number.")] = None,
     recipe: Annotated[
@@ -127,7 +127,7 @@ def train(
         held_out = validation if validation == "paper" else float(validation)
     except ValueError as error:
         raise SFNetError(f"--validation is a share such as 0.2, or `paper`, not {validation!r}.") from error
-    _need_torch("train")
+    need_torch("train")
     from sfnet_core.training import train as run
 
     with working(as_json):
@@ -169,7 +169,7 @@ def infer(
     as_json: Json = False,
 ) -> None:
     """Turn images into sparse codes: k features and their activations for every galaxy."""
-    _need_torch("infer")
+    need_torch("infer")
     from sfnet_core.inference import infer as work
     from sfnet_core.survey.dataset import Dataset
 
@@ -186,7 +186,7 @@ def infer(
     finish(about | {"notes": notes}, fresh, as_json, f"Codes of {len(codes):,} galaxies in {out}")
 
 
-for verb in (evaluate, match, export):
+for verb in (evaluate, compare, match, export):
     app.command()(verb)
 
 
@@ -252,12 +252,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def main() -> NoReturn:
     """The console script ``sfnet``."""
     sys.exit(run())
-
-
-def _need_torch(verb: str) -> None:
-    for module in ("torch", "safetensors"):
-        if importlib.util.find_spec(module) is None:
-            raise SFNetError(f'`sfnet {verb}` needs {module}, which is not installed: pip install "sfnet-core[torch]".')
 
 
 def _about_dataset(dataset: Any, out: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import sys
 from collections.abc import Iterable
@@ -10,9 +11,9 @@ from typing import Any
 
 import typer
 
-from sfnet_core.errors import SetAside
+from sfnet_core.errors import SetAside, SFNetError
 
-__all__ = ["SET_ASIDE", "finish", "line", "plain", "say", "working"]
+__all__ = ["SET_ASIDE", "finish", "line", "need_torch", "plain", "say", "working"]
 
 SET_ASIDE = 3  # exit status: done, with galaxies set aside
 LISTED = 10  # records shown on the terminal; --json has all of them
@@ -42,6 +43,13 @@ def finish(about: dict[str, Any], set_aside: Iterable[SetAside], as_json: bool, 
         if len(records) > LISTED:
             say(f"  … and {len(records) - LISTED:,} more; --json lists all of them.")
         raise typer.Exit(SET_ASIDE)
+
+
+def need_torch(verb: str) -> None:
+    """:class:`SFNetError` with what to install, where a verb's libraries are not there."""
+    for module in ("torch", "safetensors"):
+        if importlib.util.find_spec(module) is None:
+            raise SFNetError(f'`sfnet {verb}` needs {module}, which is not installed: pip install "sfnet-core[torch]".')
 
 
 def plain(value: Any) -> Any:

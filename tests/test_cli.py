@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from sfnet_core import __version__, cli
+from sfnet_core import __version__, cli, cli_words
 from sfnet_core.cli_words import plain as plain_json
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SetAside, SFNetError
@@ -177,15 +177,16 @@ def test_json_holds_no_nan():
 
 
 def test_without_torch_it_says_what_to_install(sfnet, tiny_dataset, monkeypatch, tmp_path):
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
-    for verb in (("train", tiny_dataset.path), ("infer", tmp_path, tiny_dataset.path)):
+    monkeypatch.setattr(cli_words.importlib.util, "find_spec", lambda name: None)
+    data = tiny_dataset.path
+    for verb in (("train", data), ("infer", tmp_path, data), ("compare", data)):
         status, _, err = sfnet(*verb, "--out", tmp_path / "x")
         assert status == 2 and 'pip install "sfnet-core[torch]"' in err
 
 
 def test_help_and_version(sfnet):
     assert sfnet("--version") == (0, f"{__version__}\n", "")
-    verbs = ("simulate", "pack", "train", "infer", "evaluate", "export", "explore")
+    verbs = ("simulate", "pack", "train", "infer", "evaluate", "compare", "export", "explore")
     for arguments in ((), ("--help",)):
         status, out, _ = sfnet(*arguments)
         assert status == 0 and all(verb in out for verb in verbs)

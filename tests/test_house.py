@@ -18,6 +18,7 @@ TORCH = {"torch", "torchvision", "safetensors"}
 TORCH_ROOMS = {
     *("attribution", "augment", "checkpoint", "device", "feed", "inference", "network", "optimiser", "training"),
     *("certain", "encoding", "fused", "plan", "progress_file", "run", "split"),
+    *("compare", "compare_networks", "compare_work"),
 }
 LIGHT = {"numpy", "pyarrow"}
 MAY_IMPORT = {  # third-party modules a room may import at its top
@@ -36,23 +37,26 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), frozenset({"numpy"})),
     "parquet_guard": LIGHT,
     "export": {"numpy"},
+    **dict.fromkeys(("photometry", "compare_fits", "compare_table", "compare_about"), frozenset({"numpy"})),
     "errors": set(),
+    **dict.fromkeys(("lines", "lines_score"), frozenset({"numpy"})),
     "files": set(),
-    **dict.fromkeys(("cli", "cli_codes", "cli_options"), frozenset({"typer"})),
+    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options"), frozenset({"typer"})),
 }
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
-    **dict.fromkeys(("errors", "files", "parquet_guard", "astro", "metrics"), 0),
+    **dict.fromkeys(("errors", "files", "parquet_guard", "astro", "metrics", "lines"), 0),
     **dict.fromkeys(("survey", "network", "fused", "certain", "augment", "device", "optimiser"), 1),
-    **dict.fromkeys(("recipes", "interrupt"), 1),
+    **dict.fromkeys(("recipes", "interrupt", "photometry"), 1),
     **dict.fromkeys(("codes", "codes_check", "codes_file", "codes_header", "checkpoint", "run", "progress_file"), 2),
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf", "codes_write"), 2),
     **dict.fromkeys(("feed", "split", "target", "plan"), 2),
-    **dict.fromkeys(("interpret", "evaluate", "intervals", "stability", "export"), 3),
+    **dict.fromkeys(("interpret", "evaluate", "lines_score", "intervals", "stability", "export"), 3),
     **dict.fromkeys(("inference", "encoding", "training", "attribution"), 3),
+    **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
-    "explorer": 4,
-    **dict.fromkeys(("cli", "cli_codes", "cli_options", "cli_words"), 5),
+    **dict.fromkeys(("explorer", "compare", "compare_about", "compare_page", "compare_work"), 4),
+    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options", "cli_words"), 5),
 }
 
 

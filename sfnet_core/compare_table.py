@@ -1,0 +1,186 @@
+"""Predictions of several methods on the same galaxies → the table, paired differences and their intervals. numpy only.
+
+Shape letters: n validation galaxies, T targets, S seeds, C columns (a method at one k and seed).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sfnet_core.export import FORMULA
+from sfnet_core.metrics import evaluate_arrays
+
+__all__ = ["LABELS", "Key", "csv_text", "digits", "name_of", "report", "summarise"]
+
+#: The methods, in the table's order.
+LABELS = {
+    "sfnet": "SFNet",
+    "pca": "CNN + PCA",
+    "dense": "dense CNN",
+    "elastic-net": "elastic net on dense features",
+    "forest": "random forest on photometry",
+    "ridge": "ridge on photometry",
+    "mean": "mean of the training galaxies",
+}
+RESAMPLES = 1000
+_METRICS = ("rmse", "nmad", "r2", "bias", "outlier_fraction")
+COLUMNS = (
+    *("method", "k", "target", "unit", "seeds", "n_validation"),
+    *("rmse_mean", "rmse_se", "rmse_low", "rmse_high", "nmad", "r2"),
+)
+
+
+class Key(NamedTuple):
+    """Whose predictions: a method of :data:`LABELS`, its k and its seed where it has them."""
+
+    method: str
+    k: int | None = None
+    seed: int | None = None
+
+
+def name_of(key: Key) -> str:
+    """``sfnet_k4_seed0``, ``mean``: how files and columns are named."""
+    return "_".join(
+        [
+            key.method,
+            *([f"k{key.k}"] if key.k is not None else []),
+            *([f"seed{key.seed}"] if key.seed is not None else []),
+        ]
+    )
+
+
+def summarise(
+    truth: np.ndarray,
+    found: dict[Key, np.ndarray],
+    targets: list[str],
+    units: list[str],
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """True values (n, T) and each method's predictions (n, T) → the table's rows, and the paired differences.
+
+    A row, one a target, method and k: ``seeds`` (0 where none is involved), ``rmse_mean`` over them, ``rmse_se`` its
+    standard error (``None`` from one training, or where no seed is involved), ``rmse_low``, ``rmse_high`` the 95 %
+    bootstrap interval of that mean over the galaxies, ``nmad`` and ``r2`` (means over the seeds), and ``per_seed`` with
+    all of them for each training.
+
+    A difference, one a target and k: RMSE of SFNet minus that of CNN + PCA, ``low`` and ``high`` from the same
+    resamples for both. Resamples draw whole ``groups`` (n,) of galaxies where they are given.
+    """
+    rows, paired = [], []
+    for t, (target, unit) in enumerate(zip(targets, units, strict=True)):
+        drawn = _bootstrap(truth[:, t], [values[:, t] for values in found.values()], groups, seed, resamples)
+        drawn = dict(zip(found, drawn.T, strict=True))  # (R,) each
+        of: dict[tuple[str, int | None], dict[str, Any]] = {}
+        spread: dict[tuple[str, int | None], np.ndarray] = {}
+        for method in LABELS:
+            for k in sorted({key.k for key in found if key.method == method}, key=lambda k: k or 0):
+                keys = [key for key in found if (key.method, key.k) == (method, k)]
+                each = [evaluate_arrays(truth[:, t], found[key][:, t]) for key in keys]
+                each = [{name: one[name] for name in _METRICS} for one in each]
+                rmse = np.array([one["rmse"] for one in each])
+                spread[method, k] = np.mean([drawn[key] for key in keys], axis=0)
+                low, high = _ends(spread[method, k])
+                of[method, k] = {
+                    "method": method, "k": k, "target": target, "unit": unit,
+                    "seeds": sum(key.seed is not None for key in keys),
+                    "n_validation": len(truth), "rmse_mean": float(rmse.mean()), "rmse_se": _standard_error(rmse),
+                    "rmse_low": low, "rmse_high": high, "nmad": _mean(each, "nmad"), "r2": _mean(each, "r2"),
+                    "per_seed": [{"seed": key.seed, **one} for key, one in zip(keys, each, strict=True)],
+                }  # fmt: skip
+        rows += of.values()
+        for method, k in of:
+            if method == "sfnet" and ("pca", k) in of:
+                low, high = _ends(spread["sfnet", k] - spread["pca", k])
+                difference = of["sfnet", k]["rmse_mean"] - of["pca", k]["rmse_mean"]
+                paired.append(
+                    {"k": k, "target": target, "unit": unit, "difference": difference, "low": low, "high": high}
+                )
+    return rows, paired
+
+
+def _bootstrap(
+    truth: np.ndarray, columns: list[np.ndarray], groups: np.ndarray | None, seed: int, resamples: int
+) -> np.ndarray:
+    """RMSE of each column on each resample of the galaxies, the same galaxies for all columns → (R, C)."""
+    squares = np.stack([(column - truth) ** 2 for column in columns], axis=1)  # (n, C)
+    group = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    size = int(group.max()) + 1
+    rng = np.random.default_rng(seed)
+    found = np.empty((resamples, squares.shape[1]))
+    for i in range(resamples):
+        times = np.bincount(rng.integers(0, size, size), minlength=size)[group].astype(np.float64)
+        found[i] = np.sqrt(times @ squares / times.sum())
+    return found
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _standard_error(values: np.ndarray) -> float | None:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+
+
+def _mean(each: list[dict[str, Any]], name: str) -> float | None:
+    values = [one[name] for one in each]
+    return None if None in values else float(np.mean(values))
+
+
+def csv_text(rows: list[dict[str, Any]]) -> str:
+    """The table as CSV: one row a target, method and k, the unit in a column, empty where there is no value."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _plain(row[name]) for name in COLUMNS})
+    return out.getvalue()
+
+
+def _plain(value: object) -> object:
+    """What a spreadsheet shows as it is: a text that it would take for a formula gets a leading apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def digits(rows: list[dict[str, Any]]) -> int:
+    """Decimals that show the smallest RMSE of the rows to three figures."""
+    smallest = min((row["rmse_mean"] for row in rows if row["rmse_mean"] > 0), default=1.0)
+    return int(np.clip(2 - np.floor(np.log10(smallest)), 0, 9))
+
+
+def report(result: dict[str, Any]) -> str:
+    """The table for a terminal."""
+    about = result["about"]
+    kind = "simulated galaxies" if about["simulated"] else "observed galaxies"
+    lines = [f"{about['n_validation']:,} validation {kind} ({about['split']}); {about['n_train']:,} for training"]
+    for target in about["targets"]:
+        rows = [row for row in result["rows"] if row["target"] == target]
+        unit, shown = rows[0]["unit"], digits(rows)
+        lines += ["", f"{target}{f' [{unit}]' if unit else ''}"]
+        lines.append(_line("method", "k", "seeds", "rmse", "s.e.", "95 % interval", "nmad", "r2"))
+        for row in rows:
+            k = "all" if row["method"] == "dense" else "" if row["k"] is None else str(row["k"])
+            numbers = [_or_dash(row[name], f".{shown}f") for name in ("rmse_mean", "rmse_se")]
+            span = f"{row['rmse_low']:.{shown}f}–{row['rmse_high']:.{shown}f}"
+            more = [_or_dash(row["nmad"], f".{shown}f"), _or_dash(row["r2"], ".3f")]
+            lines.append(_line(LABELS[row["method"]], k, str(row["seeds"] or "–"), *numbers, span, *more))
+        for one in result["paired"]:
+            if one["target"] == target:
+                ends = f"{one['low']:+.{shown}f} to {one['high']:+.{shown}f}"
+                lines.append(f"    SFNet − (CNN + PCA) at k = {one['k']}: {one['difference']:+.{shown}f} ({ends})")
+    return "\n".join([*lines, *(f"Note: {note}" for note in about["notes"])])
+
+
+def _line(method: str, *cells: str) -> str:
+    widths = (5, 7, 9, 9, 16, 9, 8)
+    return f"{method:<30}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+
+
+def _or_dash(value: float | None, spec: str) -> str:
+    return "–" if value is None else format(value, spec)
