@@ -8,6 +8,8 @@ import numpy as np
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.intervals import coverage, validation_radius
+from sfnet_core.lines import has_lines
+from sfnet_core.lines_score import report_lines, score_lines
 from sfnet_core.metrics import evaluate_arrays
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
     without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's. The
     validation split also has ``"prediction_interval"``, split-conformal (:mod:`sfnet_core.intervals`): its level, its
     radius in the target's unit, how often it holds on galaxies that did not set it, in all and in quarters by
-    prediction; ``None`` where there are too few galaxies.
+    prediction; ``None`` where there are too few galaxies. Where the paper's four lines are all predicted, ``"lines"``
+    has by split what :func:`sfnet_core.lines_score.score_lines` says of lines, ratios and BPT classes.
     """
     if not len(codes):
         raise SFNetError("These codes hold no galaxies; there is nothing to evaluate.")
@@ -47,6 +50,10 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
             if name == "validation":
                 found[name]["prediction_interval"] = _prediction_interval(codes, target, seed)
         targets[target] = {"unit": codes.units.get(target, ""), "splits": found}
+    lines = {}
+    if has_lines(codes.targets):
+        scores = {name: score_lines(codes, rows, intervals=intervals, seed=seed) for name, rows in splits.items()}
+        lines = {"lines": scores}
     return {
         "galaxies": len(codes),
         "k": codes.k,
@@ -54,6 +61,7 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
         "simulated": codes.simulated,
         "set_aside": len(codes.set_aside),
         "targets": targets,
+        **lines,
         "notes": [str(note) for note in codes.provenance.get("notes") or []],
     }
 
@@ -113,6 +121,7 @@ def report(result: dict[str, Any]) -> str:
                 f"    {a['any']} features fire, {a['1_percent']} on ≥ 1 % and {a['10_percent']} on ≥ 10 % of galaxies"
                 f"{unknown}"
             )
+    lines += report_lines(result.get("lines", {}))
     lines += [f"Note: {note}" for note in result["notes"]]
     return "\n".join(lines)
 

@@ -33,7 +33,7 @@ from sfnet_core.fused import can_fuse
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.target import read_target
+from sfnet_core.target import read_target, remarks
 
 __all__ = ["check_fit", "infer"]
 
@@ -222,6 +222,7 @@ def _assemble(
             truth[name] = read_target(dataset, name)[0][good]
         except SFNetError:  # new galaxies without the target: that is what predictions are for
             notes = [*notes, f"The dataset has no usable column for {name}: there is no truth to compare with."]
+    notes = [*notes, *remarks(dataset, run.targets)]
     ids = dataset.ids[good]
     split = run.split_of(ids)
     if dataset.fingerprint != metadata["data_fingerprint"] and (split != "").any():

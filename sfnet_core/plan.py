@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from sfnet_core.progress_file import read_last
 from sfnet_core.recipes import Recipe, choose
 from sfnet_core.run import LAST, MODEL, Run
 from sfnet_core.split import paper_split, validation_mask
-from sfnet_core.target import read_targets, target_names
+from sfnet_core.target import left_out, read_targets, target_names, without_errors
 
 if TYPE_CHECKING:
     from sfnet_core.survey.dataset import Dataset
@@ -36,6 +36,12 @@ class Plan:
     truth: np.ndarray  # (N, T) float64, NaN where unusable
     train: np.ndarray  # rows
     validation: np.ndarray
+    left_out: dict[str, int] = field(default_factory=dict)  # why → how many galaxies
+    remarks: list[str] = field(default_factory=list)  # sentences to be printed
+
+    def left_out_words(self) -> str:
+        """Why galaxies are left out and how many, the most frequent reason first; '' where none are."""
+        return ", ".join(f"{why} ({n:,})" for why, n in sorted(self.left_out.items(), key=lambda item: -item[1]))
 
 
 def make_plan(
@@ -59,10 +65,12 @@ def make_plan(
     names = target_names(target)
     truth, units = read_targets(dataset, names)
     usable = np.flatnonzero(np.isfinite(truth).all(axis=1))
+    reasons = left_out(dataset, names)
     if len(usable) < FEWEST:
+        why = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.items())
         raise SFNetError(
             f"Only {len(usable)} of {len(dataset):,} galaxies have a usable {', '.join(names)}; "
-            f"at least {FEWEST} are needed."
+            f"at least {FEWEST} are needed. Left out: {why or 'none'}."
         )
     if validation == "paper":
         mask = paper_split(len(usable))
@@ -94,7 +102,8 @@ def make_plan(
         "split_seed": split_seed,
     }  # fmt: skip
     side = recipe.side(dataset.meta["height"], dataset.meta["width"])
-    return Plan(config, recipe, side, names, units, truth, rows, usable[mask])
+    said = without_errors(dataset, names)
+    return Plan(config, recipe, side, names, units, truth, rows, usable[mask], reasons, said)
 
 
 def look_at(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> dict[str, Any] | Run | None:

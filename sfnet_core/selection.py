@@ -20,7 +20,9 @@ from sfnet_core.rates import Z95, benjamini_hochberg, fisher_exact, wilson
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
-__all__ = ["CLASSES", "Mix", "bpt_mix", "enrichment", "galaxy_classes", "line_ratio", "medians", "positions"]
+__all__ = [
+    *("CLASSES", "Mix", "bpt_mix", "enrichment", "galaxy_classes", "line_ratio", "medians", "places_of", "positions"),
+]
 
 SMALL = 5.0  # an expected count below this asks for the exact test (Cochran 1954, Biometrics 10, 417)
 CLASSES = ("SF", "composite", "AGN", "LINER")
@@ -109,7 +111,12 @@ def galaxy_classes(codes: SparseCodes) -> np.ndarray | None:
             return None
         errors = error if set(error) <= set(codes.columns) else []
         number = astro.bpt_class_from_fluxes(*map(codes.column, [*flux, *errors]))
-    out = np.full(len(codes), -1, dtype=np.int8)
+    return places_of(number)
+
+
+def places_of(number: np.ndarray) -> np.ndarray:
+    """(N,) int8 positions in :data:`CLASSES` of MPA-JHU's numbers, −1 where unclassified."""
+    out = np.full(len(number), -1, dtype=np.int8)
     for value, place in ((1, 0), (2, 0), (3, 1), (4, 2), (5, 3)):
         out[number == value] = place
     return out

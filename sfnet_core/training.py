@@ -280,6 +280,7 @@ class _Training:
                 "n_train": len(plan.train),
                 "n_validation": len(plan.validation),
                 "n_left_out": len(self.dataset) - len(plan.train) - len(plan.validation),
+                "left_out": plan.left_out,
                 **(self.history[-1] if self.history else {}),
                 **(metrics or {}),
             },
@@ -334,9 +335,9 @@ class _Training:
         _say(
             self.progress,
             f"{', '.join(plan.targets)} from {len(plan.train):,} galaxies, {len(plan.validation):,} held out"
-            + (f", {left:,} without a usable target left out" if left else "")
+            + (f", {left:,} left out: {plan.left_out_words()}" if left else "")
             + f"; k={self.network.k} of {self.network.n_features} features, {start}; {self.device} in {precision}; "
-            f"the central {plan.side} px; {self.recipe.sentence()}.",
+            + " ".join([f"the central {plan.side} px; {self.recipe.sentence()}.", *plan.remarks]),
         )
 
 

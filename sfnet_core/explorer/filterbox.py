@@ -37,6 +37,9 @@ HINTS = {
     "dec": "Dec [deg]",
     "n2_ha": "log([NII]λ6584 / Hα)",
     "o3_hb": "log([OIII]λ5007 / Hβ)",
+    "n2_ha_predicted": "predicted log([NII]λ6584 / Hα)",
+    "o3_hb_predicted": "predicted log([OIII]λ5007 / Hβ)",
+    "bpt_predicted": "class by the predicted lines",
     "and": "both conditions hold",
     "or": "one of the conditions holds",
     "not": "turns a condition round",
@@ -165,6 +168,8 @@ class FilterBox:
             yield f"abs(residual) > {off}", f"predictions off by more than {off} {unit}".rstrip()
         if "bpt" in names.words():
             yield 'bpt = "AGN"', "active nuclei in the BPT diagram"
+        if {"bpt", "bpt_predicted"} <= set(names.words()):
+            yield 'bpt = "AGN" and bpt_predicted = "SF"', "active nuclei taken for star-forming galaxies"
         column = next((c for c in COLUMN_LABELS if c in scene.own.columns), None) or next(
             (c for c in scene.numeric_columns() if c in scene.own.columns and c != scene.codes.targets[target]), None
         )

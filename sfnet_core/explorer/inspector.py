@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.errors import SFNetError
+from sfnet_core.explorer.emission import line_facts
 from sfnet_core.explorer.header import MINUS, signed
 from sfnet_core.explorer.links import survey_links
 from sfnet_core.explorer.pictures import Pictures
@@ -112,6 +113,7 @@ class Inspector(View):
             facts.append(["change by toggles", f"{signed(now - before, 4)} {unit}"])
         if np.isfinite(truth):
             facts += [["true value", f"{truth:.4f} {unit}"], ["predicted − true", f"{signed(now - truth, 4)} {unit}"]]
+        facts += line_facts(scene, state, row)
         facts += [["split", codes.split_of(row) or "–"], ["margin of the gate", f"{float(codes.margin[row]):.4f}"]]
         self.data = {
             "shown": True,

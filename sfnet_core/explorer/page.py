@@ -122,7 +122,7 @@ class Explorer:
         plots = list(scene.plots)
         first = {"split": split, "feature": scene.default_feature(split, 0)}
         first["third"] = next((p for p in ("mass", "residual_truth") if p in plots), plots[0])
-        first["fourth"] = next((p for p in ("bpt", "residual_margin") if p in plots), plots[-1])
+        first["fourth"] = next((p for p in ("bpt", "bpt_predicted", "residual_margin") if p in plots), plots[-1])
         first["sort"] = "truth" if "truth" in scene.quantities else "prediction"
         state.change(**first)
         rows = scene.order(state, scene.rows(split))

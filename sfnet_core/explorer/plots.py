@@ -294,7 +294,7 @@ class Plots:
         plot = self._scene.plots[key]
         x, y = self._values(plot.x), self._values(plot.y)
         n = int((np.isfinite(x) & np.isfinite(y)).sum())
-        kind = "bpt" if key == "bpt" else "residual" if plot.y == "residual" else ""
+        kind = plot.kind or ("residual" if plot.y == "residual" else "")
         keys = (plot.x, plot.y)
         return Axes(x, y, *map(self._axis, keys), self._title(plot.label, n), kind, keys=keys, n=n)
 

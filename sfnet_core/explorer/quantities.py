@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core import lines
+
 if TYPE_CHECKING:
     from sfnet_core.explorer.state import State
 
@@ -27,7 +29,7 @@ __all__ = [
 
 _TEX = re.compile(r"\$(?=\$)|\\(?=[\[(])")
 
-TARGET_LABELS = {"oh_p50": "12+log(O/H)"}
+TARGET_LABELS = {"oh_p50": "12+log(O/H)", **lines.LABELS}
 COLUMN_LABELS = {
     "lgm_tot_p50": ("log stellar mass", "M☉"),
     "sfr_tot_p50": ("log SFR", "M☉/yr"),
@@ -70,11 +72,15 @@ class Plot:
     label: str
     x: str
     y: str
+    kind: str = ""  # its guide lines: 'bpt', 'identity', or none
 
 
 PLOTS = (
     Plot("mass", "mass–metallicity", "lgm_tot_p50", "truth"),
-    Plot("bpt", "BPT diagram", "n2_ha", "o3_hb"),
+    Plot("bpt", "BPT diagram", "n2_ha", "o3_hb", "bpt"),
+    Plot("bpt_predicted", "predicted BPT diagram", "n2_ha_predicted", "o3_hb_predicted", "bpt"),
+    Plot("n2_ha_both", "predicted against measured [NII]/Hα", "n2_ha", "n2_ha_predicted", "identity"),
+    Plot("o3_hb_both", "predicted against measured [OIII]/Hβ", "o3_hb", "o3_hb_predicted", "identity"),
     Plot("residual_z", "residual against redshift", "z", "residual"),
     Plot("residual_mass", "residual against stellar mass", "lgm_tot_p50", "residual"),
     Plot("residual_truth", "residual against true value", "truth", "residual"),

@@ -16,9 +16,10 @@ from sfnet_core import astro
 from sfnet_core.code_sums import predictions
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
+from sfnet_core.explorer.emission import line_quantities, plots_of
 from sfnet_core.explorer.errors import Errors, Numbers, of
 from sfnet_core.explorer.filters import Names, first_cone, select
-from sfnet_core.explorer.quantities import COLUMN_LABELS, LINES, PLOTS, TARGET_LABELS, Quantity
+from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS, Quantity
 from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Scene:
         self._counterfactuals: dict[int, Counterfactual] = {}
         self.errors = Errors(self)
         self.quantities = self._quantities()
-        self.plots = {p.key: p for p in PLOTS if {p.x, p.y} <= set(self.quantities)}
+        self.plots = plots_of(self)
 
     def use_k(self, k: int) -> None:
         """Put the codes behind a gate of ``k``: all that is computed from them follows."""
@@ -252,10 +253,7 @@ class Scene:
                 add(name, nice, its_unit, lambda s, name=name: self.column(name))
         if self.own.ra is not None and self.own.dec is not None:
             add("cone_distance", "distance from the centre", "arcmin", self.cone_distance, "filter")
-        if set(LINES) <= set(out):
-            add("n2_ha", "log([NII]λ6584 / Hα)", "", lambda s: self.line_ratio("nii_6584_flux", "h_alpha_flux"))
-            add("o3_hb", "log([OIII]λ5007 / Hβ)", "", lambda s: self.line_ratio("oiii_5007_flux", "h_beta_flux"))
-        return out
+        return out | line_quantities(self, out)
 
     def numeric_columns(self) -> list[str]:
         """Catalogue columns that hold numbers (RA and Dec too, where known)."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core import lines
 from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.survey.readers import RawTable, read_raw, typed
 from sfnet_core.survey.store import bad_id
@@ -74,12 +75,14 @@ class Catalogue:
         """The rows at ``positions`` as a dataset's columns, their units, and what to say about them.
 
         The identifier is not among them. Right ascension and declination are recognised by their names and come as
-        ``ra`` and ``dec`` in degrees; a column that is in the way of ``id``, ``ra`` or ``dec`` is renamed.
+        ``ra`` and ``dec`` in degrees, the four line fluxes and their errors as MPA-JHU calls them
+        (:mod:`sfnet_core.lines`); a column that is in the way of ``id``, ``ra`` or ``dec`` is renamed.
         """
         part = self.table.iloc[positions]
         columns = {name: part[name].to_numpy() for name in part.columns if name != self.id_column}
         units = {name: unit for name, unit in self.units.items() if name in columns}
         renamed, notes = _name_sky(columns, units)
+        renamed |= _name_lines(columns, units, notes)
         for name in ("id", *(() if "ra" in renamed else ("ra", "dec"))):
             if name in columns and (name == "id" or columns[name].dtype.kind not in "iuf"):
                 new = _free_name(f"catalogue_{name}", columns)
@@ -254,6 +257,19 @@ def _name_sky(columns: dict[str, np.ndarray], units: dict[str, str]) -> tuple[di
     columns["ra"], columns["dec"] = np.where(unknown, np.nan, alpha % 360), np.where(unknown, np.nan, delta)
     units["ra"] = units["dec"] = "deg"
     return {"ra": ra, "dec": dec}, notes
+
+
+def _name_lines(columns: dict[str, np.ndarray], units: dict[str, str], notes: list[str]) -> dict[str, str]:
+    """Give line fluxes and errors the names used here, in place; new name → the file's."""
+    found = lines.renamed(columns)
+    for old, new in found.items():
+        columns[new] = columns.pop(old)
+        if old in units:
+            units[new] = units.pop(old)
+    if found:
+        pairs = ", ".join(f"'{old}' is {new}" for old, new in found.items())
+        notes.append(f"Columns recognised as line fluxes: {pairs}.")
+    return {new: old for old, new in found.items()}
 
 
 def _free_name(name: str, columns: Collection[str]) -> str:

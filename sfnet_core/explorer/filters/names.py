@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from sfnet_core.astro import bpt_class
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.filters.tokens import KEYWORDS, shown
 from sfnet_core.interpret import activations
-from sfnet_core.selection import CLASSES, galaxy_classes, line_ratio
+from sfnet_core.lines import RATIOS, has_lines, predicted_ratio
+from sfnet_core.selection import CLASSES, galaxy_classes, line_ratio, places_of
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -72,9 +74,9 @@ class Names:
 
     Names without ``given``: ``truth``, ``prediction``, ``residual`` (prediction − truth) in the target's unit,
     ``margin``, ``split``, ``id``, ``ra``, ``dec`` (deg), ``bpt`` (SF, composite, AGN, LINER), ``n2_ha``, ``o3_hb``
-    (log10), ``f61`` the activation of feature 61 (0 where the gate does not keep it), ``c61`` its contribution in the
-    target's unit, the target's own name, and every catalogue column. Where two are alike, the column is meant by
-    backquotes only.
+    (log10), the same three with ``_predicted`` where the network predicts the four lines, ``f61`` the activation of
+    feature 61 (0 where the gate does not keep it), ``c61`` its contribution in the target's unit, the target's own
+    name, and every catalogue column. Where two are alike, the column is meant by backquotes only.
     """
 
     def __init__(
@@ -107,6 +109,9 @@ class Names:
             own |= {"n2_ha": lambda: line_ratio(codes, "n2_ha"), "o3_hb": lambda: line_ratio(codes, "o3_hb")}
         if "bptclass" in codes.columns or "n2_ha" in own:
             own["bpt"] = self._bpt
+        if has_lines(codes.targets):
+            own |= {f"{name}_predicted": lambda name=name: predicted_ratio(codes, name) for name in RATIOS}
+            own["bpt_predicted"] = self._bpt_predicted
         target = codes.targets[t]
         if target not in codes.columns:
             own.setdefault(target, own["truth"])
@@ -115,6 +120,9 @@ class Names:
     def _bpt(self) -> Words:
         place = galaxy_classes(self.codes)
         return Words(np.full(len(self), -1, dtype=np.int8) if place is None else place, CLASSES)
+
+    def _bpt_predicted(self) -> Words:
+        return Words(places_of(bpt_class(*(predicted_ratio(self.codes, name) for name in RATIOS))), CLASSES)
 
     @cached_property
     def active(self) -> list[int]:
@@ -277,7 +285,7 @@ class Names:
 
     def closed(self, name: str) -> bool:
         """Whether a text name can have only its :meth:`choices`, so that any other text is a slip of the pen."""
-        return name in ("bpt", "split") and name not in self._given
+        return name in ("bpt", "bpt_predicted", "split") and name not in self._given
 
 
 def kind_of(values: Values) -> str:
