@@ -83,20 +83,20 @@ def match_features(
     Raises :class:`SFNetError` where fewer than 20 galaxies are in both, or a side has no active feature there.
     """
     rows, others, split = _common(codes, other, split)
-    a, names_a, rate_a = _activations(codes, rows)
-    b, names_b, rate_b = _activations(other, others)
+    a, names_a, rate_a = unit_activations(codes, rows)
+    b, names_b, rate_b = unit_activations(other, others)
     rho = a.T @ b  # (A, B): columns are centred and of length 1
-    i, j = _assign(rho)
+    i, j = assign(rho)
     order = np.argsort(-rho[i, j], kind="stable")
     i, j = i[order], j[order]
     rng = np.random.default_rng(seed)
-    basis, other_basis = _basis(a), _basis(b)
+    basis, other_basis = orthonormal(a), orthonormal(b)
     shuffled, overlaps = [], []
     for _ in range(permutations):
         turn = rng.permutation(len(rows))
         chance = a.T @ b[turn]
-        shuffled.append(chance[_assign(chance)].mean())
-        overlaps.append(_overlap(basis, other_basis[turn]))
+        shuffled.append(chance[assign(chance)].mean())
+        overlaps.append(overlap_of(basis, other_basis[turn]))
     null = (float(np.mean(shuffled)), float(np.percentile(shuffled, 95))) if shuffled else (np.nan, np.nan)
     return Match(
         feature=names_a[i],
@@ -108,7 +108,7 @@ def match_features(
         n=len(rows),
         split=split,
         null=null,
-        overlap=_overlap(basis, other_basis),
+        overlap=overlap_of(basis, other_basis),
         overlap_null=float(np.mean(overlaps)) if overlaps else np.nan,
     )
 
@@ -213,7 +213,7 @@ def _common(codes: SparseCodes, other: SparseCodes, split: str | None) -> tuple[
     return rows, others, split
 
 
-def _activations(codes: SparseCodes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unit_activations(codes: SparseCodes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(n, A) activations, centred and of length 1, of the features that are kept somewhere and vary; numbers; rates."""
     indices, values = codes.indices[rows], codes.values[rows].astype(np.float64)
     kept = (values[:, : codes.k] > 0) & (indices[:, : codes.k] >= 0)
@@ -232,17 +232,19 @@ def _activations(codes: SparseCodes, rows: np.ndarray) -> tuple[np.ndarray, np.n
     return a[:, varies] / length[varies], names[varies], counts[names][varies] / len(rows)
 
 
-def _assign(rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def assign(rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the one-to-one pairing with the largest sum."""
     from scipy.optimize import linear_sum_assignment
 
     return linear_sum_assignment(rho, maximize=True)
 
 
-def _basis(a: np.ndarray) -> np.ndarray:
+def orthonormal(a: np.ndarray) -> np.ndarray:
     """An orthonormal basis of the columns' space."""
     u, s, _ = np.linalg.svd(a, full_matrices=False)
     return u[:, s > 1e-9 * s.max()]
 
 
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+def overlap_of(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean squared cosine of the principal angles between two spaces, given orthonormal bases of them."""
     return float(((one.T @ other) ** 2).sum() / min(one.shape[1], other.shape[1]))
