@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.errors import SFNetError
+from sfnet_core.stability_file import SAME
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Match", "as_dict", "carry_labels", "feature_stability", "match_features", "report"]
 
 FEWEST = 20  # galaxies: correlations of fewer say nothing
-SAME = 0.9  # a matched pair above this is called the same feature
 PERMUTATIONS = 50
 
 

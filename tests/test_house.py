@@ -26,7 +26,8 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "astro": {"numpy"},
     "metrics": {"numpy"},
     "evaluate": {"numpy"},
-    "stability": {"numpy"},
+    **dict.fromkeys(("stability", "stability_seeds"), frozenset({"numpy"})),
+    "stability_file": set(),
     "intervals": {"numpy"},
     "codes": {"numpy"},
     "codes_check": {"numpy"},
@@ -41,7 +42,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "errors": set(),
     **dict.fromkeys(("lines", "lines_score"), frozenset({"numpy"})),
     "files": set(),
-    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options"), frozenset({"typer"})),
+    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options", "cli_stability"), frozenset({"typer"})),
 }
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
@@ -52,11 +53,12 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf", "codes_write"), 2),
     **dict.fromkeys(("feed", "split", "target", "plan"), 2),
     **dict.fromkeys(("interpret", "evaluate", "lines_score", "intervals", "stability", "export"), 3),
+    **dict.fromkeys(("stability_file", "stability_seeds"), 3),
     **dict.fromkeys(("inference", "encoding", "training", "attribution"), 3),
     **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
     **dict.fromkeys(("explorer", "compare", "compare_about", "compare_page", "compare_work"), 4),
-    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options", "cli_words"), 5),
+    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options", "cli_stability", "cli_words"), 5),
 }
 
 
