@@ -117,6 +117,9 @@ def train(
     width: Annotated[int, typer.Option(help="Channels of the first stage; the paper's is 64.")] = 64,
     weights: Annotated[str | None, typer.Option(help="Start from ImageNet weights: `hub` or a file.")] = None,
     seed: Seed = 0,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Seed of the split alone, so that several --seed share one split.")
+    ] = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
     overwrite: Overwrite = False,
@@ -135,7 +138,7 @@ def train(
         made = run(
             dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, multi_k=multi_k,
             validation=held_out, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
-            device=device, resume=resume, overwrite=overwrite, progress=not quiet,
+            split_seed=split_seed, device=device, resume=resume, overwrite=overwrite, progress=not quiet,
         )  # fmt: skip
     about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}
     last = made.history[-1] if made.history else {}

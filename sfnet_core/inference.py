@@ -233,6 +233,7 @@ def _assemble(
         "dataset_fingerprint": dataset.fingerprint,
         "run": run.name,
         "run_fingerprint": run.fingerprint,
+        "seed": run.config.get("seed"),
         "weights": metadata["weights_origin"],
         "trained_on": {"dataset": metadata["dataset"], "simulated": metadata["simulated"]},
         "crop": metadata["crop"],
