@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from sfnet_core.errors import SFNetError
+
 __all__ = ["component_fits", "elastic_net", "fit_each", "principal_components"]
 
 _FOLDS = 5
@@ -64,7 +66,9 @@ def elastic_net(
 
     scaler = StandardScaler().fit(np.asarray(train, dtype=np.float64))
     inside, outside = scaler.transform(train), scaler.transform(others)
-    dealer = GroupKFold(min(_FOLDS, len(np.unique(groups))), shuffle=True, random_state=seed)
+    if (objects := len(np.unique(groups))) < 2:
+        raise SFNetError("All training galaxies are one object, so that the elastic net's penalty cannot be chosen.")
+    dealer = GroupKFold(min(_FOLDS, objects), shuffle=True, random_state=seed)
     folds = list(dealer.split(inside, groups=groups))
     columns, remarks = [], []
     for column in truth.T:

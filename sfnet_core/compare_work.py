@@ -90,16 +90,17 @@ class Comparison:
     def _networks(self, seed: int) -> dict[Key, np.ndarray]:
         """What needs a network of this seed."""
         found = {}
-        rows = self.plan.validation
         if "sfnet" in self.methods:
             for k in self.ks:
                 key = Key("sfnet", k, seed)
                 run = self._run(f"sfnet-k{k}-seed{seed}")
-                made = partial(lambda run: {"prediction": predictions(run, *self.networks.read(run, rows))}, run)
-                found[key] = self._part(name_of(key), run.fingerprint, made)["prediction"]
+                found[key] = self._part(name_of(key), run.fingerprint, partial(self._measured, run))["prediction"]
         if f"dense-seed{seed}" in self.wanted:
             found |= self._dense(seed)
         return found
+
+    def _measured(self, run: Run) -> dict[str, np.ndarray]:
+        return {"prediction": predictions(run, *self.networks.read(run, self.plan.validation))}
 
     def _dense(self, seed: int) -> dict[Key, np.ndarray]:
         """The dense network of this seed, and what is fitted on its features."""
