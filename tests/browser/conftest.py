@@ -59,11 +59,16 @@ def watch(page: Page, address: str, troubles: list[str]) -> None:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """``open_page(address, ready='.sf-page', size=(1440, 900))`` gives the page when it is ready."""
+    """``open_page(address, ready='.sf-page', size=(1440, 900), script='')`` gives the page when it is ready.
+
+    ``script`` runs in the page before anything of its own.
+    """
     contexts, troubles = [], []
 
-    def open_it(address: str, ready: str = ".sf-page", size: tuple[int, int] = (1440, 900)) -> Page:
+    def open_it(address: str, ready: str = ".sf-page", size: tuple[int, int] = (1440, 900), script: str = "") -> Page:
         context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        if script:
+            context.add_init_script(script)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)

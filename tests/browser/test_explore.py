@@ -182,9 +182,21 @@ def test_pictures_stand_as_stored(page, codes, real_folds):
     assert errors[0] < 3 and errors[0] < 0.7 * min(errors[1:])
 
 
+HEIGHTS = """(() => {
+  window.heights = [];
+  const watched = new ResizeObserver((all) => all.forEach((one) => heights.push(Math.round(one.contentRect.height))));
+  const found = new MutationObserver(() => {
+    const plots = document.querySelector(".sf-plots");
+    if (plots) { found.disconnect(); watched.observe(plots); }
+  });
+  found.observe(document, { childList: true, subtree: true });
+})()"""
+
+
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 768)])
 def test_toggles_plots_and_the_galaxy_are_in_sight_without_scrolling(open_page, address, size):
-    page = open_page(address, size=size)
+    page = open_page(address, size=size, script=HEIGHTS)
+    page.wait_for_selector(".sf-galaxy img")
     for selector in (".sf-toggle", ".sf-frame", ".sf-sum", ".sf-galaxy", ".sf-status"):
         box = page.locator(selector).first.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= size[0] + 1, selector
@@ -192,6 +204,7 @@ def test_toggles_plots_and_the_galaxy_are_in_sight_without_scrolling(open_page, 
     for box in frames(page):
         assert box["width"] > 90 and box["height"] > 80 and box["y"] + box["height"] < size[1]
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert len(set(page.evaluate("heights")) - {0}) == 1, "the figures changed their size while the page was loading"
 
 
 def test_the_gate_slider_gives_numpys_error_at_every_k(page, codes):
