@@ -66,6 +66,7 @@ def about_of(
         "n_train": len(plan.train),
         "n_validation": len(plan.validation),
         "n_left_out": len(dataset) - len(plan.train) - len(plan.validation),
+        "left_out": plan.left_out_words(),
         "split": split_words(plan.config),
         "targets": list(plan.targets),
         "units": list(plan.units),
@@ -82,7 +83,7 @@ def about_of(
         "versions": versions,
         "date": written(),
         "command": command,
-        "notes": [*_notes(dataset, plan, methods, seeds), *remarks],
+        "notes": [*_notes(dataset, plan, methods, seeds), *plan.remarks, *remarks],
     }
 
 

@@ -120,14 +120,14 @@ def _apart(wanted: list[float], low: float, high: float) -> list[float]:
     """Places for names, as near as may be to where they are wanted, none closer than :data:`STEP` px."""
     order = np.argsort(wanted, kind="stable")
     places = np.clip(np.array(wanted, dtype=float)[order], low, high)
-    for _ in range(200):  # pairs that are too close push each other away
+    for _ in range(1000):  # pairs that are too close push each other away
         gap = STEP - np.diff(places)
         if not (gap > 0.01).any():
             break
         push = np.maximum(gap, 0) / 2
         places[:-1] -= push
         places[1:] += push
-        places += max(0.0, low - places[0])
+        places = np.clip(places, low, high)
     out = np.empty(len(places))
     out[order] = places
     return out.tolist()
@@ -225,7 +225,7 @@ def _table(caption: str, head: list[str], body: list[list[str]]) -> str:
 
 
 def _facts(about: dict[str, Any]) -> str:
-    left = f", {about['n_left_out']:,} without a usable target left out" if about["n_left_out"] else ""
+    left = f", {about['n_left_out']:,} left out: {about['left_out']}" if about["n_left_out"] else ""
     facts = {
         "Dataset": f"{about['dataset']}, {about['galaxies']:,} galaxies{left}",
         "Fingerprint": about["dataset_fingerprint"],
