@@ -66,7 +66,7 @@ _PORTSMOUTH = {
     "log_O3": "flux_oiii_5006",
     "log_Hb": "flux_hb_4861",
 }
-_POWER = re.compile(r"^(?:1(?:\.0*)?)?(?:[x*]?10(?:\^|\*\*)?|e)\(?([+-]?\d+)\)?")
+_POWER = re.compile(r"^(?:1(?:\.0*)?)?(?:[x*]?10(?:\^|\*\*)?|e)\(?([+-]?\d{1,2})\)?")
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−×", "0123456789--x")
 # a flux per area in cgs, without spaces, dots and signs of powers
 _CGS = (
