@@ -149,9 +149,9 @@ def _plain(value: object) -> object:
 
 
 def digits(rows: list[dict[str, Any]]) -> int:
-    """Decimals that show the smallest RMSE of the rows to three figures."""
-    smallest = min((row["rmse_mean"] for row in rows if row["rmse_mean"] > 0), default=1.0)
-    return int(np.clip(2 - np.floor(np.log10(smallest)), 0, 9))
+    """Decimals that show the middle one of the rows' RMSEs to three figures."""
+    middle = float(np.median([row["rmse_mean"] for row in rows])) or 1.0
+    return int(np.clip(2 - np.floor(np.log10(middle)), 0, 9))
 
 
 def report(result: dict[str, Any]) -> str:
