@@ -45,9 +45,9 @@ LINES = {
     "log_Hb": "h_beta_flux",
 }
 LABELS = {
-    "log_N2": "log F([NII]λ6584)",
+    "log_N2": "log F([NII])",
     "log_Ha": "log F(Hα)",
-    "log_O3": "log F([OIII]λ5007)",
+    "log_O3": "log F([OIII])",
     "log_Hb": "log F(Hβ)",
 }
 #: The two axes of the BPT diagram as differences of targets.

@@ -21,7 +21,13 @@ __all__ = ["line_facts", "line_quantities", "plots_of"]
 
 AXES = {"n2_ha": "log([NII]λ6584 / Hα)", "o3_hb": "log([OIII]λ5007 / Hβ)"}
 FLUXES = {"n2_ha": ("nii_6584_flux", "h_alpha_flux"), "o3_hb": ("oiii_5007_flux", "h_beta_flux")}
-UNIT = "× 10⁻¹⁷ erg/s/cm²"
+PREDICTED = {"n2_ha": "predicted log([NII] / Hα)", "o3_hb": "predicted log([OIII] / Hβ)"}  # short: axes are
+FLUX = "predicted flux [10⁻¹⁷ erg/s/cm²]"
+CLASS = {astro.STAR_FORMING: "SF", astro.COMPOSITE: "composite", astro.AGN: "AGN"}
+ABOUT = (
+    "Class (Kauffmann et al. 2003, Kewley et al. 2001), then log([NII]λ6584 / Hα) and log([OIII]λ5007 / Hβ); "
+    "predicted: by the four outputs under the present toggles."
+)
 
 
 def line_quantities(scene: Scene, columns: Collection[str]) -> dict[str, Quantity]:
@@ -36,7 +42,7 @@ def line_quantities(scene: Scene, columns: Collection[str]) -> dict[str, Quantit
     if has_lines(scene.own.targets):
         for key in RATIOS:
             name, on = f"{key}_predicted", frozenset({"off", "mode"})
-            out[name] = Quantity(name, f"predicted {AXES[key]}", "", lambda s, key=key: _predicted(scene, s, key), on)
+            out[name] = Quantity(name, PREDICTED[key], "", lambda s, key=key: _predicted(scene, s, key), on)
     return out
 
 
@@ -49,7 +55,7 @@ def plots_of(scene: Scene) -> dict[str, Plot]:
 
 
 def line_facts(scene: Scene, state: State, row: int) -> list[list[str]]:
-    """Facts of the galaxy in focus: the predicted flux of the line in view, BPT class and ratios.
+    """Facts of the galaxy in focus: the predicted flux of the line in view, and where it stands in the BPT diagram.
 
     Empty where the network does not predict the four lines.
     """
@@ -58,25 +64,19 @@ def line_facts(scene: Scene, state: State, row: int) -> list[list[str]]:
         return []
     rows, facts = np.array([row]), []
     if codes.targets[state.target] in TARGETS:
-        facts.append(["predicted flux", format_value(float(flux_of(scene.prediction_of(state, row))), UNIT)])
-    found = {line: _at(scene, state, line, rows) for line in TARGETS}
-    true = {line: scene.truth(codes.target_index(line))[rows] for line in TARGETS}
-    names, classes = [], []
-    for values in (found, true):
-        n2_ha, o3_hb = (values[top] - values[bottom] for top, bottom in RATIOS.values())
-        names.append(astro.BPT_NAMES[int(astro.bpt_class(n2_ha, o3_hb)[0])])
-        classes.append((float(n2_ha[0]), float(o3_hb[0])))
-    about = "Predicted by the four outputs, with the features switched off left out; classes: Kauffmann et al. 2003"
-    measured = f", measured {names[1]}" if np.isfinite(classes[1]).all() else ", not measured"
-    facts.append(["BPT class", f"predicted {names[0]}{measured}", f"{about}, Kewley et al. 2001."])
-    for name, (i, key) in {"log [NII]/Hα": (0, "n2_ha"), "log [OIII]/Hβ": (1, "o3_hb")}.items():
-        known = f", measured {_signed(classes[1][i])}" if np.isfinite(classes[1][i]) else ""
-        facts.append([name, f"predicted {_signed(classes[0][i])}{known}", f"{AXES[key]}, no unit"])
-    return facts
+        facts.append([FLUX, format_value(float(flux_of(scene.prediction_of(state, row))))])
+    found = {line: _at(scene, state, line, rows)[0] for line in TARGETS}
+    true = {line: scene.truth(codes.target_index(line))[row] for line in TARGETS}
+    return [*facts, ["BPT, predicted", _place(found), ABOUT], ["BPT, measured", _place(true), ABOUT]]
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+def _place(lines: dict[str, float]) -> str:
+    """A galaxy's class and its two ratios, as short as the pane is narrow; '–' where a line is not known."""
+    ratios = [lines[top] - lines[bottom] for top, bottom in RATIOS.values()]
+    if not np.isfinite(ratios).all():
+        return "–"
+    name = CLASS[int(astro.bpt_class(*(np.array([ratio]) for ratio in ratios))[0])]
+    return f"{name} {ratios[0]:+.2f}, {ratios[1]:+.2f}".replace("-", "−")
 
 
 def _predicted(scene: Scene, state: State, key: str) -> np.ndarray:
