@@ -14,6 +14,7 @@ from sfnet_core import __version__
 from sfnet_core.cli_codes import evaluate, export, match
 from sfnet_core.cli_compare import compare
 from sfnet_core.cli_options import Device, Json, Overwrite, Quiet, Seed
+from sfnet_core.cli_report import report
 from sfnet_core.cli_stability import stability
 from sfnet_core.cli_words import finish, need_torch, say, working
 from sfnet_core.errors import SFNetError
@@ -190,7 +191,7 @@ def infer(
     finish(about | {"notes": notes}, fresh, as_json, f"Codes of {len(codes):,} galaxies in {out}")
 
 
-for verb in (evaluate, compare, match, stability, export):
+for verb in (evaluate, compare, match, stability, export, report):
     app.command()(verb)
 
 

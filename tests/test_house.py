@@ -42,7 +42,9 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "errors": set(),
     **dict.fromkeys(("lines", "lines_score"), frozenset({"numpy"})),
     "files": set(),
-    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options", "cli_stability"), frozenset({"typer"})),
+    **dict.fromkeys(
+        ("cli", "cli_codes", "cli_compare", "cli_options", "cli_report", "cli_stability"), frozenset({"typer"})
+    ),
 }
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
@@ -58,7 +60,7 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
     **dict.fromkeys(("explorer", "compare", "compare_about", "compare_page", "compare_work"), 4),
-    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options", "cli_stability", "cli_words"), 5),
+    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options", "cli_report", "cli_stability", "cli_words"), 5),
 }
 
 
