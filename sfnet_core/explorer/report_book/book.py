@@ -18,7 +18,6 @@ from sfnet_core.explorer.report_book import bpt, features, fits
 from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.report_book.frame import Part, as_csv, page
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.steady import Steady
 from sfnet_core.files import write_text
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def write_report(
     if out.exists() and not out.is_dir():
         raise SFNetError(f"{out} is a file; --out names a folder for the report and its tables.")
     scene = Scene(codes)
-    almanac = Almanac(scene, Steady.beside(codes))
+    almanac = Almanac(scene)
     state = _state(scene, Choices(split=split, target=target))
     naming = Naming(codes, state)
     basis = Basis(almanac, state.split, state.target, naming.label, Thumbnails(codes, dataset, 96))
