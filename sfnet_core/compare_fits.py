@@ -83,4 +83,10 @@ def elastic_net(
 
 def fit_each(make: Callable[[], Any], train: np.ndarray, truth: np.ndarray, others: np.ndarray) -> np.ndarray:
     """A fresh estimator of scikit-learn's kind for each target: (n, F), (n, T), (m, F) → (m, T)."""
-    return np.stack([make().fit(train, column).predict(others) for column in truth.T], axis=1)
+    columns = []
+    for column in truth.T:
+        model = make().fit(train, column)
+        if hasattr(model, "n_jobs"):
+            model.n_jobs = 1  # threads would add the trees' answers up in any order, and the last bit would vary
+        columns.append(model.predict(others))
+    return np.stack(columns, axis=1)

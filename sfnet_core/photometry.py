@@ -101,7 +101,7 @@ def photometry(
 
 
 def forest(seed: int, jobs: int = 2) -> Any:
-    """A random forest of 400 trees (scikit-learn); the same for any number of ``jobs``."""
+    """A random forest of 400 trees (scikit-learn); the same for any number of ``jobs``, to rounding."""
     from sklearn.ensemble import RandomForestRegressor
 
     return RandomForestRegressor(400, min_samples_leaf=3, max_features=0.4, random_state=seed, n_jobs=jobs)
