@@ -29,6 +29,7 @@ from sfnet_core.explorer.saving import permalink
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.special import Special
 from sfnet_core.explorer.state import LABELS, State
+from sfnet_core.explorer.steady import Steady
 from sfnet_core.explorer.tabs import Tabs
 from sfnet_core.explorer.toggles import Toggles
 
@@ -63,6 +64,7 @@ class Explorer:
         self._defaults = self.state.values()
         self.naming = Naming(codes, self.state)
         self.scene.given = self.naming.given()
+        self.steady = Steady.beside(codes)
         pictures = Pictures(codes, dataset)
         self.header = Header(
             self.scene,
@@ -74,7 +76,7 @@ class Explorer:
             label=self.label,
         )
         say = self.header.notify
-        self.toggles = Toggles(self.scene, self.state, say, self.label, self.naming.star)
+        self.toggles = Toggles(self.scene, self.state, say, self.label, self.naming.star, self.steady.of)
         self.gate = Gate(self.scene, self.state, say)
         self.plots = Plots(self.scene, self.state, self.label_on_plots)
         self.chooser = Chooser(self.scene, self.state, say)
@@ -103,7 +105,7 @@ class Explorer:
         )
         self.state.on_change(self._draw)
         self._draw(None)
-        for note in [*(notes or []), *self.naming.opening()]:
+        for note in [*(notes or []), *self.naming.opening(), *self.steady.notes]:
             say(note)
         self.widget = self._layout()
 

@@ -29,8 +29,9 @@ class Toggles(View):
         notify: Callable[[str], None],
         label: Callable[[int], str],
         star: Callable[[int], bool] = lambda _feature: False,
+        steady: Callable[[int], dict | None] = lambda _feature: None,
     ):
-        self._scene, self._state, self._label, self._star = scene, state, label, star
+        self._scene, self._state, self._label, self._star, self._steady = scene, state, label, star, steady
         super().__init__(
             notify,
             {
@@ -69,6 +70,7 @@ class Toggles(View):
                 "feature": int(table["feature"][i]),
                 "label": self._label(int(table["feature"][i])),
                 "star": bool(stars[i]),
+                "steady": self._steady(int(table["feature"][i])),
                 "weight": float(table["weight"][i]),
                 "rate": float(table["rate"][i]),
                 "fires": int(table["fires"][i]),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.explorer.atlas.firing import Firing
+from sfnet_core.explorer.steady import Steady
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
@@ -39,15 +40,19 @@ SORTS = {
     "partial": ("partial correlation", lambda t: t["partial"]),
     "disagreement": ("ρ against weight", _opposition),
     "likeness": ("alike side by side", lambda t: t["likeness"]),
+    "stability": ("stability", lambda t: t["stability"]),
     "feature": ("number", lambda t: t["feature"].astype(float)),
 }  # fmt: skip
 
 
 class Almanac:
-    """Everything the atlas shows, as arithmetic on the codes; remembers its answers per split and target."""
+    """Everything the atlas shows, as arithmetic on the codes; remembers its answers per split and target.
 
-    def __init__(self, scene: Scene):
-        self.scene, self.codes = scene, scene.codes
+    ``steady``: the features' stability over several trainings, where it was measured.
+    """
+
+    def __init__(self, scene: Scene, steady: Steady | None = None):
+        self.scene, self.codes, self.steady = scene, scene.codes, steady or Steady()
         self._memory: dict[tuple, object] = {}
 
     def remember(self, key: tuple, compute):
@@ -55,6 +60,10 @@ class Almanac:
         if key not in self._memory:
             self._memory[key] = compute()
         return self._memory[key]
+
+    def sorts(self) -> dict[str, str]:
+        """Key → name of what the features can be sorted by."""
+        return {key: name for key, (name, _) in SORTS.items() if key != "stability" or self.steady}
 
     def firing(self, split: str) -> Firing:
         """The index of the galaxies in view."""
@@ -90,6 +99,7 @@ class Almanac:
 
     def _table(self, split: str, target: int) -> dict[str, np.ndarray]:
         table = dict(self.scene.features(split, target))
+        table["stability"] = np.array([self.steady.rho(int(feature)) for feature in table["feature"]], dtype=float)
         controls = self.controls()
         if controls:
             firing = self.firing(split)

@@ -48,6 +48,7 @@ def overview(almanac: Almanac, state: AtlasState) -> dict:
         "fixed": almanac.fixed(),
         "missing": almanac.missing_controls(),
         "active": len(almanac.table(state.split, state.target)["feature"]),
+        "steady": almanac.steady.about,
     }
 
 
@@ -74,6 +75,7 @@ def cards(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> l
                 "partial": number(table["partial"][i]),
                 "disagree": bool(signs[i]),
                 "clear": bool(sure[i]),
+                "steady": almanac.steady.of(feature),
                 "bars": bars.tolist(),
                 "largest": largest,
             }

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.atlas.cards import SORTS
 from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.saving import Saving, file_name
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
@@ -83,7 +82,7 @@ class AtlasHead(View):
         return target
 
     def _sort(self, key: str) -> None:
-        if key not in SORTS:
+        if key not in self._almanac.sorts():
             raise ValueError("there is no such quantity to sort by")
         self._state.change(sort=key)
 
@@ -120,7 +119,7 @@ class AtlasHead(View):
             "target": str(state.target),
             "status": self.status(),
             "warn": bool(np.any(scene.codes.split == "train")) and not state.split,
-            "sorts": [[key, label] for key, (label, _) in SORTS.items()],
+            "sorts": [[key, label] for key, label in self._almanac.sorts().items()],
             "sort": state.sort,
             "descending": state.descending,
             "find": state.find,

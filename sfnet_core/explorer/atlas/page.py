@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 from traitlets import TraitError
 
-from sfnet_core.explorer.atlas.cards import SORTS, Almanac
+from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.deck import Deck
 from sfnet_core.explorer.atlas.head import AtlasHead
 from sfnet_core.explorer.atlas.leaf import Leaf
@@ -22,6 +22,7 @@ from sfnet_core.explorer.notes import Strip
 from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, show
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import LABELS
+from sfnet_core.explorer.steady import Steady
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -51,7 +52,7 @@ class Atlas:
     ):
         self.codes, self._dataset, self._title, self._notes = codes, dataset, title, notes or []
         self.scene = Scene(codes)
-        self.almanac = Almanac(self.scene)
+        self.almanac = Almanac(self.scene, Steady.beside(codes))
         slots = codes.indices.shape[1]
         self.state = AtlasState(codes.features, len(codes), self.scene.splits, len(codes.targets), slots, k=codes.k)
         split = "validation" if "validation" in self.scene.splits else ""
@@ -76,7 +77,7 @@ class Atlas:
         self.tables = Tables(self.almanac, self.state, say, self.label)
         self.state.on_change(self._draw)
         self._draw(None)
-        for note in [*(notes or []), *self.naming.opening()]:
+        for note in [*(notes or []), *self.naming.opening(), *self.almanac.steady.notes]:
             say(note)
         self.widget = ipywidgets.VBox([self.head, self.strip, self.deck, self.leaf, self.tables])
         for name in ("sf-root", "sf-atlas"):
@@ -93,7 +94,7 @@ class Atlas:
         """
         choices, troubles = self.state.read_query(query, self.scene.row_of)
         choices = {name: value for name, value in choices.items() if name in OWN}
-        for key, known in (("sort", SORTS), ("against", self.scene.quantities)):
+        for key, known in (("sort", self.almanac.sorts()), ("against", self.scene.quantities)):
             if choices.get(key, next(iter(known))) not in known:
                 troubles.append(f"The link's “{key}” was left out: there is no {choices.pop(key)!r} here.")
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sfnet_core.errors import SFNetError
-from sfnet_core.explorer.atlas.cards import SORTS, Almanac
+from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.head import LEAST_LABELS, status
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, rmse_text, written
 from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents, Thumbnails
@@ -21,6 +21,7 @@ from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.naming import Naming
 from sfnet_core.explorer.opening import facts
 from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.steady import Steady
 from sfnet_core.files import atomic_path
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def write_page(
     choices.check()
     date = written(date)
     scene = Scene(codes)
-    almanac = Almanac(scene)
+    almanac = Almanac(scene, Steady.beside(codes))
     state = _state(scene, choices)
     naming = naming or Naming(codes, state)
     title = title or f"{codes.path.stem if codes.path else 'SFNet'} · atlas"
@@ -123,7 +124,7 @@ def write_page(
         "facts": facts(codes),
         "status": " · ".join(filter(None, [status(almanac, state), rmse_text(found, scene.unit(state.target))])),
         "warn": bool((codes.split == "train").any()) and not state.split,
-        "sorts": [[key, words] for key, (words, _) in SORTS.items()],
+        "sorts": [[key, words] for key, words in almanac.sorts().items()],
         "leasts": [[key, LEAST_LABELS[key], LEAST[key]] for key in LEAST],
         "notices": list(notes),
     }

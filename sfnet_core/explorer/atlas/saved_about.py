@@ -93,6 +93,7 @@ def about(
     versions = ", ".join(f"{key} {value}" for key, value in (provenance.get("versions") or {}).items())
     rows.append(["Made by", f"sfnet-core {__version__} on {date}" + (f"; the codes by {versions}" if versions else "")])
     rows.append(["Made with", command])
+    rows += [["Stability", almanac.steady.summary]] if almanac.steady else []
     left_out = f"The {shown} features with the largest mean |contribution| of {active}." if shown < active else ""
     rows.append(["On this page", " ".join(filter(None, [left_out or f"All {active} features that fire.", *notes]))])
     rows.append(

@@ -111,8 +111,8 @@ class Contents:
 
     @property
     def remarks(self) -> list[str]:
-        """What the labels' file gave to say: labels of other codes, a file that can't be read."""
-        return self._naming.opening()
+        """What the files of labels and stability gave to say: they are of other codes, or can't be read."""
+        return [*self._naming.opening(), *self.almanac.steady.notes]
 
     @property
     def pictures(self) -> int:
@@ -220,7 +220,7 @@ class Contents:
         almanac, state, scene = self.almanac, self.state, self.almanac.scene
         listed = shown(almanac, state, self._label)[: len(self.features)]
         table = almanac.sortable(state.split, state.target, "likeness")
-        sorts = {key: [number(v) for v in value(table)[listed]] for key, (_, value) in SORTS.items()}
+        sorts = {key: [number(v) for v in SORTS[key][1](table)[listed]] for key in almanac.sorts()}
         rows = np.array(self._rows, dtype=np.int64)
         in_view = scene.rows(state.split)
         quantities = []

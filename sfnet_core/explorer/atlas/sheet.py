@@ -59,6 +59,8 @@ class Sheet:
             "unit": scene.unit(state.target),
             "target": scene.target_label(state.target),
             "weight": float(scene.codes.weight[state.target][feature]),
+            "steady": almanac.steady.of(feature),
+            "steadyLine": almanac.steady.line(feature),
             "elsewhere": int((scene.activation(feature) > 0).sum()),
             "fires": 0,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfnet_core.explorer.atlas.cards import SORTS, clear, disagree
+from sfnet_core.explorer.atlas.cards import clear, disagree
 from sfnet_core.explorer.atlas.deck import overview, shown
 from sfnet_core.explorer.atlas.feature import correlation_matrix
 from sfnet_core.explorer.atlas.parts import front_end, number
@@ -39,7 +39,7 @@ class Tables(View):
 
     def _sort(self, key: str) -> None:
         """Sort by a column; the one sorted by already, the other way round."""
-        if key not in SORTS:
+        if key not in self._almanac.sorts():
             raise ValueError("there is no such quantity to sort by")
         state = self._state
         state.change(sort=key, descending=not state.descending if key == state.sort else True)
@@ -80,6 +80,7 @@ def signs(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callab
         row = {"feature": feature, "label": label(feature), "fires": int(table["fires"][i])}
         row |= {name: number(table[name][i]) for name in names}
         row |= {"disagree": bool(opposed[i]), "clear": bool(sure[i])}
+        row |= {"steady": almanac.steady.of(feature)} if almanac.steady else {}
         row["targets"] = [
             [number(other["pearson"][at[feature]]), number(other["weight"][at[feature]])]
             for other, at in zip(others, place, strict=True)

@@ -67,6 +67,7 @@ function render({ model, el }) {
     const [pearson, pearsonBox] = number("Pearson ρ", "Activation against the true target, over all galaxies in view (0 where silent)");
     const [partial, partialBox] = number("partial", "");
     const axis = h("span", { class: "sf-rho-place" });
+    const steady = steadyLine();
     const path = s("path", {});
     const [width, height] = HISTOGRAM;
     const histogram = s("svg", { class: "sf-hist", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img" }, path);
@@ -80,9 +81,10 @@ function render({ model, el }) {
       h("div", { class: "sf-hist-axis" }, h("span", {}, "0"), h("span", {}, "activation where it fires"), largest),
       h("dl", { class: "sf-numbers" }, rateBox, meanBox, pearsonBox, partialBox),
       axis,
+      steady.root,
       strip,
     );
-    return { root, name, weight, flag, rate, mean, pearson, partial, partialBox, axis, path, histogram, largest, strip };
+    return { root, name, weight, flag, rate, mean, pearson, partial, partialBox, axis, steady, path, histogram, largest, strip };
   }
 
   function fill(c, data, of) {
@@ -102,6 +104,7 @@ function render({ model, el }) {
     say(c.partial, signedOr(data.partial, 2));
     c.partialBox.title = of.fixed ? `Correlation with the target at fixed ${of.fixed}` : `Not known: the catalogue has none of ${of.missing.join(", ")}`;
     c.axis.replaceChildren(correlationAxis(data.pearson, data.partial));
+    c.steady.draw(data.steady);
     c.path.setAttribute("d", barsPath(data.bars, ...HISTOGRAM));
     c.path.setAttribute("class", data.weight < 0 ? "sf-takes" : "sf-adds");
     c.histogram.setAttribute("aria-label", `histogram of the activations of ${data.label} on ${count(data.fires)} galaxies`);
@@ -133,8 +136,9 @@ function render({ model, el }) {
     const same = deck.children.length === list.length && list.every((node, i) => deck.children[i] === node);
     if (!same) deck.replaceChildren(...list);
     const partial = data.fixed ? `◇ partial: at fixed ${data.fixed}` : `no partial correlation: the catalogue has none of ${data.missing.join(", ")}`;
+    const steady = data.steady ? ` · ${data.steady}, the mark: 95 % of shuffled galaxies are below` : "";
     const truth = data.known ? `ρ and partial correlation with the true ${data.target} of ${count(data.known)} galaxies (0 where a feature is silent) · ● ρ, ${partial}` : `no correlations: no galaxy in view has a true ${data.target}`;
-    say(caption, `${data.cards.length} of ${data.active} active features · ${data.of}, n = ${count(data.n)} · ${truth}${data.why ? ` · ${data.why}` : ""}`);
+    say(caption, `${data.cards.length} of ${data.active} active features · ${data.of}, n = ${count(data.n)} · ${truth}${steady}${data.why ? ` · ${data.why}` : ""}`);
     empty.hidden = data.cards.length > 0;
     say(empty, data.active ? "No feature fits the search and the firing rate asked for: clear the search, or choose “any” after “fires on”." : "No feature fires on the galaxies in view: choose another split.");
     el.classList.add("sf-drawn");

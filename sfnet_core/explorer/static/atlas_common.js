@@ -76,6 +76,26 @@ function correlationAxis(pearson, partial, width = 300) {
   return svg;
 }
 
+/** How well a feature is found again in other trainings: a bar from 0 to 1, a mark at what shuffled galaxies give. */
+function steadyLine() {
+  const bar = h("span", { class: "sf-steady-bar" });
+  const mark = h("span", { class: "sf-steady-mark" });
+  const value = h("b", { class: "sf-number" });
+  const root = h("div", { class: "sf-steady-line", hidden: true, title: "" }, h("span", {}, "stability"), h("span", { class: "sf-steady-axis" }, bar, mark), value);
+  function draw(steady) {
+    root.hidden = !steady;
+    if (!steady) return;
+    const share = (x) => `${(100 * Math.max(0, Math.min(1, x))).toFixed(1)}%`;
+    root.title = steady.words;
+    say(value, steady.rho === null ? "–" : `${steady.rho.toFixed(2).replace("-", "\u2212")} · ${steady.found} of ${steady.of}`);
+    root.classList.toggle("sf-by-chance", Boolean(steady.chance));
+    mark.hidden = steady.rho === null;
+    bar.style.width = steady.rho === null ? "0" : share(steady.rho);
+    if (steady.rho !== null) mark.style.left = share(steady.null);
+  }
+  return { root, draw };
+}
+
 /** Whether the page around an element is dark now. */
 function isDark(element) {
   return Boolean(element.closest(".sf-root")?.classList.contains("sf-dark"));

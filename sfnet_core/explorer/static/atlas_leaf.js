@@ -7,6 +7,7 @@ const FACTS = {
   "where it fires": "Mean and scatter of weight × activation over the galaxies where it fires",
   share: "This feature's part of the sum of all features' |contribution| over the galaxies in view",
   rank: "Place among the features by mean |contribution|",
+  stability: "Mean correlation with its counterparts in other trainings, and in how many it is above 0.9",
 };
 
 function render({ model, el }) {
@@ -47,6 +48,7 @@ function render({ model, el }) {
   const toExplore = h("span");
   const stats = h("dl", { class: "sf-stats" });
   const silent = h("p", { class: "sf-empty" });
+  const steadyNote = h("p", { class: "sf-caption sf-steady-note" });
   const said = h("p", { class: "sf-feature-note" }); // in a saved page; a served one has a form for it
 
   // galaxies
@@ -85,7 +87,7 @@ function render({ model, el }) {
   el.classList.add("sf-leaf");
   el.setAttribute("role", "region");
   el.setAttribute("aria-label", "Feature");
-  el.replaceChildren(h("div", { class: "sf-bar sf-leaf-head" }, back, before, name, after, flag, toExplore, h("span", { class: "sf-push" }), stats), said, silent, body);
+  el.replaceChildren(h("div", { class: "sf-bar sf-leaf-head" }, back, before, name, after, flag, toExplore, h("span", { class: "sf-push" }), stats), said, steadyNote, silent, body);
   function step(node, [feature, label], arrow) {
     node.hidden = feature < 0;
     say(node, arrow === "‹" ? `‹ ${brief(label, 24)}` : `${brief(label, 24)} ›`);
@@ -118,6 +120,9 @@ function render({ model, el }) {
     if (data.fires) {
       facts.push(["fires on", `${percent(data.rate)} · ${count(data.fires)}`], ["mean contribution", `${signed(data.mean, 4)}${unit}`], ["where it fires", `${signed(data.mean_fires, 4)} ± ${data.std_fires.toFixed(4)}${unit}`], ["share", percent(data.share)], ["rank", `${data.rank} of ${data.active}`]);
     } else say(silent, data.elsewhere ? `${data.label} does not fire on the ${data.of} galaxies; it fires on ${count(data.elsewhere)} of other splits: choose “all” above to see them.` : `${data.label} fires on no galaxy of this table. Go back to all features for those that do.`);
+    if (data.steady) facts.push(["stability", data.steady.rho === null ? "–" : `${data.steady.rho.toFixed(2).replace("-", "\u2212")} · ${data.steady.found} of ${data.steady.of}`, data.steady.chance ? "sf-soft" : ""]);
+    say(steadyNote, data.steadyLine);
+    steadyNote.hidden = SAVED && !data.steady; // how to measure it is of no use in a file
     stats.replaceChildren(...facts.map(([key, value, kind]) => h("div", { title: FACTS[key] }, h("dt", {}, key), h("dd", { class: kind }, value))));
     el.classList.add("sf-drawn");
     if (!data.fires) return;
