@@ -576,7 +576,7 @@ def test_several_targets_each_have_their_own_numbers(codes):
     page.head._receive(page.head, {"do": "target", "target": 1}, [])
     page.state.change(view="signs")
     dense, data = dense_of(both), page.tables.data
-    assert data["bias"] == 0.1 and data["target"] == "log_Ha" and len(data["targets"]) == 2
+    assert data["bias"] == 0.1 and data["target"] == "log F(Hα)" and len(data["targets"]) == 2
     for row in data["rows"]:
         f = row["feature"]
         assert row["weight"] == weight[1, f] == row["targets"][1][1] and row["targets"][0][1] == weight[0, f]
