@@ -52,7 +52,7 @@ class Almanac:
     """
 
     def __init__(self, scene: Scene, steady: Steady | None = None):
-        self.scene, self.codes, self.steady = scene, scene.codes, steady or Steady()
+        self.scene, self.codes, self.steady = scene, scene.codes, Steady() if steady is None else steady
         self._memory: dict[tuple, object] = {}
 
     def remember(self, key: tuple, compute):
