@@ -12,6 +12,7 @@ import pytest
 from sfnet_core.astro import log_ratio
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
+from sfnet_core.explorer.report_book import frame
 from sfnet_core.explorer.report_book.book import write_report
 from sfnet_core.explorer.report_book.bpt import confusion
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
@@ -148,3 +149,17 @@ def test_the_verb(sfnet, tmp_path):
     status, out, err = sfnet("report", tmp_path / "c.parquet", "--out", tmp_path / "r")
     assert status == 0 and "report.html" in out and "--dataset" in err
     assert (tmp_path / "r" / "report.html").is_file() and not list((tmp_path / "r").glob(".*"))
+
+
+def test_a_table_is_safe_in_a_spreadsheet_and_long_ones_wait_to_be_opened():
+    table = frame.Table("t.csv", ["name", "=HYPERLINK(1)"], [["@x", -0.5]] * (frame.FOLDED + 1))
+    lines = frame.as_csv(table).splitlines()
+    assert lines[0] == "name,'=HYPERLINK(1)" and lines[1] == "'@x,-0.5"
+    text = frame.page("t", [], [], [frame.Part("a", "a", tables=[table])])
+    assert text.count("<details>") == text.count("</details>") == 1
+    table.rows.pop()
+    assert "<details>" not in frame.page("t", [], [], [frame.Part("a", "a", tables=[table])])
+
+
+def test_no_character_of_ours_is_lost(written):
+    assert "\N{REPLACEMENT CHARACTER}" not in (written / "report.html").read_text(encoding="utf-8")

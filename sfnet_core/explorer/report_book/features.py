@@ -77,7 +77,7 @@ def typical(basis: Basis) -> Part:
         order = basis.firing.top(feature, len(basis.rows))
         for quantile in QUANTILES:
             start = min(int((1 - quantile) * len(order)), max(len(order) - 9, 0))
-            heading = f"{basis.label(feature)}: {quantile:.0%} quantile".replace("%", "\N{NARROW NO-BREAK SPACE}%")
+            heading = f"{basis.label(feature)}: from the {100 * quantile:.0f}th percentile down"
             part.strips.append((heading, examples(basis, order[start : start + 9], feature)))
     return part
 
@@ -103,7 +103,7 @@ def against_target(basis: Basis) -> Part:
         rows.append([basis.label(feature), feature, len(position), n, fires, known, everyone])
         if len(part.drawings) < MOST:
             some = basis.draw(np.isfinite(basis.truth[position]))
-            dots = Dots(activation[some] / activation.max(), basis.truth[position][some], INK, 0.5, 4)
+            dots = Dots(activation[some] / activation.max(), basis.truth[position][some], INK, 0.75, 5)
             title = (
                 f"{basis.label(feature)}\nρ = {fires:+.3f}".replace("-", "\N{MINUS SIGN}")
                 + f", n = {n:,}"

@@ -65,7 +65,7 @@ def predicted(basis: Basis) -> Part:
             some = basis.draw(np.isfinite(truth) & np.isfinite(value))
             drawn = f" ({len(some):,} drawn)" if len(some) < n else ""
             title = f"{words[0].upper()}{words[1:]}\nRMSE {rows[-1][3]:.4f} {basis.unit}, n = {n:,}{drawn}"
-            layers = [Dots(truth[some], value[some], INK, 0.5, 4), Curve(np.array(span), np.array(span), "6 4")]
+            layers = [Dots(truth[some], value[some], INK, 0.75, 5), Curve(np.array(span), np.array(span), "6 4")]
             labels = basis.axis(f"true {basis.name}"), basis.axis(f"predicted {basis.name}")
             part.drawings.append(Drawing(title, *labels, (span, span), layers))
     part.said.append(

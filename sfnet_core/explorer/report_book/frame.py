@@ -17,10 +17,12 @@ import numpy as np
 
 from sfnet_core import __version__
 from sfnet_core.explorer.paper import Drawing, drawing_svg
+from sfnet_core.export import FORMULA
 
 __all__ = ["Part", "Table", "as_csv", "page"]
 
 STEPS = 5  # shades of each sign in a coloured table
+FOLDED = 24  # rows above which a table waits to be opened
 SHOWN = 60  # rows of a table on the page; its CSV file has all
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2733;--soft:#4b5a69;--paper:#fff;--line:#d5dde4;--link:#0b6e8f;
@@ -41,6 +43,7 @@ td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:6ch}
 .figures{display:flex;flex-wrap:wrap;gap:14px;margin:12px 0}
 figure{margin:0}.figures>img{width:calc(50% - 7px);min-width:380px;height:auto;
 border:1px solid var(--line);background:#fff}
+.pair{align-items:flex-start}.pair .strip{width:304px}summary{cursor:pointer;color:var(--link)}
 .strips{display:grid;gap:12px;margin:12px 0}.strip{display:flex;flex-wrap:wrap;gap:4px}
 .strip img{width:96px;height:96px;object-fit:cover;background:#000}
 .scroll{overflow-x:auto;margin:10px 0}
@@ -74,7 +77,8 @@ class Table:
 class Part:
     """One figure or table of the paper: ``said`` are its sentences, ``missing`` why it (or a piece of it) is not there.
 
-    ``strips`` are rows of pictures: (heading, [(JPEG, text), …]).
+    ``strips`` are rows of pictures: (heading, [(JPEG, text), …]); ``pairs`` are figures with nine pictures beside
+    each; ``key_svg`` is their colour scale: (SVG, text).
     """
 
     key: str
@@ -84,14 +88,16 @@ class Part:
     drawings: list[Drawing] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     strips: list[tuple[str, list[tuple[bytes, str]]]] = field(default_factory=list)
+    pairs: list[tuple[Drawing, str, list[tuple[bytes, str]]]] = field(default_factory=list)
+    key_svg: tuple[str, str] | None = None
 
 
 def as_csv(table: Table) -> str:
     """The table as CSV with every digit; what is not known is an empty cell."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([["" if _unknown(cell) else cell for cell in row] for row in table.rows])
+    writer.writerow([_plain(name) for name in table.columns])
+    writer.writerows([["" if _unknown(cell) else _plain(cell) for cell in row] for row in table.rows])
     return out.getvalue()
 
 
@@ -124,15 +130,20 @@ def _part(part: Part) -> list[str]:
     out += [f'<p class="missing">{_text(words)}</p>' for words in part.missing]
     if part.drawings:
         out += ['<div class="figures">', *map(_figure, part.drawings), "</div>"]
+    if part.key_svg:
+        out.append(f"<p>{_image('image/svg+xml', part.key_svg[0].encode(), part.key_svg[1])}</p>")
+    for drawing, heading, pictures in part.pairs:
+        out.append(f'<div class="figures pair">{_figure(drawing)}{_strip(heading, pictures)}</div>')
     if part.strips:
-        out.append('<div class="strips">')
-        for heading, pictures in part.strips:
-            images = "".join(_image("image/jpeg", jpeg, words) for jpeg, words in pictures)
-            out.append(f'<figure><figcaption>{_text(heading)}</figcaption><div class="strip">{images}</div></figure>')
-        out.append("</div>")
+        out += ['<div class="strips">', *(_strip(*strip) for strip in part.strips), "</div>"]
     for table in part.tables:
         out += _table(table)
     return [*out, "</section>"]
+
+
+def _strip(heading: str, pictures: list[tuple[bytes, str]]) -> str:
+    images = "".join(_image("image/jpeg", jpeg, words) for jpeg, words in pictures)
+    return f'<figure><figcaption>{_text(heading)}</figcaption><div class="strip">{images}</div></figure>'
 
 
 def _table(table: Table) -> list[str]:
@@ -146,8 +157,11 @@ def _table(table: Table) -> list[str]:
             for cell in row
         )
         out.append(f"<tr>{cells}</tr>")
+    if len(table.rows) > FOLDED:
+        out.insert(0, f"<details><summary>The table of {len(table.rows):,} rows</summary>")
     more = f" The first {SHOWN} of {len(table.rows):,} rows." if len(table.rows) > SHOWN else ""
-    return [*out, f'</tbody></table></div><p class="soft">As a file: {_text(table.file)}.{more}</p>']
+    end = "</details>" if len(table.rows) > FOLDED else ""
+    return [*out, f'</tbody></table></div>{end}<p class="soft">As a file: {_text(table.file)}.{more}</p>']
 
 
 def _figure(drawing: Drawing) -> str:
@@ -177,12 +191,17 @@ def _shown(cell: object, digits: int) -> str:
     return f"{float(cell):.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def _plain(cell: object) -> object:
+    """A text that a spreadsheet would take for a formula gets a leading apostrophe, as in exports."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
 def _unknown(cell: object) -> bool:
     return cell is None or (isinstance(cell, float | np.floating) and not np.isfinite(cell))
 
 
 def _mark(part: Part) -> str:
-    made = part.drawings or part.tables or part.strips
+    made = part.drawings or part.tables or part.strips or part.pairs
     return ' <span class="soft">(not made)</span>' if part.missing and not made else ""
 
 
