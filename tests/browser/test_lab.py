@@ -145,6 +145,7 @@ def test_jupyterlab_runs_the_notebook_and_its_toggles_work(browser, tmp_path, co
         page.goto(f"{address}/lab/tree/explore.ipynb?token={TOKEN}")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell")
         page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
+        page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()  # the kernel has answered, not only begun
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         toggles_give_numpys_numbers(page, codes)

@@ -1,0 +1,56 @@
+"""Trainings on one split of simulated galaxies, kept in a folder so that what is finished is not done again."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import common
+from sfnet_core.codes import SparseCodes
+from sfnet_core.inference import infer
+from sfnet_core.survey.simulate import simulate
+from sfnet_core.training import train
+
+__all__ = ["ABOUT", "options", "survey", "trained"]
+
+
+def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
+    """The options of every comparison of trainings."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
+    parser.add_argument("--galaxies", type=int, default=1500)
+    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
+    parser.add_argument("--width", type=int, default=16, help="channels of the first stage")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--work", type=Path, help="keep the dataset, runs and codes here; finished ones are used again")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
+    parser.add_argument("--out", type=Path)
+    return parser
+
+
+def survey(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Simulate the galaxies unless they are there → what is to be said of the data."""
+    torch.set_num_threads(arguments.threads)
+    if not (work / "survey").is_dir():
+        simulate(arguments.galaxies, seed=0, out=work / "survey", workers=1, progress=False)
+    return {"galaxies": f"{arguments.galaxies} simulated (sfnet simulate --seed 0), 128 px"} | ABOUT
+
+
+ABOUT = {"split": "20 % held out, split seed 0 for every training", "target": "oh_p50", "simulated": True}
+
+
+def trained(arguments: argparse.Namespace, work: Path, name: str, seed: int, k: int, **more: Any) -> SparseCodes:
+    """Codes of the whole survey by a network trained on its training galaxies; ``more`` goes to ``train``."""
+    path, started = work / f"{name}.parquet", time.perf_counter()
+    if not path.is_file():
+        run = train(
+            work / "survey", work / f"run-{name}", target="oh_p50", k=k, width=arguments.width,
+            epochs=arguments.epochs, seed=seed, split_seed=0, resume=True, progress=False, **more,
+        )  # fmt: skip
+        infer(run, work / "survey", path, maps=False, progress=False)
+    common.progress(f"{name}: {time.perf_counter() - started:.0f} s")
+    return SparseCodes.open(path)
