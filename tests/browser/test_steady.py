@@ -63,6 +63,8 @@ def test_scores_are_seen_sorted_and_read(serve, open_page, tmp_path_factory):
     line = page.locator(".sf-card").first.locator(".sf-steady-line").inner_text()
     assert f"{found.features[0].rho:.2f} · {round(found.features[0].found * 2)} of 2" in line
     page.get_by_role("button", name="ρ and weight").click()
+    page.wait_for_selector(".sf-signs tbody tr")
+    page.locator(".sf-signs thead th").filter(has_text="stability").first.wait_for()
     cells = page.locator(".sf-signs tbody tr").first.locator("td")
     titles = page.locator(".sf-signs thead th").all_inner_texts()
     assert cells.nth(titles.index("stability") - 1).inner_text() == f"{found.features[0].rho:.3f}"
