@@ -16,7 +16,7 @@ from sfnet_core.cli_compare import compare
 from sfnet_core.cli_options import Device, Json, Overwrite, Quiet, Seed
 from sfnet_core.cli_report import report
 from sfnet_core.cli_stability import stability
-from sfnet_core.cli_words import finish, need_torch, say, working
+from sfnet_core.cli_words import finish, held_out, need_torch, say, working
 from sfnet_core.errors import SFNetError
 
 # What a verb needs is imported inside it: `sfnet explore` must not wait for torch, nor `sfnet --help` for anything.
@@ -128,17 +128,14 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a sparse feature network on a dataset. Ctrl-C leaves a usable run; --resume goes on."""
-    try:
-        held_out = validation if validation == "paper" else float(validation)
-    except ValueError as error:
-        raise SFNetError(f"--validation is a share such as 0.2, or `paper`, not {validation!r}.") from error
+    share = held_out(validation)
     need_torch("train")
     from sfnet_core.training import train as run
 
     with working(as_json):
         made = run(
             dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, multi_k=multi_k,
-            validation=held_out, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
+            validation=share, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
             split_seed=split_seed, device=device, resume=resume, overwrite=overwrite, progress=not quiet,
         )  # fmt: skip
     about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sfnet_core.cli_options import Device, Json, Quiet
-from sfnet_core.cli_words import need_torch, plain, working
+from sfnet_core.cli_words import held_out, need_torch, plain, working
 from sfnet_core.errors import SFNetError
 
 __all__ = ["compare"]
@@ -40,10 +40,7 @@ def compare(
     """Compare SFNet with CNN + PCA, a dense CNN and plain methods: a table, a figure, a page. Ctrl-C, then the same
     command again, goes on.
     """
-    try:
-        held_out = validation if validation == "paper" else float(validation)
-    except ValueError as error:
-        raise SFNetError(f"--validation is a share such as 0.2, or `paper`, not {validation!r}.") from error
+    share = held_out(validation)
     numbers = {"--k": k, "--seeds": seeds}
     for option, text in numbers.items():
         try:
@@ -58,7 +55,7 @@ def compare(
         found = work(
             dataset, out, target=target, k=numbers["--k"], seeds=numbers["--seeds"],
             methods=None if methods is None else [name.strip() for name in methods.split(",")],
-            epochs=epochs, recipe=recipe, validation=held_out, split_seed=split_seed, group=group, width=width,
+            epochs=epochs, recipe=recipe, validation=share, split_seed=split_seed, group=group, width=width,
             weights=weights, device=device, progress=not quiet,
         )  # fmt: skip
     if as_json:

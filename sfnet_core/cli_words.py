@@ -13,7 +13,7 @@ import typer
 
 from sfnet_core.errors import SetAside, SFNetError
 
-__all__ = ["SET_ASIDE", "finish", "line", "need_torch", "plain", "say", "working"]
+__all__ = ["SET_ASIDE", "finish", "held_out", "line", "need_torch", "plain", "say", "working"]
 
 SET_ASIDE = 3  # exit status: done, with galaxies set aside
 LISTED = 10  # records shown on the terminal; --json has all of them
@@ -43,6 +43,14 @@ def finish(about: dict[str, Any], set_aside: Iterable[SetAside], as_json: bool, 
         if len(records) > LISTED:
             say(f"  … and {len(records) - LISTED:,} more; --json lists all of them.")
         raise typer.Exit(SET_ASIDE)
+
+
+def held_out(words: str) -> float | str:
+    """What --validation says: a share of the objects, or ``paper``."""
+    try:
+        return words if words == "paper" else float(words)
+    except ValueError as error:
+        raise SFNetError(f"--validation is a share such as 0.2, or `paper`, not {words!r}.") from error
 
 
 def need_torch(verb: str) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
-__all__ = ["Choices", "export_page", "save_page", "write_page"]
+__all__ = ["Choices", "export_page", "save_page", "state_of", "write_page"]
 
 LARGE = 30_000_000  # bytes, above which the shell says how to make the page smaller
 
@@ -103,7 +103,7 @@ def write_page(
     date = written(date)
     scene = Scene(codes)
     almanac = Almanac(scene, Steady.beside(codes))
-    state = _state(scene, choices)
+    state = state_of(scene, choices)
     naming = naming or Naming(codes, state)
     title = title or f"{codes.path.stem if codes.path else 'SFNet'} · atlas"
     pictures = Thumbnails(codes, dataset, choices.pixels)
@@ -172,7 +172,7 @@ def export_page(
     return found, words + (". --features, --examples or --pixels make it smaller" if size > LARGE else "")
 
 
-def _state(scene: Scene, choices: Choices) -> AtlasState:
+def state_of(scene: Scene, choices: Choices) -> AtlasState:
     codes, split = scene.codes, choices.split
     target = codes.target_index(choices.target)
     if split is None:

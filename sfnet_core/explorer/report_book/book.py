@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.cards import Almanac
-from sfnet_core.explorer.atlas.saved import Choices, _state
+from sfnet_core.explorer.atlas.saved import Choices, state_of
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, written
 from sfnet_core.explorer.atlas.saved_contents import Thumbnails
 from sfnet_core.explorer.naming import Naming
@@ -61,7 +61,7 @@ def write_report(
         raise SFNetError(f"{out} is a file; --out names a folder for the report and its tables.")
     scene = Scene(codes)
     almanac = Almanac(scene)
-    state = _state(scene, Choices(split=split, target=target))
+    state = state_of(scene, Choices(split=split, target=target))
     naming = Naming(codes, state)
     basis = Basis(almanac, state.split, state.target, naming.label, Thumbnails(codes, dataset, 96))
     history, why, source = fits.history_of(codes, None if run is None else Path(run))
