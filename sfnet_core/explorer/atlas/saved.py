@@ -173,6 +173,7 @@ def export_page(
 
 
 def state_of(scene: Scene, choices: Choices) -> AtlasState:
+    """The atlas state that these choices mean; :class:`SFNetError` for a split or target that is not there."""
     codes, split = scene.codes, choices.split
     target = codes.target_index(choices.target)
     if split is None:
