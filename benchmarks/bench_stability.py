@@ -45,6 +45,10 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
                 "null_mean": found.null_mean,
                 "null_95": found.null_95,
                 "share_above_0.9": found.same,
+                "agreement_by_use": found.codes.agreement,
+                "agreement_by_use_95": [found.codes.low, found.codes.high],
+                "most_stable_or_tied_with_it": found.codes.tied,
+                "features_too_rare_to_say": sum(one.rare for one in found.features),
                 "features_above_0.9_in_all_others": sum(one.found == 1 for one in found.features),
                 "features_above_0.9_in_none": sum(one.found == 0 for one in found.features),
                 "features_no_better_than_shuffled": sum(one.by_chance for one in found.features),
@@ -54,7 +58,6 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
                 "validation_rmse_dex": float(np.sqrt(np.nanmean(residual**2))),
             }
         )
-    best = stability(files[0], files[1:], permutations=1).most_stable if len(files) > 2 else None
     measured = {
         "n_galaxies": found.n,
         "split": found.split,
@@ -64,7 +67,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
             name: sum(one[name] for one in each) / len(each)
             for name in ("mean_best_correlation", "null_mean", "share_above_0.9", "overlap", "overlap_null")
         },
-        "most_stable": best.name if best else None,
+        "choice": found.choice,
     }
     common.write("stability", arguments, data, measured)
 

@@ -9,7 +9,6 @@ Shape letters: A features of one codes file, B of the other, n galaxies that bot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from sfnet_core.stability_file import SAME
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
-__all__ = ["Match", "as_dict", "carry_labels", "feature_stability", "match_features", "report"]
+__all__ = ["Match", "as_dict", "carry_labels", "match_features", "report"]
 
 FEWEST = 20  # galaxies: correlations of fewer say nothing
 PERMUTATIONS = 50
@@ -83,8 +82,8 @@ def match_features(
     Raises :class:`SFNetError` where fewer than 20 galaxies are in both, or a side has no active feature there.
     """
     rows, others, split = _common(codes, other, split)
-    a, names_a, rate_a = unit_activations(codes, rows)
-    b, names_b, rate_b = unit_activations(other, others)
+    a, names_a, kept_a = unit_activations(codes, rows)
+    b, names_b, kept_b = unit_activations(other, others)
     rho = a.T @ b  # (A, B): columns are centred and of length 1
     i, j = assign(rho)
     order = np.argsort(-rho[i, j], kind="stable")
@@ -102,8 +101,8 @@ def match_features(
         feature=names_a[i],
         counterpart=names_b[j],
         rho=rho[i, j],
-        rate=rate_a[i],
-        rate_counterpart=rate_b[j],
+        rate=kept_a.mean(axis=0)[i],
+        rate_counterpart=kept_b.mean(axis=0)[j],
         unmatched=np.setdiff1d(names_a, names_a[i]),
         n=len(rows),
         split=split,
@@ -111,38 +110,6 @@ def match_features(
         overlap=overlap_of(basis, other_basis),
         overlap_null=float(np.mean(overlaps)) if overlaps else np.nan,
     )
-
-
-def feature_stability(codes: SparseCodes, others: Sequence[SparseCodes], **how: Any) -> dict[str, np.ndarray]:
-    """How well each active feature is found again in other trainings: arrays (A,), the steadiest first.
-
-    ``feature``; ``rate``; ``rho``: mean ρ with its counterpart over the others (0 where it has none); ``lowest``: the
-    smallest; ``found``: share of the others in which ρ is above 0.9. ``how`` is as of :func:`match_features`.
-    """
-    if not others:
-        raise SFNetError("Stability needs the codes of at least one other training.")
-    found: dict[int, list[float]] = {}
-    rates: dict[int, list[float]] = {}
-    for other in others:
-        match = match_features(codes, other, **how)
-        for feature, rho, rate in zip(match.feature.tolist(), match.rho, match.rate, strict=True):
-            found.setdefault(feature, []).append(float(rho))
-            rates.setdefault(feature, []).append(float(rate))
-        for feature in match.unmatched.tolist():
-            found.setdefault(feature, []).append(0.0)
-    feature = np.array(sorted(found), dtype=np.int64)
-    # a feature that is silent on the galaxies shared with one of the others has no value from that one
-    each = [found[f] + [0.0] * (len(others) - len(found[f])) for f in feature.tolist()]
-    rho = np.array([np.mean(values) for values in each])
-    table = {
-        "feature": feature,
-        "rate": np.array([np.mean(rates.get(f, [0.0])) for f in feature.tolist()]),
-        "rho": rho,
-        "lowest": np.array([min(values) for values in each]),
-        "found": np.array([np.mean(np.array(values) > SAME) for values in each]),
-    }
-    order = np.lexsort((feature, -rho))
-    return {name: values[order] for name, values in table.items()}
 
 
 def report(match: Match, shown: int = 20) -> str:
@@ -214,22 +181,24 @@ def _common(codes: SparseCodes, other: SparseCodes, split: str | None) -> tuple[
 
 
 def unit_activations(codes: SparseCodes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(n, A) activations, centred and of length 1, of the features that are kept somewhere and vary; numbers; rates."""
+    """Of the A features that are kept somewhere and vary: (n, A) activations, centred and of length 1; (A,) numbers;
+    (n, A) bool, where the gate keeps them."""
     indices, values = codes.indices[rows], codes.values[rows].astype(np.float64)
-    kept = (values[:, : codes.k] > 0) & (indices[:, : codes.k] >= 0)
-    counts = np.bincount(indices[:, : codes.k][kept], minlength=codes.features)
-    names = np.flatnonzero(counts)
+    fires = (values[:, : codes.k] > 0) & (indices[:, : codes.k] >= 0)
+    names = np.unique(indices[:, : codes.k][fires]).astype(np.int64)
     if not len(names):
         raise SFNetError("No feature is active on the galaxies in both; there is nothing to match.")
     place = np.full(codes.features, -1)
     place[names] = np.arange(len(names))
-    a = np.zeros((len(rows), len(names)))
+    a, kept = np.zeros((len(rows), len(names))), np.zeros((len(rows), len(names)), dtype=bool)
     row, slot = np.nonzero((indices >= 0) & (place[indices] >= 0))
     a[row, place[indices[row, slot]]] = values[row, slot]
+    row, slot = np.nonzero(fires)
+    kept[row, place[indices[row, slot]]] = True
     a -= a.mean(axis=0)
     length = np.sqrt((a**2).sum(axis=0))
     varies = length > 1e-12 * np.abs(values).max() * np.sqrt(len(rows))
-    return a[:, varies] / length[varies], names[varies], counts[names][varies] / len(rows)
+    return a[:, varies] / length[varies], names[varies], kept[:, varies]
 
 
 def assign(rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

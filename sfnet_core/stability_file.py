@@ -20,8 +20,9 @@ from sfnet_core.files import write_text
 
 __all__ = ["SAME", "Score", "Stability", "Training", "read_stability", "stability_path", "write_stability"]
 
-KIND, SCHEMA = "sfnet stability", 1
+KIND, SCHEMA = "sfnet stability", 2
 SAME = 0.9  # a matched pair above this is called the same feature
+FEW = 10  # galaxies: of a feature that fires on fewer, no correlation says whether it came back
 MOST_BYTES = 16 << 20
 MOST_FEATURES, MOST_OTHERS, MOST_TEXT, MOST_COUNT = 1 << 15, 200, 300, 1 << 53
 LISTED = 8  # features named in the sentence
@@ -32,8 +33,10 @@ class Training:
     """One of the trainings: name of its codes file, fingerprints of codes and run, seed where it is recorded.
 
     ``active``: its features that fire on the galaxies measured. ``agreement``: the mean of their ρ with their
-    counterparts in all the other trainings; ``same``: the share of (feature, other training) with ρ above 0.9. Both
-    are ``None`` where there are only two trainings.
+    counterparts in all the other trainings, each counted as often as it fires, with a 95 % interval from ``low`` to
+    ``high``; ``tied``: it is the most stable or can't be told apart from that one
+    (:mod:`sfnet_core.stability_choice`). ``same``: the share of (feature, other training) with ρ above 0.9. All are
+    ``None`` where there are only two trainings.
     """
 
     name: str
@@ -42,6 +45,9 @@ class Training:
     seed: int | None = None
     active: int = 0
     agreement: float | None = None
+    low: float | None = None
+    high: float | None = None
+    tied: bool | None = None
     same: float | None = None
 
 
@@ -72,6 +78,18 @@ class Score:
     def by_chance(self) -> bool:
         """Whether shuffled galaxies do as well in one of 20 shuffles or more."""
         return self.rho <= self.null_95
+
+    @property
+    def rare(self) -> bool:
+        """Whether it fires on too few galaxies to say anything, however high its ρ."""
+        return self.fires < FEW
+
+    @property
+    def doubt(self) -> str:
+        """Why its ρ says nothing, in words; empty where it does."""
+        if self.rare:
+            return f"too rare to say: fires on {self.fires}"
+        return "no better than shuffled" if self.by_chance else ""
 
 
 @dataclass(frozen=True)
@@ -105,32 +123,57 @@ class Stability:
         return max(known, key=lambda one: one.agreement) if len(known) == len(self.others) + 1 > 2 else None
 
     @property
+    def choice(self) -> str:
+        """The most stable training, and those that can't be told apart from it, in words; empty for two trainings."""
+        best = self.most_stable
+        if best is None:
+            return ""
+        of = f"Of the {len(self.others) + 1} trainings {best.name} agrees best with the rest"
+        if best.low is not None and best.high is not None:
+            of += f" ({best.agreement:.2f}, 95 %: {best.low:.2f} to {best.high:.2f})"
+        tied = [one.name for one in (self.codes, *self.others) if one.tied and one is not best]
+        if not tied:
+            return f"{of}; the others agree less, by more than chance."
+        if len(tied) == len(self.others):
+            return f"{of}, but no other can be told apart from it: a tie of all."
+        more = ", …" if len(tied) > LISTED else ""
+        return f"{of}; not told apart from it: {', '.join(tied[:LISTED])}{more}."
+
+    @property
     def sentence(self) -> str:
         """What is not stable, in words."""
-        total, others = len(self.features), len(self.others)
+        others = len(self.others)
         there = "the other training" if others == 1 else f"any of the {others} other trainings"
         everywhere = "the other training" if others == 1 else f"each of the {others} other trainings"
-        lost = [one for one in self.features if one.found == 0]
-        partly = sum(0 < one.found < 1 for one in self.features)
-        weak = [one.feature for one in self.features if one.by_chance]
+        judged = [one for one in self.features if not one.rare]
+        rare = len(self.features) - len(judged)
+        lost = [one for one in judged if one.found == 0]
+        partly = sum(0 < one.found < 1 for one in judged)
+        weak = [one.feature for one in judged if one.by_chance]
+        few = f"{rare} more fire on fewer than {FEW}: too rare to say." if rare else ""
+        which = f"features that fire on at least {FEW} galaxies"
+        if not judged:
+            return f"None of the {rare} features fires on {FEW} galaxies: too rare to say."
         if not lost and not partly:
-            return f"All {total} features that fire here are found again above {SAME} in {everywhere}."
+            return f"All {len(judged)} {which} are found again above {SAME} in {everywhere}. {few}".rstrip()
         parts = []
         if lost:
-            parts.append(f"{len(lost)} of the {total} features that fire here are not found above {SAME} in {there}")
+            parts.append(f"{len(lost)} of the {len(judged)} {which} are not found above {SAME} in {there}")
         if partly:
-            parts.append(f"{partly} are found in some of them only")
+            whose = "" if lost else f" of the {len(judged)} {which}"
+            parts.append(f"{partly}{whose} are found in some of them only")
         if weak:
             named = ", ".join(f"f{feature}" for feature in weak[:LISTED]) + (", …" if len(weak) > LISTED else "")
             parts.append(f"{len(weak)} agree no better than with shuffled galaxies ({named})")
-        return f"Not stable: {'; '.join(parts)}."
+        return f"Not stable: {'; '.join(parts)}. {few}".rstrip()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
         best = self.most_stable
         about = {name: value for name, value in asdict(self).items() if name != "features"}
-        words = {"most_stable": best.name if best else None, "sentence": self.sentence}
-        return {"kind": KIND, "schema": SCHEMA, **about, **words, "features": [asdict(one) for one in self.features]}
+        words = {"most_stable": best.name if best else None, "choice": self.choice, "sentence": self.sentence}
+        features = [asdict(one) | {"too_rare": one.rare} for one in self.features]
+        return {"kind": KIND, "schema": SCHEMA, **about, **words, "features": features}
 
 
 def stability_path(codes: str | os.PathLike) -> Path:
@@ -208,7 +251,10 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise SFNetError(f"{name} is no file of `sfnet stability`.")
     if data.get("schema") != SCHEMA:
-        raise SFNetError(f"{name} has schema {str(data.get('schema'))[:20]}; this version of SFNet reads {SCHEMA}.")
+        raise SFNetError(
+            f"{name} has schema {str(data.get('schema'))[:20]}; this version of SFNet reads {SCHEMA}. "
+            "Run `sfnet stability` again."
+        )
     return data
 
 
@@ -218,7 +264,8 @@ def _training(data: Any) -> Training:
         **{name: _text(data, name) for name in ("name", "fingerprint", "run")},
         seed=None if data["seed"] is None else _whole(data, "seed", least=-MOST_COUNT),
         active=_whole(data, "active", least=0),
-        **{name: None if data[name] is None else _number(data, name) for name in ("agreement", "same")},
+        **{name: None if data[name] is None else _number(data, name) for name in ("agreement", "low", "high", "same")},
+        tied=_flag(data, "tied"),
     )
 
 
@@ -251,6 +298,12 @@ def _list(data: dict, name: str, most: int) -> list:
 def _whole(data: dict, name: str, *, least: int, most: int = MOST_COUNT) -> int:
     if type(data[name]) is not int or not least <= data[name] <= most:
         raise ValueError(f"`{name}` is no whole number from {least} to {most}")
+    return data[name]
+
+
+def _flag(data: dict, name: str) -> bool | None:
+    if data[name] is not None and type(data[name]) is not bool:
+        raise ValueError(f"`{name}` is neither true nor false")
     return data[name]
 
 

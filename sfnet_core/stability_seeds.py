@@ -9,6 +9,7 @@ import numpy as np
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.stability import FEWEST, assign, orthonormal, overlap_of, unit_activations
+from sfnet_core.stability_choice import agreements
 from sfnet_core.stability_file import SAME, Score, Stability, Training
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def stability(
     rng = np.random.default_rng(seed)
     rows, split, notes = _common([codes, *others], split, rng)
     sides = [unit_activations(one, chosen) for one, chosen in zip([codes, *others], rows, strict=True)]
-    units, names, rates = zip(*sides, strict=True)
+    units, names, kept = zip(*sides, strict=True)
     n, size = len(rows[0]), len(names[0])
     each = np.zeros((len(others), size))  # ρ with the counterpart; 0 where there is none
     counterpart = np.full((len(others), size), -1)
@@ -69,6 +70,7 @@ def stability(
     score = each.mean(axis=0)
     high = np.percentile(null, 95, axis=0)
     chance = (1 + (null >= score).sum(axis=0)) / (1 + permutations)
+    fires = kept[0].sum(axis=0)
     features = [
         Score(
             feature=int(names[0][f]),
@@ -78,14 +80,14 @@ def stability(
             null_mean=float(null[:, f].mean()),
             null_95=float(high[f]),
             chance=float(chance[f]),
-            fires=round(float(rates[0][f]) * n),
-            rate=float(rates[0][f]),
+            fires=int(fires[f]),
+            rate=float(fires[f] / n),
             each=tuple(each[:, f].tolist()),
             counterpart=tuple(counterpart[:, f].tolist()),
         )
         for f in np.lexsort((names[0], -score))
     ]
-    ours, *theirs = _trainings([codes, *others], names, units)
+    ours, *theirs = _trainings([codes, *others], units, kept, seed)
     return Stability(
         codes=ours,
         others=tuple(theirs),
@@ -117,20 +119,21 @@ def report(found: Stability, shown: int = 60) -> str:
         "",
         f"{'feature':>9}{'rho':>8}{'lowest':>8}{f'above {SAME}':>12}{'shuffled, 95 %':>16}{'fires':>9}",
     ]
-    for one in found.features[:shown]:
+    for one in sorted(found.features, key=lambda one: one.rare)[:shown]:  # stable: by falling ρ within each
         times = f"{round(one.found * others)} of {others}"
         lines.append(
             f"{f'f{one.feature}':>9}{one.rho:>8.3f}{one.lowest:>8.3f}{times:>12}{one.null_95:>16.3f}{one.rate:>9.1%}"
-            + ("  no better than shuffled" if one.by_chance else "")
+            + (f"  {one.doubt}" if one.doubt else "")
         )
     if len(found.features) > shown:
         lines.append(f"… and {len(found.features) - shown} more features; the file has all of them")
     if best is not None:
-        lines += ["", f"{'training':<32}{'seed':>6}{'active':>8}{'rho':>8}{f'above {SAME}':>12}"]
+        lines += ["", f"{'training':<32}{'seed':>6}{'active':>8}{'agreement, 95 %':>24}{f'above {SAME}':>12}"]
         for one in sorted((found.codes, *found.others), key=lambda one: -one.agreement):
-            seed = "–" if one.seed is None else one.seed
-            lines.append(f"{one.name[:31]:<32}{seed:>6}{one.active:>8}{one.agreement:>8.3f}{one.same:>12.0%}")
-        lines.append(f"The most stable of the trainings, the one that agrees best with the rest: {best.name}")
+            number = "–" if one.seed is None else one.seed
+            words = f"{one.agreement:.3f}, {one.low:.3f} to {one.high:.3f}"
+            lines.append(f"{one.name[:31]:<32}{number:>6}{one.active:>8}{words:>24}{one.same:>12.0%}")
+        lines.append(found.choice)
     return "\n".join([*lines, "", found.sentence])
 
 
@@ -191,29 +194,34 @@ def _common(
     return rows, split, notes
 
 
-def _trainings(files: list[SparseCodes], names: Sequence[np.ndarray], units: Sequence[np.ndarray]) -> list[Training]:
+def _trainings(
+    files: list[SparseCodes], units: Sequence[np.ndarray], kept: Sequence[np.ndarray], seed: int
+) -> list[Training]:
     """Each of them and, where there are more than two, how well its features are found in all the rest."""
-    rho = np.full((len(files), len(files)), np.nan)
-    same = rho.copy()
-    for a in range(len(files)):
-        for b in range(a):
-            found = units[a].T @ units[b]
-            found = found[assign(found)]
-            for t, u in ((a, b), (b, a)):
-                rho[t, u], same[t, u] = found.sum() / len(names[t]), (found > SAME).sum() / len(names[t])
     several = len(files) > 2
+    pairs, same = {}, np.zeros(len(files))
+    for s in range(len(files) if several else 0):
+        for u in range(s + 1, len(files)):
+            rho = units[s].T @ units[u]
+            pairs[s, u] = assign(rho)
+            found = (rho[pairs[s, u]] > SAME).sum()
+            same[[s, u]] += found / rho.shape[0], found / rho.shape[1]
+    agreement = agreements(units, kept, pairs, seed) if several else [None] * len(files)
     out = []
     for t, one in enumerate(files):
-        seed = one.provenance.get("seed")
+        number, how = one.provenance.get("seed"), agreement[t]
         out.append(
             Training(
                 name=_name(one),
                 fingerprint=one.fingerprint,
                 run=str(one.provenance.get("run_fingerprint") or ""),
-                seed=seed if type(seed) is int else None,
-                active=len(names[t]),
-                agreement=float(np.nanmean(rho[t])) if several else None,
-                same=float(np.nanmean(same[t])) if several else None,
+                seed=number if type(number) is int else None,
+                active=units[t].shape[1],
+                agreement=how and how.mean,
+                low=how and how.low,
+                high=how and how.high,
+                tied=how and how.tied,
+                same=float(same[t] / (len(files) - 1)) if several else None,
             )
         )
     return out

@@ -100,15 +100,74 @@ def test_scores_are_those_of_plain_numpy(trained):
     assert [one.seed for one in (found.codes, *found.others)] == [1, 2, 3]
 
 
+def agreement_of(dense: list[np.ndarray], kept: list[np.ndarray], pairing: list[np.ndarray]) -> np.ndarray:
+    """(S,) for each training the mean ρ of its features over the others, each as often as it is kept, by np.corrcoef.
+
+    ``pairing``: for each (s, u) in order of ``s != u`` the column of u that each column of s is paired with."""
+    out, which = [], iter(pairing)
+    for s in range(len(dense)):
+        rho = np.zeros(dense[s].shape[1])
+        for u in range(len(dense)):
+            if u != s:
+                j = next(which)
+                rho += [np.corrcoef(dense[s][:, f], dense[u][:, j[f]])[0, 1] for f in range(len(j))]
+        out.append(np.average(rho / (len(dense) - 1), weights=kept[s].sum(axis=0)))
+    return np.array(out)
+
+
 def test_every_training_has_its_agreement_with_the_rest_and_the_best_is_named(trained):
     found = stability(trained[0], trained[1:], permutations=5)
-    dense = [dense_of(codes) for codes in trained]
-    for t, one in enumerate((found.codes, *found.others)):
-        wanted = np.mean([paired(dense[t], dense[u]) for u in range(3) if u != t])
-        assert one.agreement == pytest.approx(wanted, abs=1e-6) and one.active == F
-    best = max((found.codes, *found.others), key=lambda one: one.agreement)
-    assert found.most_stable == best and best.name in report(found).split("agrees best with the rest: ")[1]
+    dense, order = [dense_of(codes) for codes in trained], [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    kept = [dense_of(codes.take(np.arange(N))) > 0 for codes in trained]
+    for codes, mask in zip(trained, kept, strict=True):
+        for row in range(N):
+            mask[row, codes.indices[row, K:][codes.indices[row, K:] >= 0]] = False
+    pairing = []
+    for s, u in order:
+        rho = np.corrcoef(dense[s].T, dense[u].T)[:F, F:]
+        pairing.append(linear_sum_assignment(-rho)[1])
+    wanted = agreement_of(dense, kept, pairing)
+    trainings = (found.codes, *found.others)
+    np.testing.assert_allclose([one.agreement for one in trainings], wanted, atol=1e-6)
+    assert all(one.active == F and one.low < one.agreement < one.high for one in trainings)
+    best = max(trainings, key=lambda one: one.agreement)
+    assert found.most_stable == best and best.tied and f"{best.name} agrees best with the rest" in report(found)
     assert stability(trained[0], trained[1:2], permutations=1).most_stable is None
+    # the intervals against a plain bootstrap of the same statistic
+    rng, drawn = np.random.default_rng(5), []
+    for _ in range(200):
+        rows = rng.integers(N, size=N)
+        drawn.append(agreement_of([d[rows] for d in dense], [m[rows] for m in kept], pairing))
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    np.testing.assert_allclose([one.low for one in trainings], low, atol=0.02)
+    np.testing.assert_allclose([one.high for one in trainings], high, atol=0.02)
+
+
+def test_trainings_that_agree_alike_are_a_tie_and_one_apart_is_not():
+    shared = made(3, n=200)
+    alike = [codes_of(shared + 0.3 * made(30 + u, n=200) * (shared > 0), weight=u) for u in range(4)]
+    found = stability(alike[0], alike[1:], permutations=2)
+    assert all(one.tied for one in (found.codes, *found.others)) and "a tie of all" in found.choice
+    apart = codes_of(made(99, n=200), weight=9)
+    found = stability(apart, alike, permutations=2)
+    assert not found.codes.tied and all(one.tied for one in found.others)
+    assert "not told apart from it" in found.choice and found.codes.agreement < 0.3 < found.codes.low + 0.3
+    alone = [codes_of(0.25 * shared + made(40 + u, n=200), weight=u) for u in (1, 2, 3)]
+    found = stability(codes_of(shared), alone, permutations=2)  # each of the three is a noisy copy of the first
+    assert found.most_stable == found.codes and "agree less, by more than chance" in found.choice
+
+
+def test_a_feature_that_fires_on_a_handful_of_galaxies_is_too_rare_to_say():
+    a = made(4, n=150)
+    a[:, 6] = 0
+    a[:4, 6] = 50 + np.arange(4)
+    found = stability(codes_of(a), [codes_of(a[:, ::-1], weight=1), codes_of(2 * a, weight=2)], permutations=20)
+    score = {one.feature: one for one in found.features}
+    assert score[6].rho > 0.99 and score[6].fires == 4 and score[6].rare and "fires on 4" in score[6].doubt
+    assert not any(score[f].rare or score[f].doubt for f in range(6))
+    assert "All 6 features that fire on at least 10 galaxies" in found.sentence
+    assert "1 more fire on fewer than 10: too rare to say" in found.sentence and "too rare to say" in report(found)
+    assert {one["feature"]: one["too_rare"] for one in found.as_dict()["features"]} == {f: f == 6 for f in range(7)}
 
 
 @given(st.integers(0, 1000))
@@ -124,7 +183,12 @@ def test_renumbered_features_score_one_and_galaxies_out_of_order_do_not_matter(s
     for one in found.features:
         assert one.rho == pytest.approx(1, abs=1e-6) and one.found == 1 and not one.by_chance
         assert one.chance == pytest.approx(1 / 21)
-    assert found.same == 1 and found.overlap == pytest.approx(1) and "All 7 features" in found.sentence
+    assert (
+        found.same == 1
+        and found.overlap == pytest.approx(1)
+        and "All 7 features" in found.sentence
+        and "too rare" not in found.sentence
+    )
 
 
 def test_shuffled_galaxies_score_as_the_null_says():
@@ -260,6 +324,7 @@ def test_a_file_with_anything_anywhere_is_read_or_refused_with_a_sentence(traine
         return
     assert isinstance(found, Stability) and all(-1.01 <= one.rho <= 1.01 for one in found.features)
     assert len({one.feature for one in found.features}) == len(found.features) and found.sentence
+    assert isinstance(found.choice, str) and all(one.tied in (True, False, None) for one in found.others)
     assert all(text.isprintable() for one in (found.codes, *found.others) for text in (one.name, one.fingerprint))
     json.dumps(found.as_dict(), allow_nan=False)
 
@@ -274,7 +339,8 @@ def test_a_file_with_anything_anywhere_is_read_or_refused_with_a_sentence(traine
         (b'{"kind": "sfnet labels"}', "no file of `sfnet stability`"),
         (b"[]", "no file of `sfnet stability`"),
         (b'{"kind": "sfnet stability", "schema": 99}', "has schema 99"),
-        (b'{"kind": "sfnet stability", "schema": 1}', "`others` is missing"),
+        (b'{"kind": "sfnet stability", "schema": 1}', "has schema 1; .* Run `sfnet stability` again"),
+        (b'{"kind": "sfnet stability", "schema": 2}', "`others` is missing"),
     ],
 )
 def test_garbage_is_refused(tmp_path, content, words):

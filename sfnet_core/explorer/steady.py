@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.naming import home
-from sfnet_core.stability_file import SAME, Score, Stability, read_stability, stability_path
+from sfnet_core.stability_file import FEW, SAME, Score, Stability, read_stability, stability_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +48,9 @@ class Steady:
         return self.found is not None
 
     def rho(self, feature: int) -> float:
-        """A feature's mean ρ with its counterparts, NaN where it was not measured."""
-        return self._scores[feature].rho if feature in self._scores else float("nan")
+        """A feature's mean ρ with its counterparts, to sort by; NaN where it was not measured or is too rare to say."""
+        one = self._scores.get(feature)
+        return float("nan") if one is None or one.rare else one.rho
 
     def of(self, feature: int) -> dict[str, Any] | None:
         """What is shown of a feature: its score, the mark of chance, and the words; ``None`` without a file."""
@@ -64,6 +65,8 @@ class Steady:
             "of": len(self.found.others),
             "null": one.null_95,
             "chance": one.by_chance,
+            "rare": one.rare,
+            "fires": one.fires,
             "words": self._words(one),
         }
 
@@ -88,7 +91,9 @@ class Steady:
         """Of what the scores are, for a caption; empty without a file."""
         if self.found is None:
             return ""
-        return f"stability: mean ρ with its counterparts in {self._others()}, {self._of()}"
+        rare = any(one.rare for one in self.found.features)
+        few = f"; “too rare”: fires on fewer than {FEW} of these, so that no ρ says anything" if rare else ""
+        return f"stability: mean ρ with its counterparts in {self._others()}, {self._of()}{few}"
 
     @property
     def summary(self) -> str:
@@ -99,8 +104,8 @@ class Steady:
         return (
             f"Mean best correlation of the features with their counterparts in {self._others()}: {found.mean:.2f}, "
             f"with shuffled galaxies {found.null_mean:.2f} (95 % below {found.null_95:.2f}); {self._of()}. "
-            f"{found.sentence}"
-        )
+            f"{found.sentence} {found.choice}"
+        ).rstrip()
 
     def _others(self) -> str:
         others = len(self.found.others)
@@ -114,6 +119,8 @@ class Steady:
         others = len(self.found.others)
         several, times = others > 1, round(one.found * others)
         found = "No better than with shuffled galaxies in" if one.by_chance else "Stability in"
+        if one.rare:
+            found = f"Too rare to say: it fires on {one.fires} of these galaxies, fewer than {FEW}. Measured in"
         words = (
             f"{found} {self._others()}: {'mean ' * several}ρ {one.rho:.2f} with its counterpart"
             f"{f's, lowest {one.lowest:.2f}' if several else ''}; above {SAME} in {times} of {others}; "

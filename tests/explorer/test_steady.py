@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import export_page
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.steady import HINT, Steady
-from sfnet_core.stability_file import stability_path, write_stability
+from sfnet_core.stability_file import FEW, stability_path, write_stability
 from sfnet_core.stability_seeds import stability
 
 F, SILENT = 8, 7  # feature 7 fires on training galaxies only
@@ -71,6 +72,27 @@ def test_every_switch_and_card_has_its_score_and_the_atlas_sorts_by_it(measured)
     assert all(f"f{number} of " in line for number in score[order[0]].counterpart) and page.leaf.data["steady"]
 
 
+def test_a_feature_too_rare_to_say_is_marked_everywhere_and_sorted_last(measured):
+    codes, found = measured
+    assert not Steady(found).about.count("too rare") and found.choice in Steady(found).summary
+    first = found.features[0]
+    put(codes, replace(found, features=(replace(first, fires=4, rate=0.04), *found.features[1:])))
+    words = f"Too rare to say: it fires on 4 of these galaxies, fewer than {FEW}"
+    row = next(row for row in Explorer(codes).toggles.data["rows"] if row["feature"] == first.feature)
+    assert row["steady"]["rare"] and row["steady"]["fires"] == 4 and words in row["steady"]["words"]
+    assert f"95 % below {first.null_95:.2f}" in row["steady"]["words"]
+    page = Atlas(codes)
+    assert f"“too rare”: fires on fewer than {FEW}" in page.deck.data["steady"]
+    for descending in (True, False):
+        page.state.change(sort="stability", descending=descending)
+        cards = page.deck.data["cards"]
+        assert cards[-1]["feature"] == first.feature and [card["steady"]["rare"] for card in cards[:-1]] == [False] * 6
+    page.state.change(view="signs")
+    assert page.tables.data["rows"][-1]["steady"]["rare"]
+    page.state.change(feature=first.feature)
+    assert words in page.leaf.data["steadyLine"] and page.leaf.data["steady"]["rare"]
+
+
 def test_without_a_file_nothing_changes_but_a_hint(measured):
     codes, _ = measured
     page = Explorer(codes)
@@ -98,7 +120,7 @@ def test_a_file_of_other_codes_is_not_shown_and_says_so(measured, gated):
     assert not Steady.beside(SparseCodes.open(codes.path))
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 9999, b'{"kind": "sfnet stability", "schema": 1, "others": 3}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 9999, b'{"kind": "sfnet stability", "schema": 2, "others": 3}'])
 def test_garbage_never_keeps_a_page_from_opening(measured, content):
     codes, _ = measured
     stability_path(codes.path).write_bytes(content)

@@ -76,6 +76,13 @@ function correlationAxis(pearson, partial, width = 300) {
   return svg;
 }
 
+/** A feature's stability in a few signs: 0.93 · 3 of 4. */
+function steadyWords(steady) {
+  if (steady.rho === null) return "–";
+  if (steady.rare) return `too rare (${steady.fires})`;
+  return `${steady.rho.toFixed(2).replace("-", "\u2212")} · ${steady.found} of ${steady.of}`;
+}
+
 /** How well a feature is found again in other trainings: a bar from 0 to 1, a mark at what shuffled galaxies give. */
 function steadyLine() {
   const bar = h("span", { class: "sf-steady-bar" });
@@ -87,11 +94,12 @@ function steadyLine() {
     if (!steady) return;
     const share = (x) => `${(100 * Math.max(0, Math.min(1, x))).toFixed(1)}%`;
     root.title = steady.words;
-    say(value, steady.rho === null ? "–" : `${steady.rho.toFixed(2).replace("-", "\u2212")} · ${steady.found} of ${steady.of}`);
-    root.classList.toggle("sf-by-chance", Boolean(steady.chance));
-    mark.hidden = steady.rho === null;
-    bar.style.width = steady.rho === null ? "0" : share(steady.rho);
-    if (steady.rho !== null) mark.style.left = share(steady.null);
+    const known = steady.rho !== null && !steady.rare;
+    say(value, steadyWords(steady));
+    root.classList.toggle("sf-by-chance", Boolean(steady.chance || steady.rare));
+    mark.hidden = !known;
+    bar.style.width = known ? share(steady.rho) : "0";
+    if (known) mark.style.left = share(steady.null);
   }
   return { root, draw };
 }

@@ -120,7 +120,7 @@ function render({ model, el }) {
     if (data.fires) {
       facts.push(["fires on", `${percent(data.rate)} · ${count(data.fires)}`], ["mean contribution", `${signed(data.mean, 4)}${unit}`], ["where it fires", `${signed(data.mean_fires, 4)} ± ${data.std_fires.toFixed(4)}${unit}`], ["share", percent(data.share)], ["rank", `${data.rank} of ${data.active}`]);
     } else say(silent, data.elsewhere ? `${data.label} does not fire on the ${data.of} galaxies; it fires on ${count(data.elsewhere)} of other splits: choose “all” above to see them.` : `${data.label} fires on no galaxy of this table. Go back to all features for those that do.`);
-    if (data.steady) facts.push(["stability", data.steady.rho === null ? "–" : `${data.steady.rho.toFixed(2).replace("-", "\u2212")} · ${data.steady.found} of ${data.steady.of}`, data.steady.chance ? "sf-soft" : ""]);
+    if (data.steady) facts.push(["stability", steadyWords(data.steady), data.steady.chance || data.steady.rare ? "sf-soft" : ""]);
     say(steadyNote, data.steadyLine);
     steadyNote.hidden = SAVED && !data.steady; // how to measure it is of no use in a file
     stats.replaceChildren(...facts.map(([key, value, kind]) => h("div", { title: FACTS[key] }, h("dt", {}, key), h("dd", { class: kind }, value))));

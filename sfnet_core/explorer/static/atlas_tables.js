@@ -24,7 +24,7 @@ function render({ model, el }) {
   function columns(data) {
     const unit = data.unit ? ` [${data.unit}]` : "";
     const out = [["feature", null], ["fires on", (r) => [percent(r.rate)]], ["n", (r) => [count(r.fires)]], [`weight${unit}`, "weight", 4], ["Pearson ρ", "pearson", 3], ["signs", (r) => [r.pearson === null ? "–" : !r.disagree ? "agree" : r.clear ? "differ" : "differ, in the noise"]], ["ρ where it fires", "pearson_fires", 3], [data.fixed ? `ρ at fixed ${data.fixed}` : "partial ρ", "partial", 3], [`mean contribution${unit}`, "mean", 4], ["share", (r) => [percent(r.share)]]];
-    if (data.steady) out.push(["stability", (r) => [r.steady.rho === null ? "–" : r.steady.rho.toFixed(3).replace("-", "\u2212")]], ["found again", (r) => [r.steady.rho === null ? "–" : `${r.steady.found} of ${r.steady.of}`]], ["stability, shuffled", (r) => [r.steady.rho === null ? "–" : r.steady.null.toFixed(3).replace("-", "\u2212")]]);
+    if (data.steady) out.push(["stability", (r) => [r.steady.rho === null ? "–" : r.steady.rho.toFixed(3).replace("-", "\u2212")]], ["found again", (r) => [r.steady.rho === null ? "–" : r.steady.rare ? "too rare" : `${r.steady.found} of ${r.steady.of}`]], ["stability, shuffled", (r) => [r.steady.rho === null ? "–" : r.steady.null.toFixed(3).replace("-", "\u2212")]]);
     data.targets.forEach((target, t) => out.push([`ρ ${target}`, (r) => r.targets[t][0], 2], [`weight ${target}`, (r) => r.targets[t][1], 4]));
     return out;
   }
