@@ -46,9 +46,10 @@ ABOUT = {"split": "20 % held out, split seed 0 for every training", "target": "o
 def trained(arguments: argparse.Namespace, work: Path, name: str, seed: int, k: int, **more: Any) -> SparseCodes:
     """Codes of the whole survey by a network trained on its training galaxies; ``more`` goes to ``train``."""
     path, started = work / f"{name}.parquet", time.perf_counter()
+    more = {"target": "oh_p50"} | more
     if not path.is_file():
         run = train(
-            work / "survey", work / f"run-{name}", target="oh_p50", k=k, width=arguments.width,
+            work / "survey", work / f"run-{name}", k=k, width=arguments.width,
             epochs=arguments.epochs, seed=seed, split_seed=0, resume=True, progress=False, **more,
         )  # fmt: skip
         infer(run, work / "survey", path, maps=False, progress=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.errors import SFNetError
-from sfnet_core.intervals import coverage, validation_radius
+from sfnet_core.intervals import coverage, validation_radii
 from sfnet_core.lines import has_lines
 from sfnet_core.lines_score import report_lines, score_lines
 from sfnet_core.metrics import evaluate_arrays
@@ -30,9 +30,10 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
     and, where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``. A split
     without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's. The
     validation split also has ``"prediction_interval"``, split-conformal (:mod:`sfnet_core.intervals`): its level, its
-    radius in the target's unit, how often it holds on galaxies that did not set it, in all and in quarters by
-    prediction; ``None`` where there are too few galaxies. Where the paper's four lines are all predicted, ``"lines"``
-    has by split what :func:`sfnet_core.lines_score.score_lines` says of lines, ratios and BPT classes.
+    radii in the target's unit between ``limits`` of the prediction, how often it holds on galaxies that did not set it,
+    in all and in quarters by prediction; ``None`` where there are too few galaxies. Where the paper's four lines are all
+    predicted, ``"lines"`` has by split what :func:`sfnet_core.lines_score.score_lines` says of lines, ratios and BPT
+    classes.
     """
     if not len(codes):
         raise SFNetError("These codes hold no galaxies; there is nothing to evaluate.")
@@ -68,14 +69,15 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
 
 def _prediction_interval(codes: SparseCodes, target: str, seed: int) -> dict[str, Any] | None:
     try:
-        measured, radius = coverage(codes, target=target, seed=seed), validation_radius(codes, target=target)
+        measured, radii = coverage(codes, target=target, seed=seed), validation_radii(codes, target=target)
     except SFNetError:
         return None
     names = ("n", "inside", "low", "high")
     columns = [getattr(measured, name).tolist() for name in names]
     groups = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
     groups = [{name: None if value != value else value for name, value in group.items()} for group in groups]
-    about = {"level": measured.level, "radius": radius, "coverage": groups[0]}
+    about = {"level": measured.level, "radii": radii.radius.tolist(), "limits": radii.edges.tolist()}
+    about |= {"mean_radius": measured.radius, "coverage": groups[0]}
     return about | {"edges": measured.edges.tolist(), "coverage_by_prediction": groups[1:]}
 
 
@@ -112,7 +114,7 @@ def report(result: dict[str, Any]) -> str:
                 whole, quarters = sure["coverage"], sure["coverage_by_prediction"]
                 each = ", ".join(f"{quarter['inside']:.0%}" for quarter in quarters if quarter["inside"] is not None)
                 lines.append(
-                    f"    {sure['level']:.0%} interval: prediction ± {sure['radius']:.3f}; it holds for "
+                    f"    {sure['level']:.0%} interval: prediction ± {_radii(sure)}; it holds for "
                     f"{whole['inside']:.1%} ({whole['low']:.1%}–{whole['high']:.1%}), in quarters by prediction {each}"
                 )
             unknown = f"; {found['n_left_out']:,} without a known {target}" if found["n_left_out"] else ""
@@ -124,6 +126,12 @@ def report(result: dict[str, Any]) -> str:
     lines += report_lines(result.get("lines", {}))
     lines += [f"Note: {note}" for note in result["notes"]]
     return "\n".join(lines)
+
+
+def _radii(sure: dict[str, Any]) -> str:
+    words = [f"{radius:.3f} below {limit:.2f}" for radius, limit in zip(sure["radii"], sure["limits"], strict=False)]
+    last = sure["radii"][-1]
+    return ", ".join([*words, f"{last:.3f}" + (f" from {sure['limits'][-1]:.2f}" if words else "")])
 
 
 def _row(split: str, *cells: str) -> str:

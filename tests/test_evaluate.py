@@ -86,8 +86,15 @@ def test_the_prediction_interval_is_the_one_of_the_validation_galaxies():
     found = evaluate(codes, intervals=0)["targets"]["oh_p50"]["splits"]
     assert "prediction_interval" not in found["train"]
     sure, rows = found["validation"]["prediction_interval"], codes.split == "validation"
-    errors = np.sort(np.abs(codes.prediction() - codes.truth())[rows])
-    assert sure["level"] == 0.9 and sure["radius"] == errors[int(np.ceil(241 * 0.9)) - 1]
+    prediction, limits = codes.prediction(), np.quantile(codes.prediction()[~rows], [0.25, 0.5, 0.75])
+    assert sure["level"] == 0.9 and sure["limits"] == limits.tolist(), "the validation galaxies set no limits"
+    for i, radius in enumerate(sure["radii"]):
+        group = rows & (np.digitize(prediction, limits) == i)
+        errors = np.sort(np.abs(prediction - codes.truth())[group])
+        assert radius == errors[int(np.ceil((group.sum() + 1) * 0.9)) - 1]
+    words = report(evaluate(codes, intervals=0))
+    assert f"prediction ± {sure['radii'][0]:.3f} below {limits[0]:.2f}, " in words
+    assert f"{sure['radii'][3]:.3f} from {limits[2]:.2f}; it holds for" in words
     parts = sure["coverage_by_prediction"]
     assert sum(part["n"] for part in parts) == sure["coverage"]["n"] == 240
     assert sum(part["n"] * part["inside"] for part in parts) == pytest.approx(240 * sure["coverage"]["inside"])

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
-from sfnet_core.intervals import conformal_radius, coverage, prediction_intervals, validation_radius
+from sfnet_core.intervals import FEWEST, conformal_radius, coverage, prediction_intervals, validation_radii
 
 
-def codes_with(residual: np.ndarray, prediction: np.ndarray, split: str = "validation") -> SparseCodes:
+def codes_with(residual: np.ndarray, prediction: np.ndarray, split: str | np.ndarray = "validation") -> SparseCodes:
     """Codes with one feature whose activation is the prediction, and truths ``residual`` below it."""
     n = len(residual)
     return SparseCodes.from_arrays(
@@ -25,7 +25,7 @@ def codes_with(residual: np.ndarray, prediction: np.ndarray, split: str = "valid
         bias=np.zeros(1),
         targets=["oh_p50"],
         units={"oh_p50": "dex"},
-        split=np.full(n, split),
+        split=np.broadcast_to(split, n),
         truth={"oh_p50": prediction.astype(np.float32).astype(float) - residual},
         simulated=True,
     )
@@ -61,33 +61,72 @@ def test_intervals_are_centred_on_the_prediction_and_hold_nine_of_ten_calibratio
     rng = np.random.default_rng(0)
     codes = codes_with(rng.normal(0, 0.1, 200), rng.normal(8.9, 0.2, 200))
     low, high = prediction_intervals(codes)
+    radii = validation_radii(codes)
     np.testing.assert_allclose((low + high) / 2, codes.prediction())
-    np.testing.assert_allclose(high - low, 2 * validation_radius(codes))
-    assert np.mean((codes.truth() >= low) & (codes.truth() <= high)) == pytest.approx(181 / 200, abs=1e-9)
+    np.testing.assert_allclose(high - low, 2 * radii.of(codes.prediction()))
+    group = np.digitize(codes.prediction(), radii.edges)
+    inside = (codes.truth() >= low - 1e-12) & (codes.truth() <= high + 1e-12)
+    for g in range(4):  # quarters of 50: the ⌈51 · 0.9⌉-th smallest error
+        assert (group == g).sum() == 50 and inside[group == g].sum() == 46
 
 
-def test_coverage_is_right_on_average_and_shows_where_it_fails():
+def test_a_harder_kind_of_galaxy_gets_wider_intervals_and_is_covered_as_often():
     rng = np.random.default_rng(1)
     prediction = np.sort(rng.uniform(8, 9, 4000))
-    wide = prediction > 8.75  # the last quarter is four times as hard
-    codes = codes_with(rng.normal(0, np.where(wide, 0.4, 0.1)), prediction)
+    codes = codes_with(rng.normal(0, np.where(prediction > 8.75, 0.4, 0.1)), prediction)
+    radii = validation_radii(codes)
+    np.testing.assert_allclose(radii.edges, [8.25, 8.5, 8.75], atol=0.02)
+    np.testing.assert_allclose(radii.radius / 1.645, [0.1, 0.1, 0.1, 0.4], rtol=0.1)
+    assert radii.of(8.1) == radii.radius[0] and radii.of(np.array([8.9, 8.4])).tolist() == radii.radius[[3, 1]].tolist()
     found = coverage(codes, bins=4)
     assert found.n.tolist()[0] == 4000 and found.n[1:].sum() == 4000 and len(found.edges) == 5
-    assert abs(found.inside[0] - 0.9) < 0.01 and found.low[0] < 0.9 < found.high[0]
-    assert (found.inside[1:4] > 0.95).all() and found.inside[4] < 0.75
+    assert (abs(found.inside - 0.9) < 0.02).all() and (found.low < 0.9).all() and (found.high > 0.9).all()
     np.testing.assert_allclose((found.inside[1:] * found.n[1:]).sum() / 4000, found.inside[0])
     assert coverage(codes, bins=4).inside.tolist() == found.inside.tolist()
+
+
+def test_coverage_shows_where_intervals_fail():
+    """Hardness that groups by prediction can't see: a peak of it inside one group."""
+    rng = np.random.default_rng(3)
+    prediction = np.sort(rng.uniform(8, 9, 8000))
+    hard = (prediction > 8.3) & (prediction < 8.35)
+    found = coverage(codes_with(rng.normal(0, np.where(hard, 0.5, 0.1)), prediction), bins=20)
+    assert abs(found.inside[0] - 0.9) < 0.01
+    # they are a fifth of their group: nine tenths of it are all the others and half of them
+    assert abs(found.inside[7] - 0.5) < 0.06 and found.inside[1:6].min() > 0.85
+
+
+def test_calibration_galaxies_do_not_set_the_limits_of_their_groups():
+    rng = np.random.default_rng(4)
+    prediction, residual = rng.normal(8.9, 0.2, 900), rng.normal(0, 0.1, 900)
+    split = np.where(np.arange(900) < 200, "validation", "train")
+    codes = codes_with(residual, prediction, split)
+    edges = validation_radii(codes).edges
+    np.testing.assert_allclose(edges, np.quantile(codes.prediction()[200:], [0.25, 0.5, 0.75]))
+    moved = codes_with(residual, np.where(split == "train", prediction, prediction + 0.01), split)
+    assert validation_radii(moved).edges.tolist() == edges.tolist()
+
+
+@given(st.integers(9, 300), st.integers(0, 5))
+@settings(max_examples=25, deadline=None)
+def test_no_group_is_too_small_to_be_trusted(n, seed):
+    rng = np.random.default_rng(seed)
+    codes = codes_with(rng.normal(0, 0.1, n), rng.choice(rng.normal(8.9, 0.2, n), n))
+    edges = validation_radii(codes).edges
+    counts = np.bincount(np.digitize(codes.prediction(), edges), minlength=len(edges) + 1)
+    assert len(counts) == 1 or counts.min() >= FEWEST
+    assert (np.diff(edges) > 0).all()
 
 
 def test_mistakes_are_said():
     rng = np.random.default_rng(2)
     few = codes_with(rng.normal(size=8), rng.normal(8.9, 0.2, 8))
     with pytest.raises(SFNetError, match="needs at least 9 validation galaxies with a true value; these codes have 8"):
-        validation_radius(few)
-    assert np.isfinite(validation_radius(codes_with(rng.normal(size=9), rng.normal(8.9, 0.2, 9))))
+        validation_radii(few)
+    assert np.isfinite(validation_radii(codes_with(rng.normal(size=9), rng.normal(8.9, 0.2, 9))).radius).all()
     with pytest.raises(SFNetError, match="Coverage needs at least 20 validation galaxies"):
         coverage(few)
     with pytest.raises(SFNetError, match=r"between 0 and 1, such as 0\.9, not 90"):
         conformal_radius(np.ones(20), 90)
     with pytest.raises(SFNetError, match="these codes have 0"):
-        validation_radius(codes_with(rng.normal(size=30), rng.normal(8.9, 0.2, 30), split="train"))
+        validation_radii(codes_with(rng.normal(size=30), rng.normal(8.9, 0.2, 30), split="train"))

@@ -17,7 +17,7 @@ from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, text, whole
 from sfnet_core.explorer.without import described
 from sfnet_core.interpret import round_to_sum
-from sfnet_core.intervals import LEVEL, validation_radius
+from sfnet_core.intervals import LEVEL, Radii, validation_radii
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.naming import Naming
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["DIGITS", "Inspector", "equation"]
 
 INTERVAL = (
-    f"Split-conformal: {100 * LEVEL:.0f} % of the validation galaxies are predicted at least this well. It holds on "
-    "average over galaxies like them; sfnet evaluate says how often it holds in quarters by prediction."
+    f"Split-conformal: of the validation galaxies with about this prediction, {100 * LEVEL:.0f} % are predicted at "
+    "least this well. It holds on average over galaxies like them; sfnet evaluate says how often."
 )
 DIGITS = 4  # decimals of the picture equation; its terms add up to the last one shown
 
@@ -104,7 +104,7 @@ class Inspector(View):
             term["label"] = self._label(term["feature"])
         truth, now = float(scene.truth(state.target)[row]), scene.prediction_of(state, row)
         before = float(scene.prediction(state, all_on=True)[row])
-        radius = self._radius()
+        radius = self._radius(before)
         facts = [["prediction", f"{now:.4f} {unit}"]]
         if np.isfinite(radius):
             thin = "\N{THIN SPACE}±\N{THIN SPACE}"
@@ -136,19 +136,20 @@ class Inspector(View):
             **self._map(row, picture["terms"]),
         }
 
-    def _radius(self) -> float:
-        """Half the conformal interval of the network's own predictions; NaN where features are off or k is another."""
+    def _radius(self, prediction: float) -> float:
+        """Half the conformal interval of the network's own prediction; NaN where features are off or k is another."""
         scene, state = self._scene, self._state
 
-        def compute() -> float:
+        def compute() -> Radii | None:
             try:
-                return validation_radius(scene.own, target=state.target)
+                return validation_radii(scene.own, target=state.target)
             except SFNetError:
-                return np.nan
+                return None
 
         if state.off or state.k != scene.own.k:
             return np.nan
-        return scene.remember(("radius", state.target), compute)
+        radii = scene.remember(("radius", state.target), compute)
+        return float(radii.of(prediction)) if radii else np.nan
 
     def picture(self, row: int) -> dict:
         """The picture equation of a galaxy and its contribution map, as the pane shows them."""
