@@ -31,9 +31,8 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
     without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's. The
     validation split also has ``"prediction_interval"``, split-conformal (:mod:`sfnet_core.intervals`): its level, its
     radii in the target's unit between ``limits`` of the prediction, how often it holds on galaxies that did not set it,
-    in all and in quarters by prediction; ``None`` where there are too few galaxies. Where the paper's four lines are all
-    predicted, ``"lines"`` has by split what :func:`sfnet_core.lines_score.score_lines` says of lines, ratios and BPT
-    classes.
+    in all and in quarters by prediction; ``None`` where there are too few galaxies. Where the paper's four lines are
+    all predicted, ``"lines"`` has by split what :func:`sfnet_core.lines_score.score_lines` says.
     """
     if not len(codes):
         raise SFNetError("These codes hold no galaxies; there is nothing to evaluate.")
