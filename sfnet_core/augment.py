@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["centre", "channel_statistics", "orient", "recalibrate", "to_input"]
+__all__ = ["centre", "channel_statistics", "orient", "recalibrate", "to_input", "vary"]
 
 ORIENTATIONS = 8  # the symmetries of the square (D4): four quarter turns, each also mirrored
 
@@ -56,6 +56,23 @@ def recalibrate(images: Tensor, mean: Sequence[float], std: Sequence[float], gai
     offset = torch.tensor(mean, device=images.device) * (gain[:, None] - 1) + sky  # (B, 3)
     offset = offset / torch.tensor(std, device=images.device)
     return images * gain[:, None, None, None] + offset[:, :, None, None]
+
+
+def vary(
+    cutouts: Tensor, mean: Sequence[float], std: Sequence[float], rng: np.random.Generator, gain: float, sky: float
+) -> Tensor:
+    """Cutouts (B, s, s, 3) uint8 as a training step sees them: turned or mirrored, normalised, gain and sky varied.
+
+    → (B, 3, s, s). ``gain`` and ``sky`` are standard deviations, see :class:`sfnet_core.recipes.Recipe`; every random
+    number comes from ``rng``.
+    """
+    n, device = len(cutouts), cutouts.device
+    images = to_input(orient(cutouts, torch.from_numpy(rng.integers(ORIENTATIONS, size=n)).to(device)), mean, std)
+    if gain or sky:
+        factor = torch.from_numpy(np.exp(rng.normal(0, gain, n))).float().to(device)
+        background = torch.from_numpy(rng.normal(0, sky, (n, 3))).float().to(device)
+        images = recalibrate(images, mean, std, factor, background)
+    return images
 
 
 def channel_statistics(cutouts: np.ndarray, rows: np.ndarray, side: int) -> tuple[list[float], list[float]]:

@@ -14,6 +14,7 @@ from sfnet_core import __version__
 from sfnet_core.cli_codes import evaluate, export, match
 from sfnet_core.cli_compare import compare
 from sfnet_core.cli_options import Device, Json, Overwrite, Quiet, Seed
+from sfnet_core.cli_pretrain import pretrain
 from sfnet_core.cli_report import report
 from sfnet_core.cli_stability import stability
 from sfnet_core.cli_words import finish, held_out, need_torch, say, working
@@ -115,8 +116,13 @@ def train(
     fold: Annotated[int | None, typer.Option(help="Hold out this fold (from 0) of --folds.")] = None,
     folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
     group: Annotated[str | None, typer.Option(help="Column whose equal values are one object.")] = None,
-    width: Annotated[int, typer.Option(help="Channels of the first stage; the paper's is 64.")] = 64,
+    width: Annotated[
+        int | None, typer.Option(help="Channels of the first stage; 64, the paper's, or that of --from-run.")
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="Start from ImageNet weights: `hub` or a file.")] = None,
+    from_run: Annotated[
+        Path | None, typer.Option(help="Start from the trunk of another run (trained on other galaxies, say).")
+    ] = None,
     seed: Seed = 0,
     split_seed: Annotated[
         int | None, typer.Option(help="Seed of the split alone, so that several --seed share one split.")
@@ -136,7 +142,8 @@ def train(
         made = run(
             dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, multi_k=multi_k,
             validation=share, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
-            split_seed=split_seed, device=device, resume=resume, overwrite=overwrite, progress=not quiet,
+            split_seed=split_seed, start=from_run, device=device, resume=resume, overwrite=overwrite,
+            progress=not quiet,
         )  # fmt: skip
     about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}
     last = made.history[-1] if made.history else {}
@@ -188,7 +195,7 @@ def infer(
     finish(about | {"notes": notes}, fresh, as_json, f"Codes of {len(codes):,} galaxies in {out}")
 
 
-for verb in (evaluate, compare, match, stability, export, report):
+for verb in (pretrain, evaluate, compare, match, stability, export, report):
     app.command()(verb)
 
 

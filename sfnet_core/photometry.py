@@ -14,12 +14,20 @@ import numpy as np
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["RINGS", "colour_features", "forest", "photometry", "ridge", "shape_features"]
+__all__ = ["NAMES", "RINGS", "colour_features", "forest", "photometry", "ridge", "shape_features"]
 
 _PIECE = 256  # cutouts held in memory at once
 
 #: Ring edges as fractions of half the cutout's side.
 RINGS = (0.0, 0.06, 0.12, 0.2, 0.3, 0.45)
+
+#: What :func:`photometry` gives, in order: two colours of the whole and of each ring, the rings' light, then shapes.
+NAMES = (
+    *(f"phot_{colour}_{where}" for where in ("all", 1, 2, 3, 4, 5) for colour in ("rg", "gb")),
+    *(f"phot_light_{ring}" for ring in (1, 2, 3, 4, 5)),
+    *("phot_area", "phot_axis", "phot_flattening", "phot_concentration", "phot_r50"),
+    *("phot_asymmetry", "phot_clumps", "phot_peak"),
+)
 
 
 def colour_features(cutouts: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from sfnet_core.progress_file import read_last
 from sfnet_core.recipes import Recipe, choose
 from sfnet_core.run import LAST, MODEL, Run
 from sfnet_core.split import paper_split, validation_mask
+from sfnet_core.starting import open_start
 from sfnet_core.target import left_out, read_targets, target_names, without_errors
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Plan:
     validation: np.ndarray
     left_out: dict[str, int] = field(default_factory=dict)  # why → how many galaxies
     remarks: list[str] = field(default_factory=list)  # sentences to be printed
+    start: Run | None = None  # whose trunk the training starts from
 
     def left_out_words(self) -> str:
         """Why galaxies are left out and how many, the most frequent reason first; '' where none are."""
@@ -55,11 +58,12 @@ def make_plan(
     folds: int | None,
     validation: float | str,
     group: str | None,
-    width: int,
+    width: int | None,
     weights: str | None,
     recipe: str | Recipe | None,
     multi_k: int | None = None,
     split_seed: int | None = None,
+    start: str | os.PathLike | None = None,
 ) -> Plan:
     """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.train`)."""
     names = target_names(target)
@@ -91,6 +95,11 @@ def make_plan(
         constant = names[int(np.argmin(truth[rows].std(axis=0)))]
         raise SFNetError(f"{constant} has one and the same value for all training galaxies; there is nothing to learn.")
     recipe = choose(len(rows), recipe, epochs, multi_k)
+    side = recipe.side(dataset.meta["height"], dataset.meta["width"])
+    if start is not None and weights is not None:
+        raise SFNetError("Start from another run or from ImageNet weights, not from both.")
+    begin = None if start is None else open_start(start, dataset, width, side)
+    width = width or (64 if begin is None else begin.metadata["width"])
     if recipe.multi_k and not k <= recipe.multi_k <= 8 * width:
         raise SFNetError(
             f"The gates from 1 to multi_k={recipe.multi_k} are trained together: that is at least the network's own "
@@ -99,11 +108,10 @@ def make_plan(
     config = {
         "target": names, "k": k, "width": width, "seed": seed, "fold": fold, "folds": folds, "validation": validation,
         "group": group, "weights": weights, "recipe": recipe.as_dict(), "dataset_fingerprint": dataset.fingerprint,
-        "split_seed": split_seed,
+        "split_seed": split_seed, "start": None if start is None else str(start),
     }  # fmt: skip
-    side = recipe.side(dataset.meta["height"], dataset.meta["width"])
     said = without_errors(dataset, names)
-    return Plan(config, recipe, side, names, units, truth, rows, usable[mask], reasons, said)
+    return Plan(config, recipe, side, names, units, truth, rows, usable[mask], reasons, said, begin)
 
 
 def look_at(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> dict[str, Any] | Run | None:

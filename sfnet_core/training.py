@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sfnet_core import __version__, checkpoint
-from sfnet_core.augment import ORIENTATIONS, channel_statistics, orient, recalibrate, to_input
+from sfnet_core.augment import channel_statistics, to_input, vary
 from sfnet_core.device import autocast, has_bfloat16, pick_device
 from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed
@@ -31,6 +31,7 @@ from sfnet_core.plan import Plan, look_at, make_plan
 from sfnet_core.progress_file import LAST_SCHEMA, write_last
 from sfnet_core.recipes import Recipe
 from sfnet_core.run import LAST, Run
+from sfnet_core.starting import first_weights, fit_head, take_look
 from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["train"]
@@ -52,8 +53,9 @@ def train(
     folds: int | None = None,
     validation: float | str = 0.2,
     group: str | None = None,
-    width: int = 64,
+    width: int | None = None,
     weights: str | None = None,
+    start: str | os.PathLike | None = None,
     device: str = "auto",
     resume: bool = False,
     recipe: str | Recipe | None = None,
@@ -69,7 +71,7 @@ def train(
         dataset: a :class:`Dataset` or its folder.
         out: the run's folder. One that holds a run is refused, unless ``resume`` or ``overwrite``.
         target: column(s) to predict, see :func:`sfnet_core.target.read_target`. Galaxies without one are left out.
-        k: features kept for each galaxy; ``width``: channels of the first stage (F = 8 · width).
+        k: features kept for each galaxy; ``width``: channels of the first stage (F = 8 · width), 64 by default.
         epochs: instead of the recipe's number.
         seed: of the split, the initial weights, the order and the orientations; ``split_seed``: of the split instead.
         fold, folds: hold out part ``fold`` (from 0) of ``folds``; else a share ``validation`` is held out, or
@@ -77,6 +79,8 @@ def train(
         group: a column whose equal values are one object.
         weights: ``None`` (from scratch), ``"hub"`` (ImageNet) or a file, see
             :func:`sfnet_core.checkpoint.load_imagenet`.
+        start: a run whose trunk, width and normalisation are taken over, the head fitted anew
+            (:mod:`sfnet_core.starting`); one that was trained at another crop or pixel scale is refused.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         recipe: a name or a :class:`Recipe`; by default the one for the number of training galaxies.
         multi_k: train every k from 1 to this one at once, instead of the recipe's choice.
@@ -93,6 +97,7 @@ def train(
     plan = make_plan(
         dataset, target=target, k=k, epochs=epochs, seed=seed, fold=fold, folds=folds, validation=validation,
         group=group, width=width, weights=weights, recipe=recipe, multi_k=multi_k, split_seed=split_seed,
+        start=start,
     )  # fmt: skip
     with folder_lock(out, "training"):
         last = look_at(out, plan.config, resume, overwrite)
@@ -118,6 +123,8 @@ class _Training:
         self.dataset, self.out, self.plan, self.device = dataset, out, plan, device
         self.progress, self.callback, self.recipe = progress, callback, plan.recipe
         self.mean, self.std = channel_statistics(dataset.cutouts, plan.train, plan.side)
+        if plan.start is not None:
+            self.mean, self.std = take_look(plan.start, self.mean, self.std)
         known = plan.truth[plan.train]
         self.centre, self.scale = known.mean(axis=0), known.std(axis=0)  # (T,)
         self.bf16 = has_bfloat16(device)
@@ -125,9 +132,7 @@ class _Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = SFNet(plan.config["k"], len(plan.targets), plan.config["width"])
-        self.origin = "from scratch"
-        if plan.config["weights"] is not None and last is None:
-            self.origin = checkpoint.load_imagenet(network, plan.config["weights"])
+        self.origin = "" if last is not None else first_weights(network, plan.config["weights"], plan.start)
         self.network = network.to(device, memory_format=network.memory_format)
         self.optimiser = make_optimiser(self.network, self.recipe)
         self.epoch, self.step, self.history = 0, 0, []
@@ -144,6 +149,8 @@ class _Training:
         self._announce()
         feed = CutoutFeed(self.dataset.cutouts, plan.train, plan.side, self.device)
         held = CutoutFeed(self.dataset.cutouts, plan.validation, plan.side, self.device)
+        if plan.start is not None and not (self.epoch or self.step):
+            fit_head(self.network, feed, self.mean, self.std, self.standard[torch.from_numpy(plan.train)])
         total = self.recipe.epochs
         interrupts = Interrupts()
         quiet = not self.progress
@@ -189,12 +196,7 @@ class _Training:
         for cutouts, chosen in zip(feed.batches(batches[self.step :]), batches[self.step :], strict=True):
             set_cycle(self.optimiser, *self._cycle(self.epoch * self.steps + self.step))
             rng = np.random.default_rng([seed, 2, self.epoch, self.step])
-            turns = rng.integers(ORIENTATIONS, size=len(chosen))
-            images = to_input(orient(cutouts, torch.from_numpy(turns).to(self.device)), self.mean, self.std)
-            if recipe.gain or recipe.sky:
-                gain = torch.from_numpy(np.exp(rng.normal(0, recipe.gain, len(chosen)))).float().to(self.device)
-                sky = torch.from_numpy(rng.normal(0, recipe.sky, (len(chosen), 3))).float().to(self.device)
-                images = recalibrate(images, self.mean, self.std, gain, sky)
+            images = vary(cutouts, self.mean, self.std, rng, recipe.gain, recipe.sky)
             wanted = self.standard[torch.from_numpy(plan.train[chosen])].to(self.device)
             with autocast(self.device, self.bf16):
                 a = self.network.features(images)

@@ -17,7 +17,7 @@ TORCH = {"torch", "torchvision", "safetensors"}
 # These know torch; nothing else in the package may, not even inside a function (the shell's verbs call them).
 TORCH_ROOMS = {
     *("attribution", "augment", "checkpoint", "device", "feed", "inference", "network", "optimiser", "training"),
-    *("certain", "encoding", "fused", "plan", "progress_file", "run", "split"),
+    *("certain", "encoding", "fused", "plan", "progress_file", "pretraining", "run", "split", "starting"),
     *("compare", "compare_networks", "compare_work"),
 }
 LIGHT = {"numpy", "pyarrow"}
@@ -43,7 +43,8 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     **dict.fromkeys(("lines", "lines_score"), frozenset({"numpy"})),
     "files": set(),
     **dict.fromkeys(
-        ("cli", "cli_codes", "cli_compare", "cli_options", "cli_report", "cli_stability"), frozenset({"typer"})
+        ("cli", "cli_codes", "cli_compare", "cli_options", "cli_pretrain", "cli_report", "cli_stability"),
+        frozenset({"typer"}),
     ),
 }
 FLOOR = {  # a room imports only from its own floor or below
@@ -53,14 +54,17 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("recipes", "interrupt", "photometry"), 1),
     **dict.fromkeys(("codes", "codes_check", "codes_file", "codes_header", "checkpoint", "run", "progress_file"), 2),
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf", "codes_write"), 2),
-    **dict.fromkeys(("feed", "split", "target", "plan"), 2),
+    **dict.fromkeys(("feed", "split", "starting", "target", "plan"), 2),
     **dict.fromkeys(("interpret", "evaluate", "lines_score", "intervals", "stability", "export"), 3),
     **dict.fromkeys(("stability_choice", "stability_file", "stability_seeds"), 3),
-    **dict.fromkeys(("inference", "encoding", "training", "attribution"), 3),
+    **dict.fromkeys(("inference", "encoding", "pretraining", "training", "attribution"), 3),
     **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
     **dict.fromkeys(("explorer", "compare", "compare_about", "compare_page", "compare_work"), 4),
-    **dict.fromkeys(("cli", "cli_codes", "cli_compare", "cli_options", "cli_report", "cli_stability", "cli_words"), 5),
+    **dict.fromkeys(
+        ("cli", "cli_codes", "cli_compare", "cli_options", "cli_pretrain", "cli_report", "cli_stability", "cli_words"),
+        5,
+    ),
 }
 
 

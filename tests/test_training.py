@@ -239,13 +239,13 @@ def test_a_foreign_last_ckpt_is_refused_and_runs_no_code(dataset, tmp_path, cont
 
 def test_r8_a_loss_that_is_not_finite_stops_and_the_last_good_state_stays(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "SAVE_SECONDS", -1)
-    real, calls = training.to_input, []
+    real, calls = training.vary, []
 
-    def poisoned(cutouts, mean, std):
+    def poisoned(*arguments):
         calls.append(1)
-        return real(cutouts, mean, std) * (torch.nan if len(calls) > 12 else 1)
+        return real(*arguments) * (torch.nan if len(calls) > 10 else 1)
 
-    monkeypatch.setattr(training, "to_input", poisoned)
+    monkeypatch.setattr(training, "vary", poisoned)
     with pytest.raises(SFNetError, match=r"not finite at step \d+ of epoch 3"):
         small(dataset, tmp_path / "run", epochs=4, recipe=replace(RECIPES["few hundred"], batch=10))
     last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)

@@ -1,0 +1,111 @@
+"""Starting a training from another run: its trunk and its normalisation, with a head fitted anew.
+
+What a trunk has learnt holds for cutouts like those it saw, so a start that does not fit is refused and says why.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfnet_core.augment import to_input
+from sfnet_core.checkpoint import load_imagenet
+from sfnet_core.errors import SFNetError
+from sfnet_core.feed import CutoutFeed
+from sfnet_core.network import SFNet, gate
+from sfnet_core.run import Run
+
+if TYPE_CHECKING:
+    from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["first_weights", "fit_head", "open_start", "take_look"]
+
+_PIECE = 64  # galaxies in a forward pass
+_SHIFT, _STRETCH = 3.0, 4.0  # how far the bands' mean (in standard deviations) and spread (a factor) may lie apart
+
+
+def open_start(path: str | os.PathLike, dataset: Dataset, width: int | None, side: int) -> Run:
+    """The run to start from; :class:`SFNetError` where its width, crop, cutout size or pixel scale is another.
+
+    An unknown pixel scale cannot be checked and passes, as in :func:`sfnet_core.inference.check_fit`.
+    """
+    run = Run.open(path)
+    had = run.metadata
+    if width is not None and width != had["width"]:
+        raise SFNetError(
+            f"{path} has width {had['width']}, not {width}; a trunk fits its own width only. Leave --width out."
+        )
+    size = [dataset.meta["height"], dataset.meta["width"]]
+    for name, theirs, ours, way_out in (
+        ("cutouts", "×".join(map(str, had["cutout_size"])), "×".join(map(str, size)), "Pack them at that size"),
+        ("a crop", str(had["crop"]), str(side), "Take a recipe with that crop"),
+    ):
+        if theirs != ours:
+            raise SFNetError(
+                f"{path} was trained on {name} of {theirs} px, here it would see {name} of {ours} px and its features "
+                f"mean nothing there. {way_out}, or start from scratch."
+            )
+    theirs, ours = had["pixel_scale"], dataset.pixel_scale
+    if theirs is not None and ours is not None and abs(theirs / ours - 1) > 0.01:
+        raise SFNetError(
+            f"{path} was trained at {theirs:g} arcsec per pixel, these cutouts have {ours:g}: galaxies would look "
+            "larger or smaller than it knows them. Pack the cutouts at its scale, or start from scratch."
+        )
+    return run
+
+
+def take_look(run: Run, mean: list[float], std: list[float]) -> tuple[list[float], list[float]]:
+    """The run's normalisation (mean, std), unless it would put these cutouts far from what its trunk saw.
+
+    ``mean`` and ``std`` are those of the new training cutouts, per band on the 0…1 scale.
+    """
+    had = run.metadata["mean"], run.metadata["std"]
+    for band, (m, s, m0, s0) in enumerate(zip(mean, std, *had, strict=True), 1):
+        if abs(m - m0) > _SHIFT * s0 or not 1 / _STRETCH <= s / s0 <= _STRETCH:
+            raise SFNetError(
+                f"{run.path} was trained on cutouts whose band {band} has mean {m0:.3f} and spread {s0:.3f} (of 1), "
+                f"here it has {m:.3f} and {s:.3f}: another stretch or background. Pack the cutouts as those were "
+                "packed, or start from scratch."
+            )
+    return had
+
+
+def first_weights(network: SFNet, weights: str | None, start: Run | None) -> str:
+    """Put ImageNet's ``weights`` or the trunk of ``start``, to the bit, into the network; says what was done.
+
+    With neither the network stays as it is. The head stays in any case.
+    """
+    if weights is not None:
+        return load_imagenet(network, weights)
+    if start is None:
+        return "from scratch"
+    state = start.network().state_dict()
+    network.load_state_dict({n: t for n, t in state.items() if not n.startswith("head.")}, strict=False)
+    had, names = start.metadata, ", ".join(start.targets[:3]) + (" …" if len(start.targets) > 3 else "")
+    galaxies = f"{'simulated' if had['simulated'] else 'observed'} galaxies ({had['dataset'] or 'unnamed'})"
+    return f"from the run {start.name} ({start.fingerprint}): {names} of {galaxies}, {had['weights_origin']}"
+
+
+@torch.no_grad()
+def fit_head(
+    network: SFNet, feed: CutoutFeed, mean: list[float], std: list[float], wanted: Tensor, penalty: float = 0.01
+) -> None:
+    """Fit the head to what the trunk gives: ridge regression of ``wanted`` (n, T) on the gated activations.
+
+    ``feed`` has the n training galaxies; each is seen once, unturned, in ``eval`` mode. The penalty is ``penalty`` · n
+    times the largest variance of an activation; the intercept is not penalised.
+    """
+    network.eval()
+    parts = np.array_split(np.arange(len(wanted)), -(-len(wanted) // _PIECE))
+    kept = [gate(network.features(to_input(cutouts, mean, std)), network.k).cpu() for cutouts in feed.batches(parts)]
+    x, y = torch.cat(kept).double().numpy(), wanted.cpu().double().numpy()  # (n, F), (n, T)
+    centre, offset = x.mean(axis=0), y.mean(axis=0)
+    x = x - centre
+    square = x.T @ x + np.eye(x.shape[1]) * max(penalty * len(x) * x.var(axis=0).max(), 1e-12)
+    weight = np.linalg.solve(square, x.T @ (y - offset))  # (F, T)
+    network.head.weight.copy_(torch.from_numpy(weight.T))
+    network.head.bias.copy_(torch.from_numpy(offset - centre @ weight))
