@@ -43,11 +43,11 @@ def stability(
     Raises :class:`SFNetError` where another file holds other galaxies, the same codes or the same network, where too
     few galaxies are left, and where a side has no active feature.
     """
-    _check(codes, others)
+    check_trainings(codes, others)
     if permutations < 1:
         raise SFNetError("The null needs at least one shuffle.")
     rng = np.random.default_rng(seed)
-    rows, split, notes = _common([codes, *others], split, rng)
+    rows, split, notes = common_galaxies([codes, *others], split, rng)
     sides = [unit_activations(one, chosen) for one, chosen in zip([codes, *others], rows, strict=True)]
     units, names, kept = zip(*sides, strict=True)
     n, size = len(rows[0]), len(names[0])
@@ -137,30 +137,30 @@ def report(found: Stability, shown: int = 60) -> str:
     return "\n".join([*lines, "", found.sentence])
 
 
-def _check(codes: SparseCodes, others: Sequence[SparseCodes]) -> None:
+def check_trainings(codes: SparseCodes, others: Sequence[SparseCodes]) -> None:
     """Refuse what is no other training of the same galaxies."""
     if not others:
         raise SFNetError("Stability needs the codes of at least one other training.")
-    seen, runs = {codes.fingerprint: _name(codes)}, {codes.provenance.get("run_fingerprint") or "": _name(codes)}
+    seen, runs = {codes.fingerprint: name_of(codes)}, {codes.provenance.get("run_fingerprint") or "": name_of(codes)}
     for other in others:
         shared = len(np.intersect1d(codes.ids, other.ids))
         if shared < SHARED * max(len(codes), len(other)):
             raise SFNetError(
-                f"{_name(other)} has {len(other):,} galaxies, {_name(codes)} {len(codes):,}, {shared:,} are in both: "
-                "stability compares trainings on one dataset. Infer every run on the same dataset."
+                f"{name_of(other)} has {len(other):,} galaxies, {name_of(codes)} {len(codes):,}, {shared:,} are in "
+                "both: stability compares trainings on one dataset. Infer every run on the same dataset."
             )
         run = other.provenance.get("run_fingerprint") or ""
         same = seen.get(other.fingerprint) or (runs.get(run) if run else None)
         if same is not None:
             raise SFNetError(
-                f"{_name(other)} and {same} are of the same training, which always agrees with itself; "
+                f"{name_of(other)} and {same} are of the same training, which always agrees with itself; "
                 "give codes of another training."
             )
-        seen[other.fingerprint] = _name(other)
-        runs[run] = _name(other)
+        seen[other.fingerprint] = name_of(other)
+        runs[run] = name_of(other)
 
 
-def _common(
+def common_galaxies(
     files: list[SparseCodes], split: str | None, rng: np.random.Generator
 ) -> tuple[list[np.ndarray], str, list[str]]:
     """For each file the rows of the galaxies that are in all, in one order; the split they are of; what to say."""
@@ -212,7 +212,7 @@ def _trainings(
         number, how = one.provenance.get("seed"), agreement[t]
         out.append(
             Training(
-                name=_name(one),
+                name=name_of(one),
                 fingerprint=one.fingerprint,
                 run=str(one.provenance.get("run_fingerprint") or ""),
                 seed=number if type(number) is int else None,
@@ -242,5 +242,5 @@ def _differences(codes: SparseCodes, others: Sequence[SparseCodes]) -> list[str]
     return notes
 
 
-def _name(codes: SparseCodes) -> str:
+def name_of(codes: SparseCodes) -> str:
     return codes.path.name if codes.path is not None else f"codes {codes.fingerprint[:8]}"

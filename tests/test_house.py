@@ -26,7 +26,8 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "astro": {"numpy"},
     "metrics": {"numpy"},
     "evaluate": {"numpy"},
-    **dict.fromkeys(("stability", "stability_choice", "stability_seeds"), frozenset({"numpy"})),
+    **dict.fromkeys(("stability", "stability_choice", "stability_groups", "stability_seeds"), frozenset({"numpy"})),
+    **dict.fromkeys(("consensus", "consensus_report"), frozenset({"numpy"})),
     "stability_file": set(),
     "intervals": {"numpy"},
     "codes": {"numpy"},
@@ -46,6 +47,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
         ("cli", "cli_codes", "cli_compare", "cli_options", "cli_pretrain", "cli_report", "cli_stability"),
         frozenset({"typer"}),
     ),
+    "cli_consensus": {"typer"},
 }
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
@@ -56,7 +58,9 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf", "codes_write"), 2),
     **dict.fromkeys(("feed", "split", "starting", "target", "plan"), 2),
     **dict.fromkeys(("interpret", "evaluate", "lines_score", "intervals", "stability", "export"), 3),
-    **dict.fromkeys(("stability_choice", "stability_file", "stability_seeds"), 3),
+    **dict.fromkeys(("stability_choice", "stability_file", "stability_groups", "stability_seeds"), 3),
+    **dict.fromkeys(("consensus", "consensus_report"), 3),
+    "cli_consensus": 5,
     **dict.fromkeys(("inference", "encoding", "pretraining", "training", "attribution"), 3),
     **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),

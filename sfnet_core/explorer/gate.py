@@ -43,4 +43,6 @@ class Gate(View):
         scene, state = self._scene, self._state
         own, drawn, view = scene.own.k, len(scene.drawn(state)), len(scene.view(state))
         out = [] if trained else [f"The weights were trained at k = {own}: at another k they are not at their best."]
+        if scene.codes.provenance.get("consensus"):
+            out = [f"A mean of several trainings has no gate: below {own} the smallest contributions are left out."]
         return out if drawn == view else [*out, f"The curve is of {drawn:,} of the {view:,} galaxies, drawn at random."]

@@ -121,7 +121,7 @@ class Explorer:
         """What a newcomer sees: validation galaxies, the strongest feature, the first galaxy, all features on."""
         scene, state = self.scene, self.state
         split = "validation" if "validation" in scene.splits else ""
-        plots = list(scene.plots)
+        plots = [plot for plot in scene.plots if plot != "residual_margin" or self.codes.runners_up]
         first = {"split": split, "feature": scene.default_feature(split, 0)}
         first["third"] = next((p for p in ("mass", "residual_truth") if p in plots), plots[0])
         first["fourth"] = next((p for p in ("bpt", "bpt_predicted", "residual_margin") if p in plots), plots[-1])
