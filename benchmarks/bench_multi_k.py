@@ -1,15 +1,20 @@
-"""One network for every k against one network for each k, on simulated galaxies.
+"""One network for every k against one network for each k.
 
-    python -m benchmarks.bench_multi_k [--galaxies 1500] [--seeds 0 1 2] [--ks 1 2 4 8] [--width 16] [--work DIR]
+    python -m benchmarks.bench_multi_k [--galaxies 1500 | --observed FOLDER [--folds 2]] [--seeds 0 1 2]
+        [--ks 1 2 4 8 16] [--powers 0 1] [--width 16] [--work DIR] [--out FILE]
+    python -m benchmarks.bench_multi_k --choose --survey-seed 1 --galaxies 500 --folds 2 --seeds 0 --powers 0 0.5 1 2
 
-Every network has the same split, recipe and seed; only the gate differs. Beside them a network trained at one k alone
-and read at the others, which is what a slider over an ordinary network shows. Says nothing about real galaxies.
+Every network has the same split, recipe and seed; only the gate differs. ``--powers``: how the gates count in the loss
+of the multi-k network (:class:`sfnet_core.recipes.Recipe`). Beside them a network trained at one k alone and read at
+the others, which is what a slider over an ordinary network shows. ``--choose`` trains multi-k networks alone, to
+compare powers on galaxies that report nothing else. Simulated galaxies say nothing about real ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +23,18 @@ import numpy as np
 from benchmarks import common, seeds
 from sfnet_core.codes import SparseCodes
 from sfnet_core.interpret import predict
+from sfnet_core.recipes import choose
 
 RESAMPLES = 2000
 
 
 def main() -> None:
-    """Train, measure, write ``results/multi_k.json``."""
+    """Train, measure, write ``results/multi_k.json``, ``multi_k_observed.json`` or ``multi_k_choice.json``."""
     parser = seeds.options(__doc__, [0, 1, 2])
-    parser.add_argument("--ks", type=int, nargs="+", default=[1, 2, 4, 8], help="the largest is multi-k's too")
+    parser.add_argument("--ks", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="the largest is multi-k's too")
     parser.add_argument("--own", type=int, default=4, help="k of the multi-k network and of the one read at all k")
+    parser.add_argument("--powers", type=float, nargs="+", default=[0.0])
+    parser.add_argument("--choose", action="store_true", help="compare powers alone")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.galaxies, arguments.seeds, arguments.ks, arguments.epochs = 150, [0], [1, 4], 1
@@ -34,19 +42,21 @@ def main() -> None:
         measure(arguments, arguments.work or Path(folder))
 
 
-def squares(codes: SparseCodes, k: int) -> np.ndarray:
-    """(n,) squared residuals of the validation galaxies at a gate of ``k``, dex²."""
-    rows = codes.in_split("validation")
-    return ((predict(codes, k=k) - codes.truth())[rows]) ** 2
+def squares(files: list[SparseCodes], k: int) -> np.ndarray:
+    """(n,) squared residuals of the held-out galaxies at a gate of ``k``, dex², in the identifiers' order."""
+    ids = np.concatenate([codes.ids for codes in files])
+    error = np.concatenate([predict(codes, k=k) - codes.truth() for codes in files])
+    return error[np.argsort(ids)] ** 2
+
+
+def rmse(squared: np.ndarray) -> np.ndarray:
+    """Mean over seeds of the RMSE of (seeds, …, n) squared residuals."""
+    return np.sqrt(squared.mean(axis=-1)).mean(axis=0)
 
 
 def compared(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
     """RMSE of (seeds, n) squared residuals, and the first's over the second's with a 95 % bootstrap over galaxies."""
     draws = np.random.default_rng(0).integers(0, ours.shape[1], (RESAMPLES, ours.shape[1]))
-
-    def rmse(squared: np.ndarray) -> np.ndarray:
-        return np.sqrt(squared.mean(axis=-1)).mean(axis=0)
-
     ratios = [rmse(ours[:, draw]) / rmse(theirs[:, draw]) for draw in draws]
     return {
         "rmse_dex": float(rmse(ours)),
@@ -59,23 +69,40 @@ def compared(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
 def measure(arguments: argparse.Namespace, work: Path) -> None:
     """All trainings of all seeds; then RMSE at each k."""
     data = seeds.survey(arguments, work)
-    most = max(arguments.ks)
-    multi, single = [], {k: [] for k in {*arguments.ks, arguments.own}}
+    most, own = max(arguments.ks), arguments.own
+    n = arguments.galaxies if arguments.observed is None else int(data["galaxies"].split()[0])
+    n_train = round(n * (1 - 1 / arguments.folds if arguments.folds else 0.8))
+    multi: dict[float, list[list[SparseCodes]]] = {power: [] for power in arguments.powers}
+    single: dict[int, list[list[SparseCodes]]] = {} if arguments.choose else {k: [] for k in {*arguments.ks, own}}
     for seed in arguments.seeds:
-        multi.append(seeds.trained(arguments, work, f"multi{most}-seed{seed}", seed, arguments.own, multi_k=most))
+        for power, found in multi.items():
+            recipe = replace(choose(n_train), multi_k=most, multi_k_power=power)
+            name = f"multi{most}-power{power:g}-seed{seed}"
+            found.append(seeds.held_out(arguments, work, name, seed, own, recipe=recipe))
         for k, found in single.items():
-            found.append(seeds.trained(arguments, work, f"k{k}-seed{seed}", seed, k))
-    measured: dict[str, Any] = {"n_validation": len(squares(multi[0], arguments.own))}
+            found.append(seeds.held_out(arguments, work, f"k{k}-seed{seed}", seed, k))
+    names = {power: f"one network for k = 1 to {most}, gates counted as 1/k^{power:g}" for power in multi}
+    measured: dict[str, Any] = {"n_held_out": len(squares(multi[arguments.powers[0]][0], own))}
     for k in arguments.ks:
-        own = np.array([squares(codes, k) for codes in single[k]])
+        at_k = {power: np.array([squares(files, k) for files in found]) for power, found in multi.items()}
+        if arguments.choose:
+            measured[f"k = {k}"] = {names[power]: {"rmse_dex": float(rmse(each))} for power, each in at_k.items()}
+            continue
+        alone = np.array([squares(files, k) for files in single[k]])
         measured[f"k = {k}"] = {
-            "trained at this k": {"rmse_dex": float(np.sqrt(own.mean(axis=1)).mean())},
-            f"one network for k = 1 to {most}": compared(np.array([squares(c, k) for c in multi]), own),
-            f"trained at k = {arguments.own}, read at this k": compared(
-                np.array([squares(c, k) for c in single[arguments.own]]), own
+            "trained at this k": {"rmse_dex": float(rmse(alone))},
+            **{names[power]: compared(each, alone) for power, each in at_k.items()},
+            f"trained at k = {own}, read at this k": compared(
+                np.array([squares(files, k) for files in single[own]]), alone
             ),
         }
-    common.write("multi_k", arguments, data, measured)
+    if arguments.choose:
+        mean = {
+            name: np.mean([measured[f"k = {k}"][name]["rmse_dex"] for k in arguments.ks]) for name in names.values()
+        }
+        measured |= {"mean over k": mean, "lowest": min(mean, key=mean.get)}
+    part = "_choice" if arguments.choose else "_observed" if arguments.observed is not None else ""
+    common.write(f"multi_k{part}", arguments, data, measured)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.bench_stability` (extras `torch` and `simulate`; some minutes a seed): simulate galaxies, train
 one narrow network per seed on one split of them, infer, and measure every training against the others on the
-validation galaxies. Says nothing about real galaxies.
+validation galaxies, and their consensus. ``--observed FOLDER`` takes observed galaxies instead. Simulated ones say
+nothing about real galaxies.
 """
 
 from __future__ import annotations
@@ -10,10 +11,15 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks import common, seeds
+from sfnet_core.codes import SparseCodes
+from sfnet_core.consensus import consensus
+from sfnet_core.consensus_report import as_dict
+from sfnet_core.errors import SFNetError
 from sfnet_core.stability_seeds import stability
 
 
@@ -69,7 +75,30 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
         },
         "choice": found.choice,
     }
-    common.write("stability", arguments, data, measured)
+    measured["consensus"] = shared(files)
+    part = "" if arguments.observed is None else "_observed"
+    common.write(f"stability{part}", arguments, data, measured)
+
+
+def shared(files: list[SparseCodes]) -> dict[str, Any]:
+    """The trainings' consensus: how much they share, and its error beside theirs on the same held-out galaxies."""
+    try:
+        found = consensus(files)
+    except SFNetError as error:
+        return {"none": str(error)}
+    about = as_dict(found, files)
+    return {
+        "features": len(found.groups),
+        "in_all_trainings": sum(len(group.members) == len(files) for group in found.groups),
+        "share_of_contributions": about["shared"],
+        "terms_per_galaxy": about["terms_per_galaxy"],
+        "rmse_dex": about["rmse"],
+        "groups": [
+            {"trainings": len(group["members"]), "rho": group["rho"], "rate": group["rate"],
+             "mean_contribution_dex": group["mean_contribution"]}
+            for group in about["groups"]
+        ],
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
+OURS = {"out", "work"}  # arguments that say where this machine keeps things
 PACKAGES = (
     *("numpy", "torch", "pillow", "simplejpeg", "pyarrow", "pandas"),
     *("bokeh", "jupyter_bokeh", "voila", "ipywidgets", "anywidget", "playwright"),
@@ -85,7 +86,7 @@ def write(name: str, arguments: argparse.Namespace, data: Mapping[str, Any], mea
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
-        "arguments": {k: str(v) if isinstance(v, Path) else v for k, v in vars(arguments).items() if k != "out"},
+        "arguments": {k: v.name if isinstance(v, Path) else v for k, v in vars(arguments).items() if k not in OURS},
         "data": dict(data),
         "measured": _rounded(dict(measured)),
     }

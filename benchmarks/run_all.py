@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.common import ROOT
 
-NAMES = ("codes", "pack", "infer", "train_step", "page", "scale")
+NAMES = tuple(sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py")))
 WITH_IMAGES = ("pack", "infer")
 
 

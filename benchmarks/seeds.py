@@ -1,4 +1,4 @@
-"""Trainings on one split of simulated galaxies, kept in a folder so that what is finished is not done again."""
+"""Trainings on one split of simulated or observed galaxies, kept in a folder: what is finished is not done again."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ import torch
 from benchmarks import common
 from sfnet_core.codes import SparseCodes
 from sfnet_core.inference import infer
+from sfnet_core.survey.dataset import Dataset
+from sfnet_core.survey.pack import pack
 from sfnet_core.survey.simulate import simulate
 from sfnet_core.training import train
 
-__all__ = ["ABOUT", "options", "survey", "trained"]
+__all__ = ["ABOUT", "held_out", "options", "survey", "trained"]
 
 
 def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
     """The options of every comparison of trainings."""
     parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("--galaxies", type=int, default=1500)
+    parser.add_argument("--survey-seed", type=int, default=0, help="seed of the simulated survey")
+    parser.add_argument("--observed", type=Path, help="a folder with galaxies.csv and images/, instead of simulating")
+    parser.add_argument("--folds", type=int, help="hold out each of so many folds once, instead of 20 %%")
     parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
     parser.add_argument("--width", type=int, default=16, help="channels of the first stage")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
@@ -33,14 +38,23 @@ def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
 
 
 def survey(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Simulate the galaxies unless they are there → what is to be said of the data."""
+    """Simulate or pack the galaxies unless they are there → what is to be said of the data."""
     torch.set_num_threads(arguments.threads)
-    if not (work / "survey").is_dir():
-        simulate(arguments.galaxies, seed=0, out=work / "survey", workers=1, progress=False)
-    return {"galaxies": f"{arguments.galaxies} simulated (sfnet simulate --seed 0), 128 px"} | ABOUT
+    folder, place = arguments.observed, work / "survey"
+    if folder is not None:
+        if not place.is_dir():
+            pack(folder / "galaxies.csv", folder / "images", place, progress=False)
+        data = {"galaxies": f"{len(Dataset.open(place))} observed ({folder.name})", "simulated": False}
+    else:
+        if not place.is_dir():
+            simulate(arguments.galaxies, seed=arguments.survey_seed, out=place, workers=1, progress=False)
+        made = f"{arguments.galaxies} simulated (sfnet simulate --seed {arguments.survey_seed}), 128 px"
+        data = {"galaxies": made, "simulated": True}
+    data |= ABOUT
+    return data | ({"split": f"{arguments.folds} folds, split seed 0, each held out once"} if arguments.folds else {})
 
 
-ABOUT = {"split": "20 % held out, split seed 0 for every training", "target": "oh_p50", "simulated": True}
+ABOUT = {"split": "20 % held out, split seed 0 for every training", "target": "oh_p50"}
 
 
 def trained(arguments: argparse.Namespace, work: Path, name: str, seed: int, k: int, **more: Any) -> SparseCodes:
@@ -52,6 +66,16 @@ def trained(arguments: argparse.Namespace, work: Path, name: str, seed: int, k: 
             work / "survey", work / f"run-{name}", k=k, width=arguments.width,
             epochs=arguments.epochs, seed=seed, split_seed=0, resume=True, progress=False, **more,
         )  # fmt: skip
-        infer(run, work / "survey", path, maps=False, progress=False)
+        infer(run, work / "survey", path, maps=False, runners_up=16, progress=False)
     common.progress(f"{name}: {time.perf_counter() - started:.0f} s")
     return SparseCodes.open(path)
+
+
+def held_out(arguments: argparse.Namespace, work: Path, name: str, seed: int, k: int, **more: Any) -> list[SparseCodes]:
+    """Codes of the galaxies that were not trained on: of the one split, or of each fold."""
+    folds = arguments.folds
+    ways = [{}] if not folds else [{"fold": fold, "folds": folds} for fold in range(folds)]
+    files = [
+        trained(arguments, work, f"{name}-fold{way['fold']}" if way else name, seed, k, **way, **more) for way in ways
+    ]
+    return [codes.take(codes.in_split("validation")) for codes in files]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+
 from sfnet_core.errors import SFNetError
 
 __all__ = ["RECIPES", "Recipe", "choose"]
@@ -20,8 +22,9 @@ class Recipe:
     unlike any in a small training set, can be predicted more than 1 dex off: activations have no upper bound. On
     simulated galaxies, which have no artefacts, they cost accuracy: 0.104 instead of 0.087 dex from 200 of them.
 
-    ``multi_k``: the loss is the mean over gates of 1…``multi_k`` features, which share trunk and head, so that one
+    ``multi_k``: the loss is a mean over gates of 1…``multi_k`` features, which share trunk and head, so that one
     network serves every such k (0: its own k alone; the idea is the multi-TopK loss of Gao et al. 2024, section 5.3).
+    ``multi_k_power`` p: in that mean the gate of k features counts in proportion to 1/kᵖ (0: all alike).
     """
 
     name: str
@@ -37,6 +40,12 @@ class Recipe:
     sky: float
     crop: int | None = None
     multi_k: int = 0
+    multi_k_power: float = 0.0
+
+    def gate_shares(self) -> np.ndarray:
+        """(multi_k,) what each gate's loss counts for, with sum 1."""
+        shares = np.arange(1.0, self.multi_k + 1) ** -self.multi_k_power
+        return shares / shares.sum()
 
     def side(self, height: int, width: int) -> int:
         """Side of the crop in px for cutouts of this size."""

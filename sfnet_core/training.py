@@ -140,6 +140,7 @@ class _Training:
         if last is not None:
             self._restore(last)
         self.steps = max(1, round(len(plan.train) / self.recipe.batch))  # per epoch
+        self.shares = torch.from_numpy(self.recipe.gate_shares()).float().to(device)  # of the gates in the loss
         self.standard = torch.from_numpy((plan.truth - self.centre) / self.scale).float()  # (N, T)
 
     # ---- the loop
@@ -202,7 +203,7 @@ class _Training:
                 a = self.network.features(images)
             if recipe.multi_k:
                 each = (self.network.read_each(a, recipe.multi_k) - wanted[:, None]).square()  # (B, k, T)
-                squares, loss = each[:, self.network.k - 1], each.mean()
+                squares, loss = each[:, self.network.k - 1], (each.mean((0, 2)) * self.shares).sum()
             else:
                 squares = (self.network.read(a) - wanted).square()  # (B, T)
                 loss = squares.mean()

@@ -447,7 +447,8 @@ def test_multi_k_trains_every_gate_and_its_codes_say_so(dataset, tmp_path):
     )
 
 
-def test_the_loss_of_multi_k_is_the_mean_over_the_gates(dataset, tmp_path, monkeypatch):
+@pytest.mark.parametrize("power", [0.0, 1.0])
+def test_the_loss_of_multi_k_is_the_mean_over_the_gates(dataset, tmp_path, monkeypatch, power):
     """One step from the same weights: the gradient of the mean of six networks' losses, each with its own gate."""
     seen = {}
     real = training._Training._one_epoch
@@ -469,7 +470,7 @@ def test_the_loss_of_multi_k_is_the_mean_over_the_gates(dataset, tmp_path, monke
 
     monkeypatch.setattr(training._Training, "_one_epoch", watch)
     monkeypatch.setenv("SFNET_BF16", "0")
-    recipe = replace(RECIPES["few hundred"], epochs=1, batch=64)
+    recipe = replace(RECIPES["few hundred"], epochs=1, batch=64, multi_k_power=power)
     small(dataset, tmp_path / "run", epochs=None, k=2, multi_k=6, recipe=recipe)
     network, images, wanted = seen["case"]
     network.train()
@@ -477,8 +478,8 @@ def test_the_loss_of_multi_k_is_the_mean_over_the_gates(dataset, tmp_path, monke
     losses = []
     for k in range(1, 7):
         network.k = k
-        losses.append(((network.read(a) - wanted) ** 2).mean())
-    torch.stack(losses).mean().backward()
+        losses.append(((network.read(a) - wanted) ** 2).mean() / k**power)
+    (torch.stack(losses).sum() / sum(1 / k**power for k in range(1, 7))).backward()
     for ours, parameter in zip(seen["gradient"], network.parameters(), strict=True):
         torch.testing.assert_close(ours, parameter.grad, atol=1e-5, rtol=1e-3)
 
