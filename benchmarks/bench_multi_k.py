@@ -1,6 +1,6 @@
 """One network for every k against one network for each k.
 
-    python -m benchmarks.bench_multi_k [--galaxies 1500 | --observed FOLDER [--folds 2]] [--seeds 0 1 2]
+    python -m benchmarks.bench_multi_k [--galaxies 1500 | --real FOLDER [--folds 2]] [--seeds 0 1 2]
         [--ks 1 2 4 8 16] [--powers 0 1] [--width 16] [--work DIR] [--out FILE]
     python -m benchmarks.bench_multi_k --choose --survey-seed 1 --galaxies 500 --folds 2 --seeds 0 --powers 0 0.5 1 2
 
@@ -70,7 +70,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
     """All trainings of all seeds; then RMSE at each k."""
     data = seeds.survey(arguments, work)
     most, own = max(arguments.ks), arguments.own
-    n = arguments.galaxies if arguments.observed is None else int(data["galaxies"].split()[0])
+    n = arguments.galaxies if arguments.real is None else int(data["galaxies"].split()[0])
     n_train = round(n * (1 - 1 / arguments.folds if arguments.folds else 0.8))
     multi: dict[float, list[list[SparseCodes]]] = {power: [] for power in arguments.powers}
     single: dict[int, list[list[SparseCodes]]] = {} if arguments.choose else {k: [] for k in {*arguments.ks, own}}
@@ -101,7 +101,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
             name: np.mean([measured[f"k = {k}"][name]["rmse_dex"] for k in arguments.ks]) for name in names.values()
         }
         measured |= {"mean over k": mean, "lowest": min(mean, key=mean.get)}
-    part = "_choice" if arguments.choose else "_observed" if arguments.observed is not None else ""
+    part = "_choice" if arguments.choose else "_observed" if arguments.real is not None else ""
     common.write(f"multi_k{part}", arguments, data, measured)
 
 

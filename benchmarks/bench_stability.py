@@ -2,7 +2,7 @@
 
 `python -m benchmarks.bench_stability` (extras `torch` and `simulate`; some minutes a seed): simulate galaxies, train
 one narrow network per seed on one split of them, infer, and measure every training against the others on the
-validation galaxies, and their consensus. ``--observed FOLDER`` takes observed galaxies instead. Simulated ones say
+validation galaxies, and their consensus. ``--real FOLDER`` takes observed galaxies instead. Simulated ones say
 nothing about real galaxies.
 """
 
@@ -76,7 +76,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
         "choice": found.choice,
     }
     measured["consensus"] = shared(files)
-    part = "" if arguments.observed is None else "_observed"
+    part = "" if arguments.real is None else "_observed"
     common.write(f"stability{part}", arguments, data, measured)
 
 

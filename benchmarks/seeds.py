@@ -25,7 +25,7 @@ def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("--galaxies", type=int, default=1500)
     parser.add_argument("--survey-seed", type=int, default=0, help="seed of the simulated survey")
-    parser.add_argument("--observed", type=Path, help="a folder with galaxies.csv and images/, instead of simulating")
+    parser.add_argument("--real", type=Path, help="a folder with galaxies.csv and images/, instead of simulating")
     parser.add_argument("--folds", type=int, help="hold out each of so many folds once, instead of 20 %%")
     parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
     parser.add_argument("--width", type=int, default=16, help="channels of the first stage")
@@ -40,7 +40,7 @@ def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
 def survey(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Simulate or pack the galaxies unless they are there → what is to be said of the data."""
     torch.set_num_threads(arguments.threads)
-    folder, place = arguments.observed, work / "survey"
+    folder, place = arguments.real, work / "survey"
     if folder is not None:
         if not place.is_dir():
             pack(folder / "galaxies.csv", folder / "images", place, progress=False)
