@@ -6,8 +6,6 @@ metrics), ``history.csv`` (one row per epoch), and ``last.ckpt`` while the train
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from dataclasses import dataclass, field
@@ -18,14 +16,15 @@ import numpy as np
 
 from sfnet_core import checkpoint
 from sfnet_core.errors import SFNetError
-from sfnet_core.files import folder_lock, write_json, write_text
+from sfnet_core.files import folder_lock, write_json
+from sfnet_core.history_file import HISTORY, read_history, write_history
 
 if TYPE_CHECKING:
     from sfnet_core.network import SFNet
 
 __all__ = ["LAST", "MODEL", "Run"]
 
-MODEL, RECORD, HISTORY, LAST = "model.safetensors", "run.json", "history.csv", "last.ckpt"
+MODEL, RECORD, LAST = "model.safetensors", "run.json", "last.ckpt"
 SCHEMA = 1
 
 
@@ -64,7 +63,7 @@ class Run:
         metadata = checkpoint.read_metadata(path / MODEL)
         record = _read_record(path / RECORD)
         split = {name: np.asarray(ids, dtype=str) for name, ids in record["split"].items()}
-        history = _read_history(path / HISTORY)
+        history = read_history(path / HISTORY)
         return cls(path, metadata, record["config"], split, history, record["metrics"], record["status"])
 
     @property
@@ -108,12 +107,7 @@ class Run:
     def write(self, folder: Path, network: SFNet) -> None:
         """Write the three files into ``folder``, each atomically, with these weights (the caller holds the lock)."""
         checkpoint.save(folder / MODEL, network, self.metadata)
-        columns = list(dict.fromkeys(name for row in self.history for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.history)
-        write_text(folder / HISTORY, text.getvalue())
+        write_history(folder / HISTORY, self.history)
         record = {
             "schema": SCHEMA,
             "status": self.status,
@@ -144,14 +138,3 @@ def _read_record(path: Path) -> dict[str, Any]:
         if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
             raise SFNetError(f"{path}: the field `split.{part}` is not a list of identifiers.")
     return record
-
-
-def _read_history(path: Path) -> list[dict[str, float]]:
-    if not path.is_file():
-        return []
-    try:
-        with open(path, encoding="utf-8", newline="") as handle:
-            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(handle)]
-    except (ValueError, TypeError, UnicodeDecodeError, csv.Error) as error:
-        raise SFNetError(f"{path} is not a table of numbers ({error}).") from error
-    return [{name: int(value) if name == "epoch" else value for name, value in row.items()} for row in rows]

@@ -40,7 +40,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "parquet_guard": LIGHT,
     "export": {"numpy"},
     **dict.fromkeys(("photometry", "compare_fits", "compare_table", "compare_about"), frozenset({"numpy"})),
-    "errors": set(),
+    **dict.fromkeys(("errors", "history_file"), frozenset()),
     **dict.fromkeys(("lines", "lines_score"), frozenset({"numpy"})),
     "files": set(),
     **dict.fromkeys(
@@ -61,6 +61,7 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("stability_choice", "stability_file", "stability_groups", "stability_seeds"), 3),
     **dict.fromkeys(("consensus", "consensus_report"), 3),
     "cli_consensus": 5,
+    "history_file": 2,
     **dict.fromkeys(("inference", "encoding", "pretraining", "training", "attribution"), 3),
     **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),

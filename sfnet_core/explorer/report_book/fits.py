@@ -106,26 +106,19 @@ def history_of(codes, run: Path | None) -> tuple[list[dict[str, float]], str, st
 
     ``run``: its folder; by default looked for beside the codes, by the name in their provenance.
     """
-    import csv
-
     from sfnet_core.errors import SFNetError
+    from sfnet_core.history_file import HISTORY, read_history
 
     name = str(codes.provenance.get("run") or "")
     folder = run
     if run is None and name and codes.path is not None:
         places = [Path(name), codes.path.parent / Path(name).name]
-        folder = next((p for p in places if (p / "history.csv").is_file()), None)
+        folder = next((p for p in places if (p / HISTORY).is_file()), None)
     if folder is None:
         return [], "Not made: the run of these codes was not found. Name its folder with --run.", ""
-    path = Path(folder) / "history.csv"
+    path = Path(folder) / HISTORY
     if not path.is_file():
         if run is not None and not Path(run).exists():
             raise SFNetError(f"There is no run {run}; --run names the folder that `sfnet train` wrote.")
         return [], f"Not made: {folder} has no history.csv, so it holds weights without their training.", ""
-    try:
-        with open(path, encoding="utf-8", newline="") as handle:
-            rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(handle)]
-        rows = [row | {"epoch": int(row["epoch"])} for row in rows]
-    except (ValueError, TypeError, KeyError, csv.Error) as error:
-        raise SFNetError(f"{path} is not a history of epochs ({error}); name the run's folder with --run.") from error
-    return rows, f"Not made: {path} holds no epoch.", str(path)
+    return read_history(path), f"Not made: {path} holds no epoch.", str(path)
