@@ -1,8 +1,8 @@
 """Weights on disk: one safetensors file that says what the network is and what it was trained on.
 
 Layout: the tensors of :class:`~sfnet_core.network.SFNet` under their own names, and one metadata entry ``sfnet``, a
-JSON object with the fields of :data:`FIELDS`. No pickle is read, except ImageNet weights in :func:`load_imagenet`,
-there with ``weights_only=True``.
+JSON object with the fields of :data:`FIELDS`. No pickle is read here; foreign ones come through
+:mod:`sfnet_core.foreign`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import math
 import os
 import struct
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.files import atomic_path
+from sfnet_core.foreign import read_foreign
 from sfnet_core.network import SFNet
 
 __all__ = ["FIELDS", "SCHEMA", "fingerprint", "load", "load_imagenet", "read_metadata", "save"]
@@ -104,7 +104,8 @@ def load_imagenet(network: SFNet, source: str | os.PathLike) -> str:
 
     ``source`` is a local ``.safetensors`` or ``.pth`` file with torchvision's names (``fc.*`` is ignored), or
     ``"hub"``: torchvision's file through ``torch.hub``'s cache, downloaded on first use and checked against its hash.
-    A ``.pth`` is opened with ``weights_only=True``. Every trunk tensor must be there with the right shape (width 64).
+    A ``.pth`` is read in a process of its own (:mod:`sfnet_core.foreign`). Every trunk tensor must be there with the
+    right shape (width 64).
     """
     if network.width != 64:
         raise SFNetError(
@@ -122,8 +123,13 @@ def load_imagenet(network: SFNet, source: str | os.PathLike) -> str:
             ) from error
         said = f"ImageNet weights ({Path(_IMAGENET_URL).name}, torch.hub)"
     else:
-        state = _read_foreign(Path(source))
+        state = read_foreign(source)
         said = f"weights of {Path(source).name} ({fingerprint(source)})"
+    _fill_trunk(network, state, str(source))
+    return said
+
+
+def _fill_trunk(network: SFNet, state: dict[str, Tensor], source: str) -> None:
     expected = {name: t for name, t in network.state_dict().items() if not name.startswith("head.")}
     for name, tensor in expected.items():
         found = state.get(name)
@@ -136,24 +142,6 @@ def load_imagenet(network: SFNet, source: str | os.PathLike) -> str:
         if found.is_floating_point() and not torch.isfinite(found).all():
             raise SFNetError(f"{source}: {name} holds values that are not finite.")
     network.load_state_dict({name: state[name] for name in expected}, strict=False)
-    return said
-
-
-def _read_foreign(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise SFNetError(f"There is no weights file {path}.")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling refuses in many ways; none of them ran code
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SFNetError(f"{path} could not be read as plain weights and was refused: {reason}") from error
-    if not isinstance(state, dict):
-        raise SFNetError(f"{path} holds a {type(state).__name__}, not a table of weights.")
-    return dict(state)
 
 
 def _read_header(path: Path) -> tuple[dict, dict[str, Any], int]:

@@ -18,7 +18,7 @@ TORCH = {"torch", "torchvision", "safetensors"}
 TORCH_ROOMS = {
     *("attribution", "augment", "checkpoint", "device", "feed", "inference", "network", "optimiser", "training"),
     *("certain", "encoding", "fused", "plan", "progress_file", "pretraining", "run", "split", "starting"),
-    *("compare", "compare_networks", "compare_work"),
+    *("compare", "compare_networks", "compare_work", "foreign", "foreign_reader", "imported"),
 }
 LIGHT = {"numpy", "pyarrow"}
 MAY_IMPORT = {  # third-party modules a room may import at its top
@@ -47,21 +47,22 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
         ("cli", "cli_codes", "cli_compare", "cli_options", "cli_pretrain", "cli_report", "cli_stability"),
         frozenset({"typer"}),
     ),
-    "cli_consensus": {"typer"},
+    **dict.fromkeys(("cli_consensus", "cli_import"), frozenset({"typer"})),
 }
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
     **dict.fromkeys(("errors", "files", "parquet_guard", "astro", "metrics", "lines"), 0),
     **dict.fromkeys(("survey", "network", "fused", "certain", "augment", "device", "optimiser"), 1),
-    **dict.fromkeys(("recipes", "interrupt", "photometry"), 1),
+    **dict.fromkeys(("recipes", "interrupt", "photometry", "foreign", "foreign_reader"), 1),
     **dict.fromkeys(("codes", "codes_check", "codes_file", "codes_header", "checkpoint", "run", "progress_file"), 2),
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf", "codes_write"), 2),
     **dict.fromkeys(("feed", "split", "starting", "target", "plan"), 2),
     **dict.fromkeys(("interpret", "evaluate", "lines_score", "intervals", "stability", "export"), 3),
     **dict.fromkeys(("stability_choice", "stability_file", "stability_groups", "stability_seeds"), 3),
     **dict.fromkeys(("consensus", "consensus_report"), 3),
-    "cli_consensus": 5,
+    **dict.fromkeys(("cli_consensus", "cli_import"), 5),
     "history_file": 2,
+    "imported": 3,
     **dict.fromkeys(("inference", "encoding", "pretraining", "training", "attribution"), 3),
     **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
