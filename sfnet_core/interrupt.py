@@ -44,6 +44,11 @@ class Interrupts:
             raise SystemExit(128 + signal.SIGTERM)
         raise KeyboardInterrupt
 
+    def leave_if_asked(self) -> None:
+        """:meth:`leave` where a signal came: too late to stop this work, not to stop what follows it."""
+        if self.signal:
+            self.leave()
+
     def saved(self) -> None:
         """Start counting anew the seconds since the last save."""
         self._saved = time.monotonic()

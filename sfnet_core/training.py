@@ -176,6 +176,7 @@ class _Training:
                     interrupts.saved()
             run = self._save("finished", {"active_features": self._active(feed, held)})
         (self.out / LAST).unlink(missing_ok=True)
+        interrupts.leave_if_asked()
         return run
 
     def _leave(self, interrupts: Interrupts, bar: tqdm) -> NoReturn:

@@ -248,6 +248,20 @@ def test_ctrl_c_says_how_to_go_on_and_the_result_is_that_of_an_unbroken_run(
         np.testing.assert_array_equal(values, table_of(out)[name], err_msg=name)
 
 
+def test_ctrl_c_in_the_last_step_of_a_training_lets_no_other_begin(dataset, tmp_path, capsys, monkeypatch):
+    trained, real = [], training._Training._active
+
+    def last(self, *arguments):  # what a training does after its last step
+        trained.append(self.out.name)
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(training._Training, "_active", last)
+    with pytest.raises(KeyboardInterrupt):
+        compare(dataset, tmp_path / "out", **OPTIONS)
+    assert len(trained) == 1 and "1 of 6 trainings are" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -152,6 +152,16 @@ def train_in_small_steps(dataset, out, **more) -> Run:
     return small(dataset, out, recipe=replace(RECIPES["few hundred"], batch=10), **more)
 
 
+@pytest.mark.parametrize(("number", "ending"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_r9_a_signal_after_the_last_step_leaves_a_finished_run_and_still_ends_what_follows(
+    dataset, tmp_path, number, ending
+):
+    with pytest.raises(ending):
+        small(dataset, tmp_path / "run", epochs=1, callback=lambda record: os.kill(os.getpid(), number))
+    assert Run.open(tmp_path / "run").status == "finished" and not (tmp_path / "run" / "last.ckpt").exists()
+    assert small(dataset, tmp_path / "run", epochs=1, resume=True).status == "finished"
+
+
 def test_r9_sigterm_ends_with_143(dataset, tmp_path):
     with pytest.raises(SystemExit) as ended:
         small(dataset, tmp_path / "run", callback=lambda record: os.kill(os.getpid(), signal.SIGTERM))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -358,6 +360,23 @@ def test_a_stop_before_the_first_step_writes_nothing(page):
     page.session.wait(60)
     assert page.session.phase == "ready" and not list(page.session.folder.glob("*.*"))
     assert page.top.data["startable"]
+
+
+def test_a_stop_in_the_last_step_leaves_a_finished_run_that_is_said(tiny_dataset, tmp_path, monkeypatch):
+    from sfnet_core import training
+
+    def last(self, *arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        return {"any": 1, "1%": 1, "10%": 1}
+
+    monkeypatch.setattr(training, "_Training", training._Training)  # put back afterwards
+    monkeypatch.setattr(training._Training, "_active", last)
+    choices = Choices(target="oh_p50", k=2, width=4, epochs=1).arguments()
+    said = []
+    job = {"dataset": str(tiny_dataset.path), "out": str(tmp_path / "run"), "choices": choices, "codes": True}
+    with pytest.raises(KeyboardInterrupt):
+        worker.work(job, lambda event, **more: said.append((event, more.get("status"))))
+    assert said[-1] == ("run", "finished") and look_into(tmp_path / "run").kind == "finished"
 
 
 def test_a_training_whose_page_is_gone_stops_and_can_be_resumed(tiny_dataset, tmp_path):

@@ -128,6 +128,16 @@ def config_of(out: str) -> dict[str, Any]:
     return config
 
 
+def finished_run(out: str) -> Any:
+    """The :class:`~sfnet_core.run.Run` in a folder, where it is there and finished."""
+    from sfnet_core.run import MODEL, Run
+
+    if not (Path(out) / MODEL).is_file():
+        return None
+    run = Run.open(out)
+    return run if run.status == "finished" else None
+
+
 def work(job: dict[str, Any], say: Speaker) -> None:
     """Train, then (where asked) infer and evaluate."""
     from sfnet_core import training
@@ -137,7 +147,12 @@ def work(job: dict[str, Any], say: Speaker) -> None:
     training._Training = watched(training._Training, say)
     dataset = Dataset.open(job["dataset"])
     choices = config_of(job["out"]) if job.get("resume") else job["choices"]
-    run = training.train(dataset, job["out"], resume=bool(job.get("resume")), progress=False, **choices)
+    try:
+        run = training.train(dataset, job["out"], resume=bool(job.get("resume")), progress=False, **choices)
+    except KeyboardInterrupt:
+        if (run := finished_run(job["out"])) is not None:  # stopped in its last step
+            say("run", status=run.status, metrics=run.metrics)
+        raise
     say("run", status=run.status, metrics=run.metrics)
     if not job.get("codes"):
         return
