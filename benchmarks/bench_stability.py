@@ -35,9 +35,24 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> None:
-    """One dataset, one split, one training per seed; each against all the others."""
+    """One dataset, one split or each fold, one training per seed."""
     data = seeds.survey(arguments, work)
-    files = [seeds.trained(arguments, work, f"seed-{seed}", seed, arguments.k) for seed in arguments.seeds]
+    ways = [{}] if not arguments.folds else [{"fold": f, "folds": arguments.folds} for f in range(arguments.folds)]
+    measured = {}
+    for way in ways:
+        tail, k = f"-fold{way['fold']}" if way else "", arguments.k
+        names = [f"k{k}-seed{seed}{tail}" for seed in arguments.seeds]
+        files = [
+            seeds.trained(arguments, work, name, seed, k, **way)
+            for name, seed in zip(names, arguments.seeds, strict=True)
+        ]
+        measured[f"fold {way['fold']}" if way else "all"] = against_the_rest(arguments.seeds, files)
+    part = "" if arguments.real is None else "_observed"
+    common.write(f"stability{part}", arguments, data, measured if arguments.folds else measured["all"])
+
+
+def against_the_rest(numbers: list[int], files: list[SparseCodes]) -> dict[str, Any]:
+    """Each training against all the others, and their consensus."""
     each = []
     for i, codes in enumerate(files):
         found = stability(codes, [*files[:i], *files[i + 1 :]])
@@ -45,7 +60,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
         residual = (codes.prediction() - codes.truth())[rows]
         each.append(
             {
-                "seed": arguments.seeds[i],
+                "seed": numbers[i],
                 "active_features": len(found.features),
                 "mean_best_correlation": found.mean,
                 "null_mean": found.null_mean,
@@ -75,9 +90,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
         },
         "choice": found.choice,
     }
-    measured["consensus"] = shared(files)
-    part = "" if arguments.real is None else "_observed"
-    common.write(f"stability{part}", arguments, data, measured)
+    return measured | {"consensus": shared(files)}
 
 
 def shared(files: list[SparseCodes]) -> dict[str, Any]:
