@@ -15,7 +15,7 @@ import numpy as np
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.opening import or_sentence, show
 from sfnet_core.explorer.trainer import wording
-from sfnet_core.explorer.trainer.choices import WIDTHS, Choices, short
+from sfnet_core.explorer.trainer.choices import WIDTHS, Choices, first_of, short
 from sfnet_core.explorer.trainer.curves import Curves
 from sfnet_core.explorer.trainer.figures import CurveFigures
 from sfnet_core.explorer.trainer.session import Session
@@ -146,7 +146,7 @@ class TrainPage:
             self._truth = session.progress.truth[self._shown]
             rows = np.array(plan["rows"], dtype=int)[self._shown]
         else:
-            values = read_target(session.dataset, session.choices.target)[0]
+            values = read_target(session.dataset, first_of(session.choices.target))[0]
             rows = spread(values)
             self._truth = values[rows]
         from sfnet_core.survey.cutouts import encode_jpeg
@@ -157,7 +157,7 @@ class TrainPage:
     def _strip(self) -> dict[str, Any]:
         """True values, predictions now and one epoch ago, all on one axis."""
         session, progress, truth = self.session, self.session.progress, self._truth
-        what = f"{session.choices.target}{f' [{session.unit}]' if session.unit else ''}"
+        what = f"{first_of(session.choices.target)}{f' [{session.unit}]' if session.unit else ''}"
         if self._shown is not None:
             after = f"after epoch {progress.history[-1]['epoch']}" if progress.history else "before the first epoch"
             caption = f"Held-out galaxies {after}, from low to high {what}"

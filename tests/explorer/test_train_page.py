@@ -22,11 +22,22 @@ from sfnet_core.explorer import sample
 from sfnet_core.explorer.train_page import TrainPage, spread, train_page
 from sfnet_core.explorer.trainer import session as session_room
 from sfnet_core.explorer.trainer import worker
-from sfnet_core.explorer.trainer.choices import WIDTHS, Choices, free_folder, look_into, targets_of
+from sfnet_core.explorer.trainer.choices import (
+    WIDTHS,
+    Choices,
+    free_folder,
+    from_config,
+    look_into,
+    targets_of,
+    usable,
+)
 from sfnet_core.explorer.trainer.process import Process
 from sfnet_core.explorer.trainer.progress import Progress, duration
+from sfnet_core.lines import LINES
 from sfnet_core.metrics import rmse
 from sfnet_core.recipes import RECIPES
+from sfnet_core.run import Run
+from sfnet_core.survey.pack import pack
 
 SMALL = {"width": 4, "k": 2}
 
@@ -464,3 +475,63 @@ def test_time_left_follows_the_pace_since_the_start(monkeypatch):
 
 def test_durations_read_well():
     assert [duration(s) for s in (0.4, 59.4, 60, 187, 3729)] == ["0 s", "59 s", "1:00 min", "3:07 min", "1:02:09 h"]
+
+
+# -- the four lines ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_lines(tiny_folder, tmp_path_factory):
+    """The 24 galaxies with four line fluxes and their errors; two of them without one."""
+    folder = tmp_path_factory.mktemp("lines")
+    rows = (tiny_folder / "galaxies.csv").read_text(encoding="utf-8").splitlines()
+    columns = list(LINES.values())
+    rng = np.random.default_rng(0)
+    table = [",".join([rows[0], *columns, *(f"{name}_err" for name in columns)])]
+    for i, row in enumerate(rows[1:]):
+        fluxes = np.exp(rng.normal(4, 1, 4))
+        if i in (3, 5):
+            fluxes[i % 4] = -1
+        table.append(",".join([row, *(f"{value:.4f}" for value in fluxes), *["0.5"] * 4]))
+    (folder / "galaxies.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
+    return pack(folder / "galaxies.csv", tiny_folder / "images", folder / "packed", progress=False)
+
+
+def test_the_four_lines_are_a_target_where_the_dataset_has_them(with_lines, tiny_dataset):
+    assert "lines" not in targets_of(tiny_dataset)
+    found = targets_of(with_lines)
+    assert list(found)[-1] == "lines" and "[OIII]" in found["lines"] and "h_alpha_flux" in found
+    rows, unit, span = usable(with_lines, "lines")
+    nii = with_lines.column("nii_6584_flux")
+    assert len(rows) == 22 and not {3, 5} & set(rows.tolist()) and unit == "dex"
+    assert span == pytest.approx((np.log10(nii[rows].min()), np.log10(nii[rows].max())))
+
+
+def test_the_four_lines_are_trained_shown_and_resumed(with_lines, tmp_path):
+    out = tmp_path / "run"
+    page = train_page(with_lines.path, out=str(out), epochs=2, seed=3, target="lines", codes=True, **SMALL)
+    assert "2 without all four lines measured left out" in str(page.report.data["rows"])
+    assert "--target lines" in page.report.data["command"] and "log_N2" in page.examples.data["caption"]
+    page.session.start()
+    page.session.wait(120)
+    assert page.session.phase == "finished", notices(page)
+    progress, codes = page.session.progress, SparseCodes.open(out / "codes.parquet")
+    assert codes.targets == list(LINES) and progress.shown == "log_N2"
+    held = [codes.index_of(name) for name in progress.ids]
+    np.testing.assert_allclose(progress.truth, codes.truth("log_N2")[held], atol=1e-6)
+    np.testing.assert_allclose(progress.prediction, codes.prediction("log_N2")[held], atol=0.05)
+    run = Run.open(out)
+    scale = np.array([codes.truth(name)[codes.in_split("train")].std() for name in LINES])
+    each = np.array([run.history[-1][f"train_rmse_{name}"] for name in LINES])
+    assert progress.history[-1]["loss"] == pytest.approx(np.mean((each / scale) ** 2), rel=1e-4)
+    error = [codes.truth(name)[held] - codes.truth(name)[codes.in_split("train")].mean() for name in LINES]
+    assert progress.baseline == pytest.approx(np.sqrt(np.mean(np.square(error))), rel=1e-6)
+    assert page.curves.against.xaxis[0].axis_label == "true log_N2 [dex]"
+    rows = dict(page.report.data["result"]["rows"])
+    for name in LINES:
+        assert rows[name].startswith(f"{rmse(codes.truth(name)[held], codes.prediction(name)[held]):.4f}")
+    assert f"{run.history[-1]['validation_rmse']:.4f}" in page.report.data["result"]["headline"]
+    again = from_config(Choices(), run.config)
+    assert again.target == "lines" and again.k == 2
+    with pytest.raises(SFNetError, match="not begun on a page like this"):
+        from_config(Choices(), {**run.config, "target": ["oh_p50", "z"]})

@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, urlencode
 import numpy as np
 
 from sfnet_core.errors import SFNetError
+from sfnet_core.lines import find_column
 from sfnet_core.recipes import RECIPES, Recipe, choose
-from sfnet_core.target import read_target
+from sfnet_core.target import LINES, read_targets, target_names
 
 if TYPE_CHECKING:
     from sfnet_core.survey.dataset import Dataset
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Choices",
     "Folder",
+    "first_of",
     "free_folder",
     "from_config",
     "look_into",
@@ -36,6 +38,7 @@ MOST_EPOCHS, MOST_K, MOST_SEED = 10_000, 512, 2**31 - 1
 LABELS = {"k": "k", "epochs": "The number of epochs", "seed": "The seed", "validation": "The share held out"}
 WANTED = {int: "a whole number", float: "a number", str: "a text", bool: "yes or no"}
 POSITION = {"ra", "dec", "id"}
+FOUR = "lines"  # what `sfnet train --target` calls the paper's four line fluxes
 USUAL = ("oh_p50", "lgm_tot_p50", "sfr_tot_p50")
 
 
@@ -160,14 +163,25 @@ def targets_of(dataset: Dataset) -> dict[str, str]:
     numeric = [name for name in numeric if name not in POSITION and not name.endswith("_err")]
     numeric.sort(key=lambda name: USUAL.index(name) if name in USUAL else len(USUAL))
     units = dataset.units
-    return {name: f"{name} [{units[name]}]" if units.get(name) else name for name in numeric}
+    found = {name: f"{name} [{units[name]}]" if units.get(name) else name for name in numeric}
+    if FOUR not in dataset.columns and all(name in numeric or find_column(name, numeric) for name in LINES):
+        found[FOUR] = "the four lines [NII], Hα, [OIII], Hβ at once"
+    return found
 
 
 def usable(dataset: Dataset, target: str) -> tuple[np.ndarray, str, tuple[float, ...]]:
-    """Rows with a usable target, its unit, and its lowest and highest value (where there are any)."""
-    values, unit = read_target(dataset, target)
-    rows = np.flatnonzero(np.isfinite(values))
-    return rows, unit, (float(values[rows].min()), float(values[rows].max())) if len(rows) else ()
+    """Rows with a usable target, its unit, and its lowest and highest value (where there are any).
+
+    Of several targets: rows on which all are usable, and the first one's unit and values."""
+    values, units = read_targets(dataset, target_names(target))
+    rows = np.flatnonzero(np.isfinite(values).all(axis=1))
+    first = values[rows, 0]
+    return rows, units[0], (float(first.min()), float(first.max())) if len(rows) else ()
+
+
+def first_of(target: str) -> str:
+    """The target that is drawn galaxy by galaxy: of the four lines the first."""
+    return target_names(target)[0] if target else target
 
 
 @dataclass(frozen=True)
@@ -224,8 +238,11 @@ def from_config(choices: Choices, config: dict[str, Any]) -> Choices:
     try:
         target, recipe = config["target"], config["recipe"]
         usual = RECIPES.get(recipe["name"])
+        names = target_names(target)
+        if len(names) > 1 and names != list(LINES):
+            raise ValueError("several targets")
         return choices.change(
-            target=target[0] if isinstance(target, list) else target,
+            target=names[0] if len(names) == 1 else FOUR,
             k=config["k"],
             width=config["width"],
             seed=config["seed"],

@@ -172,8 +172,8 @@ class Curves:
             f"Training loss{loss}\n{f'n = {p.n_train:,}, train' if p.begun else 'before the first epoch'}"
         )
         self.rmse.yaxis[0].axis_label = f"RMSE of {p.target}{unit}"
-        self.against.xaxis[0].axis_label = f"true {p.target}{unit}"
-        self.against.yaxis[0].axis_label = f"predicted {p.target}{unit}"
+        self.against.xaxis[0].axis_label = f"true {p.shown}{unit}"
+        self.against.yaxis[0].axis_label = f"predicted {p.shown}{unit}"
         self.active.yaxis[0].axis_label = "features that fire"
         self.loss.yaxis[0].axis_label = "MSE, standardised target [σ²]"
         for fig in (self.rmse, self.active, self.loss):

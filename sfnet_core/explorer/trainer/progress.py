@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sfnet_core.explorer.trainer.choices import first_of
+
 __all__ = ["Progress", "duration"]
 
 
@@ -46,6 +48,11 @@ class Progress:
         return bool(self.plan)
 
     @property
+    def shown(self) -> str:
+        """The target that is drawn galaxy by galaxy: of several the first."""
+        return self.plan.get("shown", first_of(self.target))
+
+    @property
     def n_train(self) -> int:
         """Training galaxies."""
         return self.plan.get("n_train", 0)
@@ -62,7 +69,7 @@ class Progress:
 
     @property
     def baseline(self) -> float | None:
-        """RMSE of predicting the training galaxies' mean for every held-out galaxy."""
+        """RMSE of predicting the training galaxies' mean for every held-out galaxy, over all targets."""
         return self.plan.get("baseline")
 
     @property
@@ -82,7 +89,7 @@ class Progress:
             self.plan = event
             self.epochs, self.unit, self.done = event["epochs"], event["unit"], event["done"]
             known = {row["epoch"]: row for row in self.history}  # a resumed training's, with its active features
-            self.history = [self._with_loss({**known.get(row["epoch"], {}), **row}) for row in event["history"]]
+            self.history = [{**known.get(row["epoch"], {}), **row} for row in event["history"]]
             self.truth = np.array(event["truth"], dtype=float)
             self.ids = ids[np.array(event["rows"], dtype=int)]
             self._first = None
@@ -90,16 +97,12 @@ class Progress:
             self.done = event["done"]
             self._clock()
         elif kind == "epoch":
-            row = self._with_loss({key: value for key, value in event.items() if key not in ("event", "predictions")})
+            row = {key: value for key, value in event.items() if key not in ("event", "predictions")}
             self.history.append(row)
             self.done = row["epoch"] * self.plan["steps"]
             self.before = self.prediction
             self.prediction = np.array(event["predictions"], dtype=float) if "predictions" in event else None
             self._clock()
-
-    def _with_loss(self, row: dict[str, float]) -> dict[str, float]:
-        """With the training loss: the mean squared error in units of the training galaxies' variance."""
-        return {**row, "loss": (row["train_rmse"] / self.plan["spread"]) ** 2}
 
     def _clock(self) -> None:
         self._last = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from sfnet_core.explorer.trainer.choices import short
+from sfnet_core.explorer.trainer.choices import FOUR, short
 from sfnet_core.explorer.trainer.worker import CODES
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def report(session: Session) -> dict[str, Any]:
         else:
             held = round(n * choices.validation)
             words = f"about {n - held:,} train, {held:,} validation"
-        rows.append(["Galaxies", words + (f"; {left:,} without a usable {choices.target} left out" if left else "")])
+        lack = "all four lines measured" if choices.target == FOUR else f"a usable {choices.target}"
+        rows.append(["Galaxies", words + (f"; {left:,} without {lack} left out" if left else "")])
         rows.append(["Split", split_words(session)])
     plan = progress.plan
     recipe = plan["recipe"] if plan else session.recipe.sentence()
@@ -76,6 +77,9 @@ def result(session: Session) -> dict[str, Any] | None:
     rmse = codes["rmse"] if codes and codes.get("rmse") is not None else last
     headline = f"Validation RMSE {number(rmse, unit)}" if n and rmse is not None else "No galaxies were held out"
     rows = []
+    for name, (value, *ends) in ((codes or {}).get("each") or {}).items():
+        words = f" (95 %: {ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
+        rows.append([name, "–" if value is None else f"{number(value, unit)}{words}"])
     if codes and codes.get("interval"):
         low, high = codes["interval"]
         rows.append(["95 % interval", f"{low:.4f} to {number(high, unit)} (bootstrap)"])

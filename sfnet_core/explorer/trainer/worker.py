@@ -80,11 +80,11 @@ def watched(training: type, say: Callable[..., None]) -> type:
                 device=str(self.device),
                 precision="bfloat16" if self.bf16 else "float32",
                 unit=plan.units[0],
-                spread=float(self.scale[0]),
-                baseline=float(np.sqrt(np.mean((truth - self.centre[0]) ** 2))) if len(held) else None,
+                shown=plan.targets[0],
+                baseline=float(np.sqrt(np.mean((plan.truth[held] - self.centre) ** 2))) if len(held) else None,
                 rows=held[self._shown].tolist(),
                 truth=truth[self._shown].tolist(),
-                history=[{key: row[key] for key in EPOCH_KEYS if key in row} for row in self.history],
+                history=[self._told_of(row) for row in self.history],
             )
             return super().run()
 
@@ -94,13 +94,20 @@ def watched(training: type, say: Callable[..., None]) -> type:
                 say("step", done=step)
             return super()._cycle(step)
 
+        def _told_of(self, row: dict[str, float]) -> dict[str, Any]:
+            """An epoch's numbers, with the training loss: the mean squared error of the standardised targets."""
+            names = self.plan.targets
+            each = [row[f"train_rmse_{name}"] for name in names] if len(names) > 1 else [row["train_rmse"]]
+            loss = float(np.mean((np.array(each) / self.scale) ** 2))
+            return {key: row[key] for key in EPOCH_KEYS if key in row} | {"loss": loss}
+
         def _predict(self, *arguments):
             self._last = super()._predict(*arguments)
             return self._last
 
         def _record(self, held):
             record = super()._record(held)
-            told: dict[str, Any] = {key: record[key] for key in EPOCH_KEYS if key in record}
+            told = self._told_of(record)
             if len(self.plan.validation):
                 found, fires = (tensor.double().numpy() for tensor in self._last)
                 found = found[:, 0] * self.scale[0] + self.centre[0]
@@ -161,9 +168,18 @@ def work(job: dict[str, Any], say: Speaker) -> None:
     from sfnet_core.inference import infer
 
     codes = infer(run, dataset, Path(job["out"]) / CODES, progress=False)
-    found = next(iter(evaluate(codes, intervals=1000)["targets"].values()))["splits"].get("validation", {})
-    numbers = {key: found.get(key) for key in ("n", "rmse", "r2")}
-    interval = (found.get("intervals") or {}).get("rmse")
+    found = {
+        name: target["splits"].get("validation", {})
+        for name, target in evaluate(codes, intervals=1000)["targets"].items()
+    }
+    first = next(iter(found.values()))
+    numbers = {key: first.get(key) for key in ("n", "rmse", "r2")}
+    interval = (first.get("intervals") or {}).get("rmse")
+    if len(found) > 1:  # the one number over all targets is the run's; here each has its own
+        each = {
+            name: [one.get("rmse"), *((one.get("intervals") or {}).get("rmse") or [])] for name, one in found.items()
+        }
+        numbers, interval = {"n": first.get("n"), "each": each}, None
     notes = [str(note) for note in codes.provenance.get("notes") or []]
     say("codes", file=CODES, interval=interval, notes=notes, set_aside=len(codes.set_aside), **numbers)
 
