@@ -53,7 +53,7 @@ def watch(page: Page, address: str, troubles: list[str]) -> None:
             troubles.append(f"a request left the server: {request.url}")
 
     page.on("request", asked)
-    page.on("pageerror", lambda error: troubles.append(f"uncaught: {error}"))
+    page.on("pageerror", lambda error: troubles.append(f"uncaught: {error.stack or error}"))
     page.on("console", lambda m: troubles.append(f"console: {m.text}") if m.type == "error" else None)
 
 

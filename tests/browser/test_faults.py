@@ -82,13 +82,14 @@ def test_r18_a_dead_kernel_is_said_at_once_and_reload_restores_the_view(open_pag
     feature = toggle(page, 2)
     page.wait_for_function("text => document.querySelector('.sf-status').textContent !== text", arg=before)
     status = page.inner_text(".sf-status")
+    page.wait_for_function("() => location.search.includes('off=')")  # what the reload restores
     os.kill(kernel_of(kernel(page)), signal.SIGKILL)
     expect(page.locator(BANNER)).to_contain_text("The session ended", timeout=10_000)
     assert page.get_attribute(BANNER, "role") == "alert"
     assert page.evaluate("() => document.getElementById('rendered_cells').inert")  # no click is taken and lost
     page.click(f"{BANNER} button")
     expect(page.locator(BANNER)).to_have_count(0)
-    expect(page.locator(".sf-status")).to_have_text(status)
+    expect(page.locator(".sf-status")).to_have_text(status, timeout=60_000)
     assert page.get_attribute(f".sf-toggle[data-feature='{feature}']", "aria-checked") == "false"
 
 
