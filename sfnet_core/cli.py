@@ -114,6 +114,15 @@ def train(
         str | None, typer.Option(help="A recipe by name; by default the one for this many galaxies.")
     ] = None,
     multi_k: Annotated[int | None, typer.Option(help="Train every k from 1 to this one at once.")] = None,
+    alive: Annotated[
+        bool, typer.Option("--alive", help="Keep more features in use: narrow the gate step by step, raise rare ones.")
+    ] = False,
+    start_k: Annotated[int | None, typer.Option(help="Begin with this many kept features, narrow to --k.")] = None,
+    balance: Annotated[float | None, typer.Option(help="Raise rarely kept features by this a step.")] = None,
+    auxk: Annotated[int | None, typer.Option(help="Dead features in an auxiliary loss.")] = None,
+    normalise: Annotated[
+        bool, typer.Option("--normalise", help="Bring every feature to one scale before the gate.")
+    ] = False,
     validation: Annotated[str, typer.Option(help="Share of objects held out, or `paper`.")] = "0.2",
     fold: Annotated[int | None, typer.Option(help="Hold out this fold (from 0) of --folds.")] = None,
     folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
@@ -145,7 +154,8 @@ def train(
             dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, multi_k=multi_k,
             validation=share, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
             split_seed=split_seed, start=from_run, device=device, resume=resume, overwrite=overwrite,
-            progress=not quiet,
+            progress=not quiet, alive=alive, start_k=start_k, balance=balance, auxk=auxk,
+            normalise=normalise or None,
         )  # fmt: skip
     about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}
     last = made.history[-1] if made.history else {}

@@ -50,9 +50,13 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.before_relu(x))
+
+    def before_relu(self, x: Tensor) -> Tensor:
+        """The block's sum, before its last ReLU."""
         shortcut = x if self.downsample is None else self.downsample(x)
         x = torch.relu(self.bn1(self.conv1(x)))
-        return torch.relu(self.bn2(self.conv2(x)) + shortcut)
+        return self.bn2(self.conv2(x)) + shortcut
 
 
 class SFNet(nn.Module):
@@ -102,9 +106,14 @@ class SFNet(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """Feature maps before pooling: (B, 3, H, W) → (B, F, h, w), ≥ 0."""
+        return torch.relu(self.before_relu(x))
+
+    def before_relu(self, x: Tensor) -> Tensor:
+        """Feature maps before the trunk's last ReLU, of either sign: (B, 3, H, W) → (B, F, h, w)."""
         x = x.contiguous(memory_format=self.memory_format)
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))  # (B, width, H/4, W/4)
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))  # (B, F, h, w)
+        first, last = self.layer4
+        return last.before_relu(first(self.layer3(self.layer2(self.layer1(x)))))  # (B, F, h, w)
 
     def features(self, x: Tensor) -> Tensor:
         """All activations, before the gate: (B, 3, H, W) → (B, F) float32, ≥ 0."""
@@ -114,9 +123,9 @@ class SFNet(nn.Module):
         """Predictions (B, T), float32 also under autocast: the gate's choice and the sum are made in full precision."""
         return self.read(self.features(x))
 
-    def read(self, a: Tensor) -> Tensor:
-        """The head's reading of gated activations: (B, F) → (B, T)."""
-        kept = gate(a, self.k)  # (B, F), at most k non-zeros
+    def read(self, a: Tensor, k: int | None = None) -> Tensor:
+        """The head's reading of gated activations: (B, F) → (B, T); ``k`` instead of the network's own."""
+        kept = gate(a, self.k if k is None else k)  # (B, F), at most k non-zeros
         with torch.autocast(a.device.type, enabled=False):
             return self.head(kept)
 

@@ -64,6 +64,7 @@ def make_plan(
     multi_k: int | None = None,
     split_seed: int | None = None,
     start: str | os.PathLike | None = None,
+    **changes: Any,
 ) -> Plan:
     """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.train`)."""
     names = target_names(target)
@@ -94,7 +95,7 @@ def make_plan(
     if (truth[rows].std(axis=0) == 0).any():
         constant = names[int(np.argmin(truth[rows].std(axis=0)))]
         raise SFNetError(f"{constant} has one and the same value for all training galaxies; there is nothing to learn.")
-    recipe = choose(len(rows), recipe, epochs, multi_k)
+    recipe = choose(len(rows), recipe, epochs, multi_k, **changes)
     side = recipe.side(dataset.meta["height"], dataset.meta["width"])
     if start is not None and weights is not None:
         raise SFNetError("Start from another run or from ImageNet weights, not from both.")

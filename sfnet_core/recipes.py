@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["RECIPES", "Recipe", "choose"]
+__all__ = ["ALIVE", "RECIPES", "Recipe", "choose"]
+
+#: What keeps features alive, as fields of a recipe: the pair that did best on an inner split (see benchmarks).
+ALIVE = {"start_k": 32, "balance": 0.03}
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Recipe:
     ``multi_k``: the loss is a mean over gates of 1…``multi_k`` features, which share trunk and head, so that one
     network serves every such k (0: its own k alone; the idea is the multi-TopK loss of Gao et al. 2024, section 5.3).
     ``multi_k_power`` p: in that mean the gate of k features counts in proportion to 1/kᵖ (0: all alike).
+
+    Against dying features (:mod:`sfnet_core.alive`), none by default. ``start_k``: features that the gate keeps at the
+    first step, fewer from step to step, down to k halfway (0: k at once). ``balance``: how far a rarely kept feature's
+    map is raised before the trunk's last ReLU, per step. ``auxk``: dead features that predict together what the kept
+    ones leave over, as an auxiliary loss. ``normalise``: maps have mean 0 and variance 1 over galaxies before the ReLU.
     """
 
     name: str
@@ -41,6 +50,10 @@ class Recipe:
     crop: int | None = None
     multi_k: int = 0
     multi_k_power: float = 0.0
+    start_k: int = 0
+    balance: float = 0.0
+    auxk: int = 0
+    normalise: bool = False
 
     def gate_shares(self) -> np.ndarray:
         """(multi_k,) what each gate's loss counts for, with sum 1."""
@@ -66,6 +79,10 @@ class Recipe:
             f"{self.weight_decay:g}, batches of {self.batch}, {self.loss.upper()} on standardised targets, "
             f"turned and mirrored at random{', gain and sky varied' if self.gain or self.sky else ''}"
             f"{f', every k from 1 to {self.multi_k} at once' if self.multi_k else ''}"
+            f"{f', the gate narrowed from {self.start_k} features' if self.start_k else ''}"
+            f"{f', rare features raised by {self.balance:g} a step' if self.balance else ''}"
+            f"{f', {self.auxk} dead features in an auxiliary loss' if self.auxk else ''}"
+            f"{', maps normalised over galaxies' if self.normalise else ''}"
         )
 
     def as_dict(self) -> dict:
@@ -84,8 +101,19 @@ RECIPES = {
 }
 
 
-def choose(n: int, recipe: str | Recipe | None = None, epochs: int | None = None, multi_k: int | None = None) -> Recipe:
-    """The recipe for ``n`` training galaxies, or the one asked for; ``epochs`` and ``multi_k`` replace its own."""
+def choose(
+    n: int,
+    recipe: str | Recipe | None = None,
+    epochs: int | None = None,
+    multi_k: int | None = None,
+    alive: bool = False,
+    **changes: Any,
+) -> Recipe:
+    """The recipe for ``n`` training galaxies, or the one asked for, with these fields instead of its own.
+
+    ``alive`` sets those of :data:`ALIVE`; without ``start_k`` where every k is trained at once. ``None``
+    changes nothing.
+    """
     if recipe is None:
         recipe = "few hundred" if n < 800 else "thousands" if n < 30_000 else "paper"
     if isinstance(recipe, str):
@@ -100,4 +128,19 @@ def choose(n: int, recipe: str | Recipe | None = None, epochs: int | None = None
         if multi_k < 0:
             raise SFNetError(f"multi_k is the largest k that is trained along, or 0, not {multi_k}.")
         recipe = replace(recipe, multi_k=multi_k)
+    if alive:
+        recipe = replace(recipe, **ALIVE | ({"start_k": 0} if recipe.multi_k else {}))
+    changes = {name: value for name, value in changes.items() if value is not None}
+    known = [field.name for field in fields(Recipe)]
+    if unknown := sorted(changes.keys() - set(known)):
+        raise SFNetError(f"A recipe has no {', '.join(unknown)}; it has: {', '.join(known)}.")
+    recipe = replace(recipe, **changes)
+    for name in ("start_k", "balance", "auxk"):
+        if not 0 <= getattr(recipe, name) < float("inf"):
+            raise SFNetError(f"{name} is 0 (off) or more, not {getattr(recipe, name)}.")
+    if recipe.start_k and recipe.multi_k:
+        raise SFNetError(
+            f"The gate is narrowed from start_k={recipe.start_k}, or every k to multi_k={recipe.multi_k} is trained at "
+            "once; choose one of the two."
+        )
     return recipe

@@ -6,7 +6,6 @@ kept to go on is therefore the weights, the optimiser and the position; ``last.c
 
 from __future__ import annotations
 
-import copy
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sfnet_core import __version__, checkpoint
+from sfnet_core.alive import Objective, activity
 from sfnet_core.augment import channel_statistics, to_input, vary
 from sfnet_core.device import autocast, has_bfloat16, pick_device
 from sfnet_core.errors import SFNetError
@@ -64,6 +64,7 @@ def train(
     overwrite: bool = False,
     progress: bool = True,
     callback: Callable[[dict[str, float]], Any] | None = None,
+    **changes: Any,
 ) -> Run:
     """Train an SFNet and write its run.
 
@@ -84,6 +85,7 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         recipe: a name or a :class:`Recipe`; by default the one for the number of training galaxies.
         multi_k: train every k from 1 to this one at once, instead of the recipe's choice.
+        changes: ``alive=True`` for :data:`sfnet_core.recipes.ALIVE`; any field of the :class:`Recipe`, for its own.
         callback: called after each epoch with its record (``epoch``, ``rate``, ``train_rmse``, ``validation_rmse``, in
             the target's unit); returning ``False`` stops the training, which ``resume`` can go on with.
 
@@ -97,7 +99,7 @@ def train(
     plan = make_plan(
         dataset, target=target, k=k, epochs=epochs, seed=seed, fold=fold, folds=folds, validation=validation,
         group=group, width=width, weights=weights, recipe=recipe, multi_k=multi_k, split_seed=split_seed,
-        start=start,
+        start=start, **changes,
     )  # fmt: skip
     with folder_lock(out, "training"):
         last = look_at(out, plan.config, resume, overwrite)
@@ -137,10 +139,10 @@ class _Training:
         self.optimiser = make_optimiser(self.network, self.recipe)
         self.epoch, self.step, self.history = 0, 0, []
         self.squares = np.zeros(len(plan.targets))  # summed squared errors of the running epoch, standardised
+        self.steps = max(1, round(len(plan.train) / self.recipe.batch))  # per epoch
+        self.objective = Objective(self.network, self.recipe, self.recipe.epochs * self.steps)
         if last is not None:
             self._restore(last)
-        self.steps = max(1, round(len(plan.train) / self.recipe.batch))  # per epoch
-        self.shares = torch.from_numpy(self.recipe.gate_shares()).float().to(device)  # of the gates in the loss
         self.standard = torch.from_numpy((plan.truth - self.centre) / self.scale).float()  # (N, T)
 
     # ---- the loop
@@ -196,24 +198,19 @@ class _Training:
         sums = torch.from_numpy(self.squares).to(self.device if self.device.type == "cuda" else "cpu")
         check = 1 if self.device.type == "cpu" else 50  # reading the loss stalls a GPU
         for cutouts, chosen in zip(feed.batches(batches[self.step :]), batches[self.step :], strict=True):
-            set_cycle(self.optimiser, *self._cycle(self.epoch * self.steps + self.step))
+            at = self.epoch * self.steps + self.step
+            set_cycle(self.optimiser, *self._cycle(at))
             rng = np.random.default_rng([seed, 2, self.epoch, self.step])
             images = vary(cutouts, self.mean, self.std, rng, recipe.gain, recipe.sky)
             wanted = self.standard[torch.from_numpy(plan.train[chosen])].to(self.device)
             with autocast(self.device, self.bf16):
-                a = self.network.features(images)
-            if recipe.multi_k:
-                each = (self.network.read_each(a, recipe.multi_k) - wanted[:, None]).square()  # (B, k, T)
-                squares, loss = each[:, self.network.k - 1], (each.mean((0, 2)) * self.shares).sum()
-            else:
-                squares = (self.network.read(a) - wanted).square()  # (B, T)
-                loss = squares.mean()
-            if recipe.loss == "rmse":
-                loss = (loss + 1e-8).sqrt()  # the root's slope at 0 is infinite
+                a, before = self.objective.features(images)
+            loss, squares = self.objective.loss(a, before, wanted, at)
             self.optimiser.zero_grad()
             loss.backward()
             self.optimiser.step()
-            sums = sums + squares.detach().sum(0).to(sums.device).double()
+            self.objective.observe(a, at)
+            sums = sums + squares.sum(0).to(sums.device).double()
             self.step += 1
             if self.step % check == 0 and not torch.isfinite(sums).all():
                 raise SFNetError(
@@ -248,8 +245,8 @@ class _Training:
         plan = self.plan
         per_target = {"train": np.sqrt(self.squares / len(plan.train)) * self.scale}
         if len(plan.validation):
-            found = self._predict(held, plan.validation, self.network, self.bf16)[0].double().numpy()
-            error = found * self.scale + self.centre - plan.truth[plan.validation]
+            found, fires = self._predict(held, plan.validation, self.objective.folded(), self.bf16)
+            error = found.double().numpy() * self.scale + self.centre - plan.truth[plan.validation]
             per_target["validation"] = np.sqrt((error**2).mean(axis=0))
         rate = self._cycle((self.epoch + 1) * self.steps - 1)[0]
         record: dict[str, float] = {"epoch": self.epoch + 1, "rate": rate}
@@ -258,6 +255,8 @@ class _Training:
         for part, rmse in per_target.items():
             if len(plan.targets) > 1:
                 record |= {f"{part}_rmse_{name}": float(one) for name, one in zip(plan.targets, rmse, strict=True)}
+        if len(plan.validation):
+            record |= {f"active_{share}": n for share, n in activity(fires, len(plan.validation)).items()}
         return record
 
     # ---- what is kept
@@ -266,6 +265,7 @@ class _Training:
         try:
             self.network.load_state_dict(last["network"])
             self.optimiser.load_state_dict(last["optimiser"])
+            self.objective.load(last.get("objective", {}))
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise SFNetError(f"{self.out / LAST} does not fit this network ({str(error).splitlines()[0]}).") from error
         self.epoch, self.step, self.history = last["epoch"], last["step"], last["history"]
@@ -290,24 +290,16 @@ class _Training:
             },
             status,
         )
-        run.write(self.out, self._folded())
+        run.write(self.out, self.objective.written(self.centre, self.scale))
         if status != "finished":
             state = {
                 "schema": LAST_SCHEMA, "config": plan.config, "epoch": self.epoch, "step": self.step,
                 "squares": self.squares.tolist(), "history": self.history, "origin": self.origin,
                 "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
+                "objective": self.objective.state,
             }  # fmt: skip
             write_last(self.out / LAST, state)
         return run
-
-    def _folded(self) -> SFNet:
-        """A copy on the CPU whose head speaks the targets' units: w ← σ w, b ← σ b + μ."""
-        folded = copy.deepcopy(self.network).cpu()
-        weight, bias = folded.head.weight.detach().double(), folded.head.bias.detach().double()
-        scale, centre = torch.from_numpy(self.scale), torch.from_numpy(self.centre)
-        folded.head.weight.data = (weight * scale[:, None]).float()
-        folded.head.bias.data = (bias * scale + centre).float()
-        return folded.eval()
 
     def _metadata(self) -> dict[str, Any]:
         dataset, plan = self.dataset, self.plan
@@ -324,12 +316,11 @@ class _Training:
     def _active(self, feed: CutoutFeed, held: CutoutFeed) -> dict[str, int]:
         """How many features fire at all, on ≥ 1 % and on ≥ 10 % of the galaxies used."""
         plan = self.plan
-        fires = self._predict(feed, plan.train, self.network, self.bf16)[1]
-        n = len(plan.train) + len(plan.validation)
+        network = self.objective.folded()
+        fires = self._predict(feed, plan.train, network, self.bf16)[1]
         if len(plan.validation):
-            fires = fires + self._predict(held, plan.validation, self.network, self.bf16)[1]
-        share = fires.double() / n
-        return {"any": int((fires > 0).sum()), "1%": int((share >= 0.01).sum()), "10%": int((share >= 0.1).sum())}
+            fires = fires + self._predict(held, plan.validation, network, self.bf16)[1]
+        return activity(fires, len(plan.train) + len(plan.validation))
 
     def _announce(self) -> None:
         plan, n = self.plan, len(self.dataset)

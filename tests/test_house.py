@@ -18,6 +18,7 @@ TORCH = {"torch", "torchvision", "safetensors"}
 TORCH_ROOMS = {
     *("attribution", "augment", "checkpoint", "device", "feed", "inference", "network", "optimiser", "training"),
     *("certain", "encoding", "fused", "plan", "progress_file", "pretraining", "run", "split", "starting"),
+    "alive",
     *("compare", "compare_networks", "compare_work", "foreign", "foreign_reader", "imported"),
 }
 LIGHT = {"numpy", "pyarrow"}
@@ -63,7 +64,7 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("cli_consensus", "cli_import"), 5),
     "history_file": 2,
     "imported": 3,
-    **dict.fromkeys(("inference", "encoding", "pretraining", "training", "attribution"), 3),
+    **dict.fromkeys(("alive", "inference", "encoding", "pretraining", "training", "attribution"), 3),
     **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
     **dict.fromkeys(("explorer", "compare", "compare_about", "compare_page", "compare_work"), 4),

@@ -1,0 +1,194 @@
+"""What a training minimises, and how features are kept alive in it.
+
+A gate sends gradients through the kept features only: the few that are large early are the only ones to grow, and the
+others die, before the gate (a map that is 0 everywhere) or at it (never among the k largest). Against it, each an
+option of the recipe, to be combined:
+
+- ``start_k``: the gate begins with this many features and is narrowed to k over the first half of the training.
+- ``balance``: a feature kept too rarely gets its map raised before the trunk's last ReLU, step by step, one kept often
+  gets it lowered, more slowly: the usage-driven bias of Wang et al. 2024 (arXiv:2408.15664), where it can be folded.
+- ``auxk``: features that were not kept for long predict, from their values before the ReLU, what the kept ones left
+  over (the auxiliary loss of Gao et al. 2024, arXiv:2406.04093, appendix A.2); kept features take no part in it.
+- ``normalise``: maps are brought to pooled mean 0 and variance 1 over galaxies before the ReLU (running averages).
+
+Offset and factor act before a ReLU, so they are folded into the trunk's last two blocks when a run is written
+(:meth:`Objective.folded`): the saved network is the paper's, and its codes hold its k largest activations.
+
+Shape letters: B batch, F features, h w feature-map cells, T targets.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfnet_core.network import SFNet, gate, pool, strongest
+from sfnet_core.recipes import Recipe
+
+__all__ = ["Objective", "activity", "auxiliary_loss", "fold"]
+
+AUXILIARY_WEIGHT = 1 / 32  # of the auxiliary loss (Gao et al. 2024, appendix A.2)
+SILENT = 1000  # a feature is taken for dead when the last so many training galaxies did not keep it
+ANNEALED = 0.5  # share of the steps after which the gate has its own k
+MEMORY = 0.95  # share of a running average that a step keeps
+RARE = 0.5  # a feature is kept too rarely below this share of the even usage k / F
+LOWERED = 0.2  # how much slower a frequent feature is lowered than a rare one is raised, at most
+SETTLED = 0.6  # last share of the steps, in which offsets move less and less
+_EPS = 1e-5
+
+
+class Objective:
+    """The loss of a training with this recipe, and the state it keeps beside the weights.
+
+    ``state``: name → (F,) tensor, what ``last.ckpt`` must hold to go on; empty for recipes without an option of this
+    module, whose arithmetic is then that of the network alone. ``steps``: of the whole training.
+    """
+
+    def __init__(self, network: SFNet, recipe: Recipe, steps: int) -> None:
+        self.network, self.recipe, self.steps = network, recipe, steps
+        self.shares = torch.from_numpy(recipe.gate_shares()).float().to(network.head.weight.device)  # (multi_k,)
+        zero = torch.zeros(network.n_features, device=network.head.weight.device)
+        self.state: dict[str, Tensor] = {}
+        if recipe.normalise:
+            self.state |= {"mean": zero.clone(), "variance": zero + 1}
+        if recipe.balance:
+            self.state |= {"offset": zero.clone(), "usage": zero + network.k / network.n_features}
+        if recipe.auxk:
+            self.state["silent"] = zero.clone()  # training galaxies since it was last kept
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go on from the state of a training that was interrupted."""
+        if state.keys() != self.state.keys():
+            raise ValueError(f"the state of its features holds {sorted(state)}, not {sorted(self.state)}")
+        for name, tensor in self.state.items():
+            tensor.copy_(state[name])
+
+    # ---- one step
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Images of a training batch → activations and, with ``auxk``, their values before the ReLU; both (B, F)."""
+        if not self.state:
+            return self.network.features(images), None
+        z = self.network.before_relu(images).float()  # (B, F, h, w)
+        if self.recipe.normalise:
+            self._follow(z.detach().mean(dim=(2, 3)))
+        if self.recipe.normalise or self.recipe.balance:
+            mean, scale = (tensor.float()[:, None, None] for tensor in self.affine())
+            z = (z - mean) * scale
+        return pool(torch.relu(z)), z.mean(dim=(2, 3)) if self.recipe.auxk else None
+
+    def loss(self, a: Tensor, before: Tensor | None, wanted: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, and its squared errors (B, T), at a step counted from the training's first."""
+        network, recipe = self.network, self.recipe
+        if recipe.multi_k:
+            each = network.read_each(a, recipe.multi_k) - wanted[:, None]  # (B, k, T)
+            error, loss = each[:, network.k - 1], (each.square().mean((0, 2)) * self.shares).sum()
+        else:
+            error = network.read(a, self.k(step)) - wanted
+            loss = error.square().mean()
+        if recipe.loss == "rmse":
+            loss = (loss + 1e-8).sqrt()  # the root's slope at 0 is infinite
+        if before is not None:
+            dead = self.state["silent"] >= SILENT
+            more = auxiliary_loss(before, dead, -error.detach(), network.head.weight, recipe.auxk)
+            loss = loss + AUXILIARY_WEIGHT * more
+        return loss, error.detach().square()
+
+    def k(self, step: int) -> int:
+        """The gate's k at a step: from ``start_k`` geometrically down to the network's own, then that."""
+        first, last = min(self.recipe.start_k, self.network.n_features), self.network.k
+        share = step / max(1.0, ANNEALED * self.steps)
+        if not first or share >= 1:
+            return last
+        return max(last, round(first * (last / first) ** share))
+
+    @torch.no_grad()
+    def observe(self, a: Tensor, step: int) -> None:
+        """After a step: count which features its batch kept, and move the offsets."""
+        if not self.state.keys() & {"silent", "usage"}:
+            return
+        kept = (gate(a.detach(), self.k(step)) > 0).sum(0)  # (F,)
+        if self.recipe.auxk:
+            self.state["silent"].add_(len(a)).masked_fill_(kept > 0, 0)
+        if self.recipe.balance:
+            usage = self.state["usage"].lerp_(kept / len(a), 1 - MEMORY)
+            wanted = RARE * self.network.k / self.network.n_features
+            rate = self.recipe.balance * min(1.0, (1 - step / self.steps) / SETTLED)
+            self.state["offset"] += rate * (1 - usage / wanted).clamp(-LOWERED, 1)
+
+    def _follow(self, pooled: Tensor) -> None:
+        """Running mean and variance over galaxies of pooled values before the ReLU (B, F)."""
+        self.state["mean"].lerp_(pooled.mean(0), 1 - MEMORY)
+        self.state["variance"].lerp_(pooled.var(0, unbiased=False), 1 - MEMORY)
+
+    # ---- the network as it is used
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """What the trunk's last sum z goes through before its ReLU, (z − mean) · scale: two of (F,) float64."""
+        mean = torch.zeros(self.network.n_features, dtype=torch.float64, device=self.network.head.weight.device)
+        scale = mean + 1
+        if self.recipe.normalise:
+            mean = self.state["mean"].double()
+            scale = (self.state["variance"].double() + _EPS).rsqrt()
+        if self.recipe.balance:
+            mean = mean - self.state["offset"].double() / scale
+        return mean, scale
+
+    def folded(self) -> SFNet:
+        """The network that gives by itself what is trained here: itself, or a folded copy."""
+        if not (self.recipe.normalise or self.recipe.balance):
+            return self.network
+        network = copy.deepcopy(self.network)
+        fold(network, *self.affine())
+        return network
+
+    def written(self, centre: np.ndarray, scale: np.ndarray) -> SFNet:
+        """That as a copy on the CPU whose head speaks the targets' units, (T,) each: w ← σ w, b ← σ b + μ."""
+        network = copy.deepcopy(self.folded()).cpu()
+        weight, bias = network.head.weight.detach().double(), network.head.bias.detach().double()
+        sigma, mu = torch.from_numpy(scale), torch.from_numpy(centre)
+        network.head.weight.data = (weight * sigma[:, None]).float()
+        network.head.bias.data = (bias * sigma + mu).float()
+        return network.eval()
+
+
+@torch.no_grad()
+def fold(network: SFNet, mean: Tensor, scale: Tensor) -> None:
+    """Change the last two blocks so that the trunk's last sum z becomes (z − mean) · scale; both (F,), scale > 0.
+
+    z is a normalised convolution of the last block's input x, plus x. The block before ends in a ReLU, which lets a
+    positive factor pass: its two normalisations are scaled, the last block's first convolution undoes that for the one
+    branch, and the other carries it along. Exact in real numbers; computed in float64.
+    """
+    first, last = network.layer4
+    last.bn2.bias.copy_(last.bn2.bias.double() - mean)
+    for norm in (first.bn2, first.downsample[1], last.bn2):
+        norm.weight.copy_(norm.weight.double() * scale)
+        norm.bias.copy_(norm.bias.double() * scale)
+    last.conv1.weight.copy_(last.conv1.weight.double() / scale[:, None, None])
+
+
+def auxiliary_loss(before: Tensor, dead: Tensor, left_over: Tensor, weight: Tensor, n: int) -> Tensor:
+    """How badly the ``n`` largest of each galaxy's dead features predict what the kept ones left over.
+
+    ``before`` (B, F) values before the ReLU, ``dead`` (F,) bool, ``left_over`` (B, T) truth − prediction without a
+    gradient, ``weight`` (T, F) of the head. Values are taken as they are, negative ones too: a map that is 0 after its
+    ReLU still has a gradient here, and to predict remainders of mean 0 it must come to lie on both sides of 0. Other
+    features, their weights included, get no gradient.
+    """
+    n = min(n, int(dead.sum()))
+    if n == 0:
+        return before.new_zeros(())
+    with torch.autocast(before.device.type, enabled=False):
+        values, indices = strongest(before.float().masked_fill(~dead, -torch.inf), n)  # (B, n)
+        found = (values[:, :, None] * weight.T[indices]).sum(1)  # (B, T)
+        return (found - left_over).square().mean()
+
+
+def activity(fires: Tensor, n: int) -> dict[str, int]:
+    """How many features fire at all, on ≥ 1 % and on ≥ 10 % of ``n`` galaxies, from how often each does (F,)."""
+    share = fires.double() / n
+    return {"any": int((fires > 0).sum()), "1%": int((share >= 0.01).sum()), "10%": int((share >= 0.1).sum())}
