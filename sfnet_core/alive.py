@@ -8,7 +8,7 @@ option of the recipe, to be combined:
 - ``balance``: a feature kept too rarely gets its map raised before the trunk's last ReLU, step by step, one kept often
   gets it lowered, more slowly: the usage-driven bias of Wang et al. 2024 (arXiv:2408.15664), where it can be folded.
 - ``auxk``: features that were not kept for long predict, from their values before the ReLU, what the kept ones left
-  over (the auxiliary loss of Gao et al. 2024, arXiv:2406.04093, appendix A.2); kept features take no part in it.
+  over (after the auxiliary loss of Gao et al. 2024, arXiv:2406.04093, appendix A.2); kept features take no part in it.
 - ``normalise``: maps are brought to pooled mean 0 and variance 1 over galaxies before the ReLU (running averages).
 
 Offset and factor act before a ReLU, so they are folded into the trunk's last two blocks when a run is written
@@ -172,20 +172,22 @@ def fold(network: SFNet, mean: Tensor, scale: Tensor) -> None:
 
 
 def auxiliary_loss(before: Tensor, dead: Tensor, left_over: Tensor, weight: Tensor, n: int) -> Tensor:
-    """How badly the ``n`` largest of each galaxy's dead features predict what the kept ones left over.
+    """How badly each of the ``n`` largest of a galaxy's dead features predicts what the kept ones left over.
 
     ``before`` (B, F) values before the ReLU, ``dead`` (F,) bool, ``left_over`` (B, T) truth − prediction without a
     gradient, ``weight`` (T, F) of the head. Values are taken as they are, negative ones too: a map that is 0 after its
-    ReLU still has a gradient here, and to predict remainders of mean 0 it must come to lie on both sides of 0. Other
-    features, their weights included, get no gradient.
+    ReLU still has a gradient here, and to predict remainders of mean 0 it must come to lie on both sides of 0. So that
+    it does, two things differ from the paper cited, whose features lie near their threshold: each predicts by itself
+    (a sum's mean is 0 also where features far below 0 cancel), and by its weight as it stands (which would go to 0
+    before the feature rises). Other features get no gradient.
     """
     n = min(n, int(dead.sum()))
     if n == 0:
         return before.new_zeros(())
     with torch.autocast(before.device.type, enabled=False):
         values, indices = strongest(before.float().masked_fill(~dead, -torch.inf), n)  # (B, n)
-        found = (values[:, :, None] * weight.T[indices]).sum(1)  # (B, T)
-        return (found - left_over).square().mean()
+        found = values[:, :, None] * weight.detach().T[indices]  # (B, n, T)
+        return (found - left_over[:, None]).square().mean()
 
 
 def activity(fires: Tensor, n: int) -> dict[str, int]:
