@@ -14,6 +14,7 @@ from sfnet_core import __version__
 from sfnet_core.cli_codes import evaluate, export, match
 from sfnet_core.cli_compare import compare
 from sfnet_core.cli_consensus import consensus
+from sfnet_core.cli_faithful import faithful
 from sfnet_core.cli_import import import_
 from sfnet_core.cli_options import Device, Json, Overwrite, Quiet, Seed
 from sfnet_core.cli_pretrain import pretrain
@@ -208,7 +209,7 @@ def infer(
 
 
 app.command("import")(import_)
-for verb in (pretrain, evaluate, compare, match, stability, consensus, export, report):
+for verb in (pretrain, evaluate, compare, match, stability, consensus, faithful, export, report):
     app.command()(verb)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from sfnet_core.compare_fits import component_fits, elastic_net, fit_each
 from sfnet_core.compare_networks import Networks, dense_features, predictions
 from sfnet_core.compare_table import LABELS, Key, name_of
-from sfnet_core.files import atomic_path
+from sfnet_core.kept import kept
 from sfnet_core.photometry import forest, photometry, ridge
 from sfnet_core.plan import Plan
 from sfnet_core.run import Run
@@ -176,18 +175,7 @@ class Comparison:
 
     def _part(self, name: str, mark: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Arrays made once and kept in the folder; made anew where they came from another network (``mark``)."""
-        path = self.out / PARTS / f"{name}.npz"
-        try:
-            with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
-                kept = dict(stored)
-            if str(kept.pop("mark")) == mark:
-                return kept
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-            pass  # not there, or not whole
-        made = make()
-        with atomic_path(path) as part, open(part, "wb") as handle:
-            np.savez(handle, mark=np.array(mark), **made)
-        return made
+        return kept(self.out / PARTS / f"{name}.npz", mark, make)
 
     def _say(self, words: str) -> None:
         if self.progress:

@@ -20,6 +20,7 @@ TORCH_ROOMS = {
     *("certain", "encoding", "fused", "plan", "progress_file", "pretraining", "run", "split", "starting"),
     "alive",
     *("compare", "compare_networks", "compare_work", "foreign", "foreign_reader", "imported"),
+    *("faithful_regions", "faithful_work"),
 }
 LIGHT = {"numpy", "pyarrow"}
 MAY_IMPORT = {  # third-party modules a room may import at its top
@@ -29,6 +30,12 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "evaluate": {"numpy"},
     **dict.fromkeys(("stability", "stability_choice", "stability_groups", "stability_seeds"), frozenset({"numpy"})),
     **dict.fromkeys(("consensus", "consensus_report"), frozenset({"numpy"})),
+    **dict.fromkeys(
+        ("faithful", "faithful_ablation", "faithful_classes", "faithful_matter", "faithful_probe", "kept", "winding"),
+        frozenset({"numpy"}),
+    ),
+    "faithful_words": set(),
+    "cli_faithful": {"typer"},
     "stability_file": set(),
     "intervals": {"numpy"},
     "codes": {"numpy"},
@@ -66,6 +73,10 @@ FLOOR = {  # a room imports only from its own floor or below
     "imported": 3,
     **dict.fromkeys(("alive", "inference", "encoding", "pretraining", "training", "attribution"), 3),
     **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
+    **dict.fromkeys(("faithful_ablation", "faithful_probe", "faithful_regions", "faithful_words", "faithful_work"), 3),
+    **dict.fromkeys(("faithful", "faithful_classes", "faithful_matter", "faithful_page"), 4),
+    **dict.fromkeys(("kept", "winding"), 0),
+    "cli_faithful": 5,
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
     **dict.fromkeys(("explorer", "compare", "compare_about", "compare_page", "compare_work"), 4),
     **dict.fromkeys(

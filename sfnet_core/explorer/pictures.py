@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
-__all__ = ["Pictures"]
+__all__ = ["Pictures", "place_of"]
 
 KEPT = 512  # JPEGs kept in memory, about 4 kB each
 

@@ -1,0 +1,164 @@
+"""Do a few features know a class? k-sparse probing: a logistic regression on the k features that differ most.
+
+As in Gurnee et al. (2023, TMLR, "Finding neurons in a haystack") and SAEBench (Karvonen et al. 2025): of the training
+galaxies alone the k columns with the largest difference of the two classes' means, in units of the column's scatter,
+are chosen and a logistic regression is fitted on them; both are scored on galaxies it has not seen. Here this is done
+in folds, so that each galaxy is scored once, and whole objects stay together.
+
+The score is the area under the ROC curve (AUC; 0.5 by chance) within each fold, averaged over folds, and balanced
+accuracy. Shape letters: n galaxies, J columns, R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+
+__all__ = ["FEWEST", "Folds", "auc", "chosen", "probe"]
+
+FOLDS, FEWEST = 5, 20  # fewest galaxies of a class that are probed
+RESAMPLES, SHUFFLES, REFITS = 1000, 1000, 10
+
+
+class Folds:
+    """The same cut of the galaxies for every probe of one class: ``inside`` (n,) bool; whole objects stay together."""
+
+    def __init__(self, inside: np.ndarray, objects: np.ndarray | None = None, seed: int = 0) -> None:
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+        self.inside, self.seed = np.asarray(inside, dtype=bool), seed
+        n = len(self.inside)
+        fewest = int(min(self.inside.sum(), (~self.inside).sum()))
+        if fewest < FEWEST:
+            raise SFNetError(f"A class of {fewest} galaxies is too small to be probed; {FEWEST} are needed.")
+        objects = np.arange(n) if objects is None else np.asarray(objects)
+        if len(np.unique(objects)) == n:
+            cut = StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(n), self.inside)
+        else:
+            cut = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(n), self.inside, objects)
+        self.each = [test for _, test in cut]
+
+
+def chosen(columns: np.ndarray, inside: np.ndarray, k: int) -> np.ndarray:
+    """The ``k`` columns whose means differ most between the classes, in units of their scatter, the first the most."""
+    scatter = columns.std(axis=0)
+    apart = np.abs(columns[inside].mean(axis=0) - columns[~inside].mean(axis=0))
+    apart = np.where(scatter > 0, apart / np.where(scatter > 0, scatter, 1.0), -1.0)
+    return np.argsort(-apart, kind="stable")[:k]
+
+
+def auc(scores: np.ndarray, inside: np.ndarray) -> float:
+    """Chance that a galaxy of the class scores above one that is not of it; ties count half."""
+    from scipy.stats import rankdata
+
+    ones = int(inside.sum())
+    others = len(inside) - ones
+    return float((rankdata(scores)[inside].sum() - ones * (ones + 1) / 2) / (ones * others)) if ones and others else 0.5
+
+
+def probe(
+    columns: np.ndarray, folds: Folds, k: int | None = None, names: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """How well ``columns`` (n, J) tell the class: by the ``k`` best of them, or by all (``None``).
+
+    ``auc`` and ``balanced_accuracy``, each with ``low`` and ``high`` of a 95 % bootstrap over the scored galaxies of
+    either class; ``null_low`` and ``null_high``: the central 95 % of the AUC where the scored galaxies' labels are
+    shuffled, ``chance`` how often those are as far from 0.5; ``refitted``: mean AUC where all labels are shuffled
+    before choosing and fitting (0.5, or something leaks); ``chosen``: what the folds chose, with how many of them did.
+    """
+    scores, picked = _scores(columns, folds.inside, folds.each, k)
+    parts = [(scores[test], folds.inside[test]) for test in folds.each]
+    value = float(np.mean([auc(*part) for part in parts]))
+    rng = np.random.default_rng([folds.seed, 1])
+    null = np.zeros(SHUFFLES)
+    for values, inside in parts:
+        rank = _ranks(values)
+        ones = int(inside.sum())
+        for i in range(SHUFFLES):
+            total = rank[rng.permutation(len(rank))[:ones]].sum()
+            null[i] += (total - ones * (ones + 1) / 2) / (ones * (len(rank) - ones)) / len(parts)
+    low, high = np.percentile(null, [2.5, 97.5])
+    refits = []
+    for _ in range(REFITS):
+        labels = folds.inside[rng.permutation(len(folds.inside))]
+        made, _ = _scores(columns, labels, folds.each, k)
+        refits.append(np.mean([auc(made[test], labels[test]) for test in folds.each]))
+    drawn = _resampled(parts, rng)
+    names = [str(i) for i in range(columns.shape[1])] if names is None else list(names)
+    times = np.bincount(np.concatenate(picked), minlength=columns.shape[1])
+    return {
+        "k": columns.shape[1] if k is None else k,
+        "auc": {"value": value, **_ends(drawn[0])},
+        "balanced_accuracy": {"value": _balanced(parts), **_ends(drawn[1])},
+        "null_low": float(low),
+        "null_high": float(high),
+        "chance": float((1 + (np.abs(null - 0.5) >= abs(value - 0.5)).sum()) / (1 + SHUFFLES)),
+        "refitted": float(np.mean(refits)),
+        "chosen": {} if k is None else {names[i]: int(times[i]) for i in np.argsort(-times, kind="stable") if times[i]},
+    }
+
+
+def _scores(
+    columns: np.ndarray, inside: np.ndarray, each: list[np.ndarray], k: int | None
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(n,) each galaxy's log odds by the probe of the other folds, classes weighted alike; what each fold chose."""
+    from sklearn.linear_model import LogisticRegression
+
+    out, picked = np.empty(len(columns)), []
+    for test in each:
+        train = np.ones(len(columns), dtype=bool)
+        train[test] = False
+        if not 0 < inside[train].sum() < train.sum():
+            out[test] = 0.0
+            continue
+        take = np.arange(columns.shape[1]) if k is None else chosen(columns[train], inside[train], k)
+        picked.append(take)
+        some = columns[:, take]
+        mean, scatter = some[train].mean(axis=0), some[train].std(axis=0)
+        some = (some - mean) / np.where(scatter > 0, scatter, 1.0)
+        model = LogisticRegression(class_weight="balanced", solver="newton-cholesky", tol=1e-7)
+        model.fit(some[train], inside[train])
+        out[test] = model.decision_function(some[test])
+    return out, picked
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    return rankdata(values)
+
+
+def _balanced(parts: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Mean of the shares of either class on its side of the probe's even odds."""
+    scores, inside = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return float(((scores[inside] > 0).mean() + (scores[~inside] <= 0).mean()) / 2)
+
+
+def _resampled(parts: list[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator) -> np.ndarray:
+    """(2, R): AUC averaged over folds, and balanced accuracy, of resamples within fold and class."""
+    found = np.zeros((2, RESAMPLES))
+    hits = np.zeros((2, RESAMPLES))
+    totals = np.zeros(2)
+    for scores, inside in parts:
+        _, level = np.unique(scores, return_inverse=True)  # ties are one level
+        levels = int(level.max()) + 1
+        of = level[inside], level[~inside]
+        right = scores[inside] > 0, scores[~inside] <= 0
+        totals += [len(of[0]), len(of[1])]
+        for i in range(RESAMPLES):
+            draw = [rng.integers(0, len(one), len(one)) for one in of]
+            ones, others = (np.bincount(one[d], minlength=levels) for one, d in zip(of, draw, strict=True))
+            below = np.cumsum(others) - others / 2
+            found[0, i] += (ones @ below) / (len(of[0]) * len(of[1])) / len(parts)
+            hits[:, i] += [right[0][draw[0]].sum(), right[1][draw[1]].sum()]
+    found[1] = (hits / totals[:, None]).mean(axis=0)
+    return found
+
+
+def _ends(drawn: np.ndarray) -> dict[str, float]:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return {"low": float(low), "high": float(high)}
