@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from sfnet_core.codes import SparseCodes, check_dataset
 from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.survey.pack import pack
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"
@@ -480,6 +482,25 @@ def test_t23_codes_of_another_dataset(codes):
     del codes.provenance["dataset_fingerprint"]
     with pytest.raises(SFNetError, match=r"unknown.*bbbb"):
         check_dataset(codes, other)
+
+
+def test_t23_codes_of_the_same_pixels_packed_at_another_scale(codes, tmp_path):
+    image = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(image).save(tmp_path / "images" / "a.png")
+    packed = [
+        pack(None, tmp_path / "images", tmp_path / f"at-{scale}", pixel_scale=scale, progress=False)
+        for scale in (0.396, 0.262, 0.398, None)
+    ]
+    assert len({one.fingerprint for one in packed}) == 1
+    codes.provenance |= {"dataset_fingerprint": packed[0].fingerprint, "pixel_scale": 0.396}
+    assert check_dataset(codes, packed[0]) is check_dataset(codes, packed[2]) is check_dataset(codes, packed[3]) is None
+    with pytest.raises(SFNetError, match=r"cutouts of 0\.396 arcsec per pixel, this dataset has 0\.262"):
+        check_dataset(codes, packed[1])
+    assert "0.262; shown together because" in check_dataset(codes, packed[1], allow=True)
+    for unknown in (None, "0.2", float("nan"), True):
+        codes.provenance["pixel_scale"] = unknown
+        assert check_dataset(codes, packed[1]) is None
 
 
 def test_r3_two_writers_one_path(tmp_path):

@@ -54,6 +54,7 @@ def _configuration(port: int, token: str, pool: int, limits: dict[str, int | Non
     """``voila/voila.json`` (loopback, our template, the guard, no source, no traceback, no files), as asked for."""
     configuration = json.loads((CONFIGURATION / "voila.json").read_text(encoding="utf-8"))
     configuration["Voila"] |= {"port": port, "token": token}
+    configuration["ExplorerServer"]["ends_with_stdin"] = True
     kernels, given = configuration["GuardedKernels"], {name: n for name, n in limits.items() if n is not None}
     for name, n in given.items():
         if type(n) is not int or n < 1:
@@ -123,7 +124,8 @@ def serving(
         configuration.touch(mode=0o600)  # the token is in it
         configuration.write_text(json.dumps(_configuration(port, secret, pool, limits)), encoding="utf-8")
         command = [sys.executable, "-m", "sfnet_core.explorer.server", str(notebooks or notebooks_folder())]
-        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        # the pipe's other end is ours alone: however we end, the server sees it close, and ends too
+        process = subprocess.Popen(command, env=environment, start_new_session=True, stdin=subprocess.PIPE)
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_for(address, process)
@@ -152,6 +154,13 @@ def _wait_for(address: str, process: subprocess.Popen) -> None:
 
 def _stop(process: subprocess.Popen) -> None:
     """End the server and the kernels that it started."""
+    with contextlib.ExitStack() as last:
+        if process.stdin is not None:
+            last.callback(process.stdin.close)
+        _end(process)
+
+
+def _end(process: subprocess.Popen) -> None:
     if process.poll() is None:
         process.terminate()  # not SIGINT: that would break into whatever the server does just then
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -12,7 +12,7 @@ import tornado.web
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from jupyter_server.utils import url_path_join
-from traitlets import Integer, default
+from traitlets import Bool, Integer, default
 from voila.app import Voila
 from voila.request_info_handler import RequestInfoSocketHandler
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
@@ -22,6 +22,7 @@ from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.treehandler import TornadoVoilaTreeHandler
 
 from sfnet_core.explorer.server.forked import use_nursery
+from sfnet_core.explorer.server.parent import end_with
 
 __all__ = ["CONFIGURATION", "ExplorerServer", "main"]
 
@@ -142,6 +143,7 @@ class ExplorerServer(Voila):
 
     name = "voila"  # the configuration's file is voila.json
     patience = Integer(90, config=True, help="Seconds for a page to open before it says that it can't.")
+    ends_with_stdin = Bool(False, config=True, help="End when standard input does: with the process that started it.")
 
     @default("config_file_paths")
     def _where_the_configuration_is(self) -> list[str]:
@@ -150,6 +152,8 @@ class ExplorerServer(Voila):
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the configuration; pages learn from it what to expect of the server."""
         super().initialize(argv)
+        if self.ends_with_stdin:
+            end_with(0)
         # What was asked for is no news for the terminal, and may hold the token; exceptions are said all the same.
         for name in ("tornado.access", "tornado.general"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
