@@ -32,7 +32,7 @@ def main() -> None:
         infer(run, galaxies, HERE / "sample-codes.parquet", tta=True)
         kept = HERE / "sample-run"
         kept.mkdir(exist_ok=True)
-        for name in ("model.safetensors", "run.json", "history.csv"):
+        for name in ("model.safetensors", "run.json", "history.csv", "unlike.npz"):
             shutil.copyfile(work / "sample-run" / name, kept / name)
 
 

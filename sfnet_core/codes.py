@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -13,14 +12,17 @@ from typing import Any
 import numpy as np
 
 from sfnet_core import codes_ids, codes_open, codes_write
-from sfnet_core.codes_check import SPLITS, check_arrays, check_ids, linear, rows_of, split_codes
+from sfnet_core.codes_check import SPLITS, check_arrays, check_ids, linear, margin_of, rows_of, split_codes
 from sfnet_core.codes_file import CodesFile
 from sfnet_core.codes_fingerprint import check_dataset, digest
 from sfnet_core.codes_header import Header
 from sfnet_core.codes_shelf import Shelf, shelf_of
 from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.unlike import COLUMNS
 
 __all__ = ["SparseCodes", "check_dataset"]
+
+UNLIKE = frozenset(COLUMNS)
 
 
 class SparseCodes:
@@ -77,7 +79,7 @@ class SparseCodes:
         file = CodesFile(Path(path))
         shelf = shelf_of(file.path) if shared else None
         core = codes_open.read(file) if shelf is None else codes_open.shelved(file, shelf)
-        lazy = {name: partial(_column, file, shelf, name) for name in file.flat_columns if name not in core}
+        lazy = {name: partial(codes_open.column, file, shelf, name) for name in file.flat_columns if name not in core}
         maps = file.maps if file.header.map_shape else None
         return cls(file.header, core, lazy, maps, file.path, shelf, file.numeric)
 
@@ -104,13 +106,15 @@ class SparseCodes:
         columns: Mapping[str, Any] | None = None,
         column_units: Mapping[str, str] | None = None,
         maps: np.ndarray | None = None,
+        unlike: Mapping[str, np.ndarray] | None = None,
         simulated: bool = False,
         provenance: dict[str, Any] | None = None,
         set_aside: Iterable[SetAside] = (),
     ) -> SparseCodes:
         """Codes from arrays: ``weight`` (T, F), or (T, len(feature_ids)); ``truth`` and ``prediction_d4`` a dict by
         target, or (N, T), or (N,) for one target; ``columns`` the catalogue (``ra``/``dec`` are taken from it);
-        ``maps`` (N, k, h, w), any array that can be sliced (a memory map is read in slices).
+        ``maps`` (N, k, h, w), any array that can be sliced (a memory map is read in slices); ``unlike`` the
+        :data:`sfnet_core.unlike.COLUMNS`.
 
         A catalogue column whose name the file format needs is kept as ``catalogue_NAME``. Predictions are
         bias + Σ weight × activation in float64 from the float32 activations.
@@ -152,13 +156,14 @@ class SparseCodes:
         }
         if maps is not None and np.shape(maps)[:2] != (n, k):
             raise SFNetError(f"codes: `maps` has shape {np.shape(maps)}; it needs ({n}, {k}, h, w).")
-        core["margin"] = _margin(core["values"], k) if margin is None else np.asarray(margin, dtype=np.float32)
+        core["margin"] = margin_of(core["values"], k) if margin is None else np.asarray(margin, dtype=np.float32)
         for name, given in (("ra", ra), ("dec", dec)):
             if given is not None:
                 core[name] = np.asarray(given, dtype=np.float64)
         for prefix, given, suffix in (("target_", truth, ""), ("prediction_", prediction_d4, "_d4")):
             for target, array in codes_write.by_target(given, targets, n, prefix).items():
                 core[f"{prefix}{target}{suffix}"] = array
+        core |= {name: np.asarray(unlike[name]) for name in UNLIKE} if unlike is not None else {}
         check_arrays(header, core, "codes")
         check_ids(ids, "codes")
         for t, target in enumerate(targets):
@@ -207,6 +212,12 @@ class SparseCodes:
     def margin(self) -> np.ndarray:
         """(N,) float32, k-th minus (k+1)-th activation."""
         return self._flat["margin"]
+
+    @property
+    def unlike(self) -> np.ndarray | None:
+        """(N,) float32: how unlike the training galaxies; 1: the limit (:mod:`sfnet_core.unlike`). ``None``: unsaid."""
+        ours = UNLIKE.isdisjoint(self.columns) and self._flat.keys() | self._lazy.keys() >= UNLIKE
+        return self.column("unlike") if ours else None
 
     @property
     def ra(self) -> np.ndarray | None:
@@ -326,7 +337,7 @@ class SparseCodes:
             return self
         header = replace(self.header, k=k)
         core = {name: array for name, array in self._flat.items() if not name.endswith("_d4")}
-        core |= {"indices": self.indices, "values": self.values, "margin": _margin(self.values, k)}
+        core |= {"indices": self.indices, "values": self.values, "margin": margin_of(self.values, k)}
         for t, target in enumerate(self.targets):
             core[f"prediction_{target}"] = linear(header, self.indices, self.values, t)
         lazy = {name: (lambda name=name: self.column(name)) for name in self._lazy}
@@ -337,14 +348,3 @@ class SparseCodes:
         """24 hex digits over identifiers, codes, head, targets and splits; the same before saving and after opening."""
         found = self.derived(f"fingerprint-{self.k}", lambda: np.frombuffer(digest(self).encode("ascii"), np.uint8))
         return found.tobytes().decode("ascii")
-
-
-def _column(file: CodesFile, shelf: Shelf | None, name: str) -> np.ndarray:
-    if shelf is None:
-        return file.column(name)
-    place = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-    return shelf.keep(f"column-{place}", lambda: file.column(name))
-
-
-def _margin(values: np.ndarray, k: int) -> np.ndarray:
-    return values[:, k - 1] - values[:, k] if values.shape[1] > k else np.full(len(values), np.nan, np.float32)

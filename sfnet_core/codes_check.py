@@ -23,6 +23,11 @@ def linear(header: Header, indices: np.ndarray, values: np.ndarray, target: int)
     return total
 
 
+def margin_of(values: np.ndarray, k: int) -> np.ndarray:
+    """(N,) float32: the k-th minus the (k+1)-th of (N, k+r) falling activations; NaN without runners-up."""
+    return values[:, k - 1] - values[:, k] if values.shape[1] > k else np.full(len(values), np.nan, np.float32)
+
+
 def rows_of(rows: Any, n: int) -> np.ndarray:
     """Positions from positions, a slice or a mask over ``n`` galaxies; :class:`SFNetError` for one outside them."""
     if isinstance(rows, slice):

@@ -1,8 +1,8 @@
 """Sparse codes in one Parquet file: what may be read is decided from the footer, before a single page is unpacked.
 
 Columns: ``id``, ``ra``, ``dec``, ``split``, ``target_NAME``, ``prediction_NAME``, ``prediction_NAME_d4``, ``margin``,
-``indices``, ``values``, ``maps``, then the catalogue's own. The metadata key ``sfnet`` holds the header as JSON and
-``IVOA.VOTable-Parquet.content`` the same as VOTable (VOParquet 1.0, IVOA Note 2025-01-14).
+``unlike`` and its three parts, ``indices``, ``values``, ``maps``, then the catalogue's own. The metadata key ``sfnet``
+holds the header as JSON and ``IVOA.VOTable-Parquet.content`` the same as VOTable (VOParquet 1.0, IVOA Note 2025-01-14).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from sfnet_core.codes_check import LONG_TEXT, split_codes
 from sfnet_core.codes_header import MAX_SLOTS, Header
 from sfnet_core.errors import SFNetError
 from sfnet_core.parquet_guard import check_ends, family, first_line, is_list, leaves, longest, numbers, texts, valid
+from sfnet_core.unlike import COLUMNS as UNLIKE
 
 ROW_GROUP = 8192
 BATCH = 1 << 17  # galaxies unpacked at a time
@@ -66,6 +67,7 @@ class CodesFile:
         wanted = {"id": "text", "split": "text", "margin": "float"}
         wanted |= {f"{p}_{t}": "float" for t in header.targets for p in ("target", "prediction")}
         optional = {f"prediction_{t}_d4": "float" for t in header.targets} | {"ra": "float", "dec": "float"}
+        optional |= {n: "number" if n == UNLIKE[-1] else "float" for n in UNLIKE if n not in header.columns}
         for name, right in (wanted | {n: f for n, f in optional.items() if n in self.types}).items():
             if name not in self.types:
                 raise SFNetError(f"{where}: column `{name}` is missing.")

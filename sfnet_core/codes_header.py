@@ -206,11 +206,15 @@ def describe(name: str, header: Header) -> tuple[str, str, str]:
         "dec": ("deg", "declination"),
         "split": ("", "train, validation, test or empty: the part of the data the galaxy had in training"),
         "margin": ("", "k-th minus (k+1)-th activation: how fragile the choice of features is"),
+        "unlike": ("", "how unlike the training galaxies: the larger of distance and range over its limit; 1: at it"),
+        "unlike_distance": ("", "Mahalanobis distance of all activations from the training galaxies', over its limit"),
+        "unlike_range": ("", "largest kept activation over the largest of the training galaxies in its feature"),
+        "unlike_feature": ("", "the feature of `unlike_range`; -1: none fires"),
         "indices": ("", f"features by falling activation: {header.k} kept, then runners-up; -1 is an empty slot"),
         "values": ("", "activations of the features in `indices`"),
         "maps": ("", "feature-map cells of the kept features; the mean over a map's cells is its activation"),
     }
-    if name in fixed:
+    if name in fixed and name not in header.columns:
         return fixed[name][0], _UCDS.get(name, ""), fixed[name][1]
     for prefix, words, ucd in (
         ("target_", "catalogue value of", ""),

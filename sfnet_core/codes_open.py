@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,7 +14,7 @@ from sfnet_core.codes_file import CodesFile
 from sfnet_core.codes_shelf import Shelf
 from sfnet_core.errors import SFNetError
 
-__all__ = ["read", "shelved"]
+__all__ = ["column", "read", "shelved"]
 
 
 def read(file: CodesFile) -> dict[str, np.ndarray]:
@@ -46,6 +47,14 @@ def shelved(file: CodesFile, shelf: Shelf) -> dict[str, np.ndarray]:
         found = _on(shelf, file)
     shelf.touch()
     return read(file) if found is None else found
+
+
+def column(file: CodesFile, shelf: Shelf | None, name: str) -> np.ndarray:
+    """One column of the file, from the shelf where there is one."""
+    if shelf is None:
+        return file.column(name)
+    place = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return shelf.keep(f"column-{place}", lambda: file.column(name))
 
 
 def _limit(file: CodesFile, width: int) -> None:

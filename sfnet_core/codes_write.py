@@ -16,6 +16,7 @@ from sfnet_core.codes_header import votable
 from sfnet_core.errors import SFNetError
 from sfnet_core.files import atomic_path
 from sfnet_core.parquet_guard import first_line, is_list
+from sfnet_core.unlike import COLUMNS as UNLIKE
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -33,6 +34,7 @@ def write(codes: SparseCodes, path: Path) -> None:
         name: codes.column(name) if name in codes._flat else codes.truth(name.removeprefix("target_")) for name in names
     }
     flat |= {"margin": codes.margin}
+    flat |= {name: codes.column(name) for name in UNLIKE} if codes.unlike is not None else {}
     own = {name: codes.column(name) for name in codes.columns}
     nested = {"indices": codes.indices, "values": codes.values}
     if codes.map_shape:
@@ -68,7 +70,7 @@ def write(codes: SparseCodes, path: Path) -> None:
 
 def is_reserved(name: str, targets: list[str]) -> bool:
     """Whether the file format itself uses this column name."""
-    ours = {"id", "ra", "dec", "split", "margin", "indices", "values", "maps"}
+    ours = {"id", "ra", "dec", "split", "margin", "indices", "values", "maps", *UNLIKE}
     for target in targets:
         ours |= {f"target_{target}", f"prediction_{target}", f"prediction_{target}_d4"}
     return name in ours

@@ -11,6 +11,7 @@ from sfnet_core.intervals import coverage, validation_radii
 from sfnet_core.lines import has_lines
 from sfnet_core.lines_score import report_lines, score_lines
 from sfnet_core.metrics import evaluate_arrays
+from sfnet_core.rates import wilson
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -31,8 +32,11 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
     without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's. The
     validation split also has ``"prediction_interval"``, split-conformal (:mod:`sfnet_core.intervals`): its level, its
     radii in the target's unit between ``limits`` of the prediction, how often it holds on galaxies that did not set it,
-    in all and in quarters by prediction; ``None`` where there are too few galaxies. Where the paper's four lines are
-    all predicted, ``"lines"`` has by split what :func:`sfnet_core.lines_score.score_lines` says.
+    in all and in quarters by prediction; ``None`` where there are too few galaxies. Where the codes say how unlike the
+    training galaxies each galaxy is (:mod:`sfnet_core.unlike`), a split has ``"unlike"``: ``n`` galaxies, the ``share``
+    beyond the limit with Wilson's 95 % interval ``low``, ``high``, and the metrics of these (``"flagged"``) and of the
+    others (``"not_flagged"``). Where the paper's four lines are all predicted, ``"lines"`` has by split what
+    :func:`sfnet_core.lines_score.score_lines` says.
     """
     if not len(codes):
         raise SFNetError("These codes hold no galaxies; there is nothing to evaluate.")
@@ -47,6 +51,8 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
             if mean is not None:
                 found[name]["d4"] = evaluate_arrays(truth[rows], mean[rows], intervals=intervals, seed=seed)
             found[name]["active_features"] = active[name]
+            if codes.unlike is not None:
+                found[name]["unlike"] = _unlike(codes.unlike[rows], truth[rows], plain[rows], intervals, seed)
             if name == "validation":
                 found[name]["prediction_interval"] = _prediction_interval(codes, target, seed)
         targets[target] = {"unit": codes.units.get(target, ""), "splits": found}
@@ -63,6 +69,16 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
         "targets": targets,
         **lines,
         "notes": [str(note) for note in codes.provenance.get("notes") or []],
+    }
+
+
+def _unlike(unlike: np.ndarray, truth: np.ndarray, plain: np.ndarray, intervals: int, seed: int) -> dict[str, Any]:
+    beyond = unlike > 1
+    low, high = wilson(int(beyond.sum()), len(beyond))
+    share = {"n": len(beyond), "share": float(beyond.mean()), "low": float(low), "high": float(high)}
+    groups = {"flagged": beyond, "not_flagged": ~beyond}
+    return share | {
+        name: evaluate_arrays(truth[rows], plain[rows], intervals=intervals, seed=seed) for name, rows in groups.items()
     }
 
 
@@ -116,6 +132,8 @@ def report(result: dict[str, Any]) -> str:
                     f"    {sure['level']:.0%} interval: prediction ± {_radii(sure)}; it holds for "
                     f"{whole['inside']:.1%} ({whole['low']:.1%}–{whole['high']:.1%}), in quarters by prediction {each}"
                 )
+            if found.get("unlike"):
+                lines.append(_unlike_words(found["unlike"]))
             unknown = f"; {found['n_left_out']:,} without a known {target}" if found["n_left_out"] else ""
             a = found["active_features"]
             lines.append(
@@ -125,6 +143,22 @@ def report(result: dict[str, Any]) -> str:
     lines += report_lines(result.get("lines", {}))
     lines += [f"Note: {note}" for note in result["notes"]]
     return "\n".join(lines)
+
+
+def _unlike_words(found: dict[str, Any]) -> str:
+    """Share beyond the limit, and RMSE on both sides of it; of fewer than 5 galaxies their number alone."""
+
+    def rmse(m: dict[str, Any]) -> str:
+        if m["rmse"] is None or m["n"] < 5:
+            return f"– (n {m['n']:,})"
+        ends = (m.get("intervals") or {}).get("rmse", [None, None])
+        span = "" if None in ends else f", {ends[0]:.4f}–{ends[1]:.4f}"
+        return f"{m['rmse']:.4f} (n {m['n']:,}{span})"
+
+    return (
+        f"    {found['share']:.1%} ({found['low']:.1%}–{found['high']:.1%}) are unlike the training galaxies: RMSE "
+        f"{rmse(found['flagged'])}, of the others {rmse(found['not_flagged'])}"
+    )
 
 
 def _radii(sure: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from sfnet_core.codes_header import describe
 from sfnet_core.errors import SFNetError
 from sfnet_core.files import atomic_path
 from sfnet_core.interpret import contributions
+from sfnet_core.unlike import COLUMNS as UNLIKE
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -31,9 +32,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 def export(codes: SparseCodes, out: str | os.PathLike) -> Path:
     """Write the flat table of ``codes`` to ``out``; the format follows the name (:data:`FORMATS`).
 
-    One row per galaxy: ``id``, ``ra``, ``dec``, ``split``, targets, predictions, ``margin``, then ``feature_1`` …
-    ``feature_k`` by falling activation (-1: no feature), ``activation_1`` …, ``contribution_1`` … (with several targets
-    ``contribution_TARGET_1`` …), then the catalogue's own columns. FITS and VOTable know no unit *dex*: it stands in
+    One row per galaxy: ``id``, ``ra``, ``dec``, ``split``, targets, predictions, ``margin``, ``unlike`` and its parts
+    where the codes have them, then ``feature_1`` … ``feature_k`` by falling activation (-1: no feature),
+    ``activation_1`` …, ``contribution_1`` … (with several targets ``contribution_TARGET_1`` …), then the catalogue's
+    own columns. FITS and VOTable know no unit *dex*: it stands in
     the description; each target's bias and whether the galaxies are simulated stand in the metadata. In CSV a text that
     a spreadsheet would take for a formula gets a leading apostrophe; numbers are untouched.
 
@@ -82,6 +84,8 @@ def flat_columns(codes: SparseCodes) -> Iterator[tuple[str, np.ndarray, str, str
         if codes.prediction_d4(target) is not None:
             yield own(f"prediction_{target}_d4")
     yield own("margin")
+    if codes.unlike is not None:
+        yield from map(own, UNLIKE)
     for slot in range(codes.k):
         yield entry(f"feature_{slot + 1}", codes.indices[:, slot], "", "kept feature by falling activation; -1: none")
     for slot in range(codes.k):

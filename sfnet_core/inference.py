@@ -12,7 +12,7 @@ import shutil
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sfnet_core import __version__
+from sfnet_core import __version__, checkpoint, unlike_fit
 from sfnet_core.augment import ORIENTATIONS
 from sfnet_core.certain import SAFETY
 from sfnet_core.codes import SparseCodes
 from sfnet_core.device import pick_device
-from sfnet_core.encoding import Encoder, Part
+from sfnet_core.encoding import Encoder, Part, apart
 from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.files import atomic_path, folder_lock, write_json
 from sfnet_core.fused import can_fuse
@@ -34,6 +34,8 @@ from sfnet_core.network import SFNet
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.target import read_target, remarks
+from sfnet_core.unlike import COLUMNS, Typical
+from sfnet_core.unlike import FILE as UNLIKE
 
 __all__ = ["check_fit", "infer"]
 
@@ -68,8 +70,9 @@ def infer(
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         precision: ``float32``, or ``bfloat16``: activations are then off by about a percent of the galaxy's largest,
             but a galaxy whose gate that could have changed is computed again in float32, so that every galaxy keeps
-            the features that float32 keeps (:mod:`sfnet_core.certain`; a measured tolerance, not a proof). The
-            runners-up and their order are bfloat16's. The tolerance is measured on this dataset.
+            the features that float32 keeps (:mod:`sfnet_core.certain`; a measured tolerance, not a proof), and so is
+            one near the limit of :mod:`sfnet_core.unlike`. The runners-up and their order are bfloat16's. The
+            tolerance is measured on this dataset.
         resume: take finished pieces of the same run and dataset from an earlier, interrupted call.
         allow_mismatch: go on where cutout size or pixel scale are not those of the training; said in the notes.
 
@@ -89,7 +92,13 @@ def infer(
     where = pick_device(device)
     network = run.network()
     network = network.to(where, memory_format=network.memory_format)
-    encoder = Encoder(network, run.metadata, dataset, runners_up=runners_up, maps=maps, tta=tta)
+    typical = unlike_fit.kept(run)
+    ours = dataset.fingerprint == run.metadata["data_fingerprint"]
+    to_learn = typical is None and ours and len(run.split.get("train", ())) > 1
+    encoder = Encoder(
+        network, run.metadata, dataset, runners_up=runners_up, maps=maps, tta=tta,
+        places=unlike_fit.places(run, dataset.ids) if ours else None,
+    )  # fmt: skip
     step = -(-batch // encoder.micro) * encoder.micro
     dtype = getattr(torch, precision)
     key = {
@@ -97,9 +106,11 @@ def infer(
         "dataset": dataset.fingerprint,
         "options": [tta, runners_up, maps, encoder.micro, where.type, precision, can_fuse(network)],
         "versions": [__version__, torch.__version__],
+        "unlike": "to be learnt" if to_learn else typical and checkpoint.fingerprint(run.path / UNLIKE),
     }
     computed: dict[str, Any] = {"precision": precision}
     with _work_folder(out, key, resume) as work:
+        encoder.typical = _learnt(run, dataset, work / UNLIKE, device, progress) if to_learn else typical
         if dtype != torch.float32:
             encoder.measure(dtype)
         parts = []
@@ -112,7 +123,7 @@ def infer(
         if dtype != torch.float32:
             with tqdm(unit=" galaxies", desc="float32", disable=not progress, file=sys.stderr) as bar:
                 computed |= _make_certain(encoder, whole, work, step, bar.update)
-        codes = _assemble(run, network, dataset, whole, notes, computed)
+        codes = _assemble(run, network, dataset, whole, notes, computed, encoder.typical)
         codes.save(out)
     return SparseCodes.open(out)
 
@@ -158,6 +169,17 @@ def check_fit(run: Run, dataset: Dataset, *, allow_mismatch: bool = False) -> li
     return notes
 
 
+def _learnt(run: Run, dataset: Dataset, path: Path, device: str, progress: bool) -> Typical:
+    """What the training galaxies are like, where the run does not say but its galaxies are at hand."""
+    if path.is_file():
+        with suppress(SFNetError):
+            return Typical.open(path)
+    with tqdm(unit=" galaxies", desc="training galaxies", disable=not progress, file=sys.stderr) as bar:
+        typical = unlike_fit.learn(run, dataset, device, bar.update)
+    typical.save(path)
+    return typical
+
+
 def _piece(work: Path, name: str, rows: np.ndarray, make: Callable[[], Part], done: Callable[[int], object]) -> Part:
     """A finished piece from the work folder, else made and kept there."""
     path = work / f"{name}-{rows[0]:09d}-{rows[-1] + 1:09d}.npz"
@@ -174,7 +196,7 @@ def _piece(work: Path, name: str, rows: np.ndarray, make: Callable[[], Part], do
 def _make_certain(
     encoder: Encoder, whole: Part, work: Path, step: int, done: Callable[[int], object]
 ) -> dict[str, Any]:
-    """Compute again in float32 the rows whose gate bfloat16 could have changed, and the least certain of the others.
+    """Compute again in float32 the rows whose gate or flag bfloat16 could have changed, and the least certain others.
 
     Errors of the rows computed both ways check the tolerances: where one is exceeded, all are widened, and more rows
     are computed again. ``whole`` is changed in place; says what was done.
@@ -188,6 +210,9 @@ def _make_certain(
             part = _piece(work, f"exact-{turn}", some, lambda some=some: encoder.encode(some, done=done), done)
             low, slots = whole["values"][some], whole["indices"][some]
             widest = max(widest, encoder.tolerance.exceeded(slots, low, part["indices"], part["values"]))
+            if encoder.typical is not None:
+                errors = apart(whole["unlike"][some], part["unlike"]) / encoder.flag_tolerance
+                widest = max(widest, float(errors[np.isfinite(errors)].max(initial=0.0)))
             for name, values in part.items():
                 whole[name][some] = values
         again[rows] = True
@@ -197,7 +222,13 @@ def _make_certain(
 
 
 def _assemble(
-    run: Run, network: SFNet, dataset: Dataset, part: Part, notes: list[str], computed: dict[str, Any]
+    run: Run,
+    network: SFNet,
+    dataset: Dataset,
+    part: Part,
+    notes: list[str],
+    computed: dict[str, Any],
+    typical: Typical | None,
 ) -> SparseCodes:
     good, metadata = part["good"], run.metadata
     bad = [
@@ -228,6 +259,8 @@ def _assemble(
     if dataset.fingerprint != metadata["data_fingerprint"] and (split != "").any():
         known = int((split != "").sum())
         notes = [*notes, f"{known:,} galaxies have an identifier of the training's data, and its split."]
+    if typical is None:
+        notes = [*notes, "The run does not say what its training galaxies are like; none is marked as unlike them."]
     provenance = {
         "dataset": dataset.meta["source"] or dataset.path.name,
         "dataset_fingerprint": dataset.fingerprint,
@@ -241,6 +274,7 @@ def _assemble(
         "pixel_scale": dataset.pixel_scale,
         "normalisation": {"mean": metadata["mean"], "std": metadata["std"]},
         "computed": computed,
+        **({"unlike": typical.about()} if typical else {}),
         "multi_k": run.config.get("recipe", {}).get("multi_k", 0),
         "versions": {"sfnet-core": __version__, "torch": torch.__version__, "numpy": np.__version__},
         "notes": [*dataset.meta.get("notes", []), *notes],
@@ -261,6 +295,7 @@ def _assemble(
         columns=columns,
         column_units=dataset.units,
         maps=part["maps"][good] if "maps" in part else None,
+        unlike={name: part[name][good] for name in COLUMNS} if typical else None,
         simulated=dataset.simulated,
         provenance=provenance,
         set_aside=[*dataset.set_aside, *bad],

@@ -1,7 +1,8 @@
 """A training's folder: weights, configuration, split, history.
 
 On disk: ``model.safetensors`` (see :mod:`sfnet_core.checkpoint`), ``run.json`` (configuration, split, seeds, versions,
-metrics), ``history.csv`` (one row per epoch), and ``last.ckpt`` while the training is not finished.
+metrics), ``history.csv`` (one row per epoch), ``unlike.npz`` (what its training galaxies are like,
+:mod:`sfnet_core.unlike`), and ``last.ckpt`` while the training is not finished.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import numpy as np
 
 from sfnet_core import checkpoint
 from sfnet_core.errors import SFNetError
-from sfnet_core.files import folder_lock, write_json
+from sfnet_core.files import atomic_path, folder_lock, write_json
 from sfnet_core.history_file import HISTORY, read_history, write_history
+from sfnet_core.unlike import FILE as UNLIKE
 
 if TYPE_CHECKING:
     from sfnet_core.network import SFNet
@@ -103,6 +105,9 @@ class Run:
             return
         with folder_lock(path, "saving a run"):
             self.write(path, network)
+            if (self.path / UNLIKE).is_file():
+                with atomic_path(path / UNLIKE) as part:
+                    part.write_bytes((self.path / UNLIKE).read_bytes())
 
     def write(self, folder: Path, network: SFNet) -> None:
         """Write the three files into ``folder``, each atomically, with these weights (the caller holds the lock)."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sfnet_core import __version__, checkpoint
+from sfnet_core import __version__, checkpoint, unlike_fit
 from sfnet_core.alive import Objective, activity
 from sfnet_core.augment import channel_statistics, to_input, vary
 from sfnet_core.device import autocast, has_bfloat16, pick_device
@@ -105,8 +105,9 @@ def train(
         last = look_at(out, plan.config, resume, overwrite)
         if isinstance(last, Run):
             _say(progress, f"{out} is finished already; nothing was done.")
-            return last
-        return _Training(dataset, out, plan, pick_device(device), last, progress, callback).run()
+        else:
+            last = _Training(dataset, out, plan, pick_device(device), last, progress, callback).run()
+        return unlike_fit.keep(last, dataset, device, progress)
 
 
 class _Training:

@@ -21,6 +21,7 @@ TORCH_ROOMS = {
     "alive",
     *("compare", "compare_networks", "compare_work", "foreign", "foreign_reader", "imported"),
     *("faithful_regions", "faithful_work"),
+    "unlike_fit",
 }
 LIGHT = {"numpy", "pyarrow"}
 MAY_IMPORT = {  # third-party modules a room may import at its top
@@ -49,6 +50,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "export": {"numpy"},
     **dict.fromkeys(("photometry", "compare_fits", "compare_table", "compare_about"), frozenset({"numpy"})),
     **dict.fromkeys(("errors", "history_file"), frozenset()),
+    "unlike": {"numpy"},
     **dict.fromkeys(("lines", "lines_score"), frozenset({"numpy"})),
     "files": set(),
     **dict.fromkeys(
@@ -78,6 +80,7 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("kept", "winding"), 0),
     "cli_faithful": 5,
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), 3),
+    **{"unlike": 1, "unlike_fit": 3},
     **dict.fromkeys(("explorer", "compare", "compare_about", "compare_page", "compare_work"), 4),
     **dict.fromkeys(
         ("cli", "cli_codes", "cli_compare", "cli_options", "cli_pretrain", "cli_report", "cli_stability", "cli_words"),

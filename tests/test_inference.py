@@ -15,6 +15,7 @@ import torch
 
 import sfnet_core.encoding as encoding
 import sfnet_core.inference as inference
+from sfnet_core import unlike_fit
 from sfnet_core.codes import SparseCodes
 from sfnet_core.encoding import Encoder
 from sfnet_core.errors import SFNetError
@@ -54,6 +55,7 @@ def make_run(path: Path, dataset: Dataset, targets: tuple[str, ...] = ("oh_p50",
     split = {"train": dataset.ids[:50], "validation": dataset.ids[50:60]}
     path.mkdir()
     Run(path, metadata, {}, split, [], {}, "finished").write(path, network)
+    unlike_fit.keep(Run.open(path), dataset, progress=False)
     return Run.open(path)
 
 

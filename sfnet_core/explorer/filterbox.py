@@ -26,6 +26,10 @@ HINTS = {
     "prediction": "predicted value, all features on",
     "residual": "predicted − true",
     "margin": "margin of the gate",
+    "unlike": "the training galaxies; 1 is the limit",
+    "unlike_distance": "of all activations; 1 is the limit",
+    "unlike_range": "largest activation over the training's",
+    "unlike_feature": "the feature of unlike_range",
     "id": "identifier",
     "split": "train, validation or test",
     "bpt": "class in the BPT diagram",
@@ -186,6 +190,8 @@ class FilterBox:
         if len(names.active) > 1:
             yield f"not (f{names.active[0]} or f{names.active[1]})", "neither feature is active"
         yield f"margin < {quantile(scene.own.margin, 0.1)}", "the gate's choice of features is fragile"
+        if "unlike" in names.words() and scene.own.unlike is not None:
+            yield "unlike > 1", "unlike the training galaxies"
         for identifier in scene.own.ids[:1]:
             end = str(identifier)[-3:].replace('"', '""')
             yield f'id contains "{end}"', "a part of the identifier"

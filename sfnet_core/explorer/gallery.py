@@ -119,14 +119,17 @@ class Gallery(View):
         shown = rows[start : start + PAGE]
         sort = scene.quantities.get(state.sort)
         values = sort.values(state)[shown] if sort else np.full(len(shown), np.nan)
+        unlike = scene.codes.unlike
+        unlike = np.zeros(len(shown), dtype=bool) if unlike is None else unlike[shown] > 1
         self.data = {
             "galaxies": [
                 {
                     **self._said(str(scene.codes.ids[row])),
                     "jpeg": self._pictures.jpeg(int(row)),
                     "value": f"{value:.3f}" if np.isfinite(value) else "–",
+                    "unlike": bool(beyond),
                 }
-                for row, value in zip(shown, values, strict=True)
+                for row, value, beyond in zip(shown, values, unlike, strict=True)
             ],
             "focus": str(scene.codes.ids[state.galaxy]) if state.galaxy >= 0 else "",
             "page": start // PAGE,

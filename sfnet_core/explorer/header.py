@@ -39,8 +39,17 @@ def status_text(scene: Scene, state: State) -> str:
         parts += [f"mean change {signed(numbers.mean_change, 4)} {unit}"]
     parts += [f"N {numbers.n or numbers.in_view:,}", state.split or "all splits"]
     parts += ["filtered"] if state.filter else []
+    parts += [f"{beyond:,} unlike the training"] if (beyond := unlike_in_view(scene, state)) else []
     parts += [f"{len(state.off)} off, {state.mode}" if state.off else "all features on"]
     return " · ".join(parts)
+
+
+def unlike_in_view(scene: Scene, state: State) -> int:
+    """How many galaxies in view are unlike the training galaxies; 0 where the codes do not say."""
+    if scene.own.unlike is None:
+        return 0
+    key = ("unlike", state.split, state.filter, state.target)
+    return scene.remember(key, lambda: int((scene.own.unlike[scene.view(state)] > 1).sum()), keep=4)
 
 
 class Header(View):

@@ -18,6 +18,7 @@ from sfnet_core.explorer.view import View, front_end, text, whole
 from sfnet_core.explorer.without import described
 from sfnet_core.interpret import round_to_sum
 from sfnet_core.intervals import LEVEL, Radii, validation_radii
+from sfnet_core.unlike import why_unlike
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.naming import Naming
@@ -115,9 +116,12 @@ class Inspector(View):
             facts += [["true value", f"{truth:.4f} {unit}"], ["predicted − true", f"{signed(now - truth, 4)} {unit}"]]
         facts += line_facts(scene, state, row)
         facts += [["split", codes.split_of(row) or "–"], ["margin of the gate", f"{float(codes.margin[row]):.4f}"]]
+        if codes.unlike is not None:
+            facts.append(["unlike the training", f"{float(codes.unlike[row]):.2f} of the limit"])
         self.data = {
             "shown": True,
             "id": str(codes.ids[row]),
+            "unlike": why_unlike(codes, row, self._label),
             "said": vars(self._naming.galaxy(str(codes.ids[row]))) if self._naming else None,
             "jpeg": self._pictures.jpeg(row),
             "why": self._pictures.why,

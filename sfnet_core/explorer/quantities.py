@@ -20,6 +20,7 @@ __all__ = [
     "LINES",
     "PLOTS",
     "TARGET_LABELS",
+    "UNLIKE",
     "Plot",
     "Quantity",
     "format_value",
@@ -36,6 +37,11 @@ COLUMN_LABELS = {
     "z": ("redshift z", ""),
     "ra": ("RA", "deg"),
     "dec": ("Dec", "deg"),
+}
+UNLIKE = {
+    "unlike": "unlike the training (1: limit)",
+    "unlike_distance": "distance from the training (1: limit)",
+    "unlike_range": "largest activation over the training's",
 }
 LINES = ("nii_6584_flux", "h_alpha_flux", "oiii_5007_flux", "h_beta_flux")
 
@@ -85,6 +91,7 @@ PLOTS = (
     Plot("residual_mass", "residual against stellar mass", "lgm_tot_p50", "residual"),
     Plot("residual_truth", "residual against true value", "truth", "residual"),
     Plot("residual_margin", "residual against margin", "margin", "residual"),
+    Plot("residual_unlike", "residual against unlikeness", "unlike", "residual"),
     Plot("activation_prediction", "activation against prediction", "activation", "prediction"),
     Plot("sky", "sky position", "ra", "dec"),
 )

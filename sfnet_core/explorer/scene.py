@@ -19,7 +19,7 @@ from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
 from sfnet_core.explorer.emission import line_quantities, plots_of
 from sfnet_core.explorer.errors import Errors, Numbers, of
 from sfnet_core.explorer.filters import Names, first_cone, select
-from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS, Quantity
+from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS, UNLIKE, Quantity
 from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
 
 if TYPE_CHECKING:
@@ -247,6 +247,9 @@ class Scene:
             add("residual", "predicted − true", unit, self.residual, "off", "mode")
         add("activation", "activation", "", lambda s: self.activation(s.feature), "feature")
         add("margin", "margin of the gate", "", lambda s: np.asarray(self.codes.margin, dtype=np.float64))
+        if self.own.unlike is not None:
+            for name, label in UNLIKE.items():
+                add(name, label, "", lambda s, name=name: self.column(name))
         for name in self.numeric_columns():
             if name not in out:
                 nice, its_unit = COLUMN_LABELS.get(name, (name, self.codes.column_units.get(name, "")))

@@ -17,6 +17,7 @@ from sfnet_core.explorer.filters.tokens import KEYWORDS, shown
 from sfnet_core.interpret import activations
 from sfnet_core.lines import RATIOS, has_lines, predicted_ratio
 from sfnet_core.selection import CLASSES, galaxy_classes, line_ratio, places_of
+from sfnet_core.unlike import COLUMNS as UNLIKE
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -73,7 +74,8 @@ class Names:
     for at every use, all others are kept. ``prediction`` given changes ``residual`` with it.
 
     Names without ``given``: ``truth``, ``prediction``, ``residual`` (prediction − truth) in the target's unit,
-    ``margin``, ``split``, ``id``, ``ra``, ``dec`` (deg), ``bpt`` (SF, composite, AGN, LINER), ``n2_ha``, ``o3_hb``
+    ``margin``, ``unlike`` (the training galaxies; 1 is the limit), ``unlike_distance``, ``unlike_range``,
+    ``split``, ``id``, ``ra``, ``dec`` (deg), ``bpt`` (SF, composite, AGN, LINER), ``n2_ha``, ``o3_hb``
     (log10), the same three with ``_predicted`` where the network predicts the four lines, ``f61`` the activation of
     feature 61 (0 where the gate does not keep it), ``c61`` its contribution in the target's unit, the target's own
     name, and every catalogue column. Where two are alike, the column is meant by backquotes only.
@@ -102,6 +104,8 @@ class Names:
             "id": lambda: codes.ids,
             "split": lambda: self._words(codes.split, ("train", "validation", "test")),
         }
+        if codes.unlike is not None:
+            own |= {name: lambda name=name: codes.column(name) for name in UNLIKE}
         if codes.ra is not None and codes.dec is not None:
             own |= {"ra": lambda: codes.ra, "dec": lambda: codes.dec}
         lines = {f"{line}_flux" for line in ("nii_6584", "h_alpha", "oiii_5007", "h_beta")}
@@ -255,6 +259,7 @@ class Names:
             "truth",
             "prediction",
             "margin",
+            *(UNLIKE if self.codes.unlike is not None else ()),
             "ra",
             "dec",
             "n2_ha",

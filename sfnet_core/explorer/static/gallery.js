@@ -24,9 +24,10 @@ function render({ model, el }) {
     const picture = url ? h("img", { src: url, alt: "", width: 96, height: 96, draggable: "false" }) : h("span", { class: "sf-blank" }, "no image");
     return h(
       "button",
-      { type: "button", class: "sf-galaxy", "data-id": galaxy.id, title: `${galaxy.star ? "★ " : ""}${galaxy.id}${galaxy.label ? ` · ${galaxy.label}` : ""}\n${data.label}: ${galaxy.value} ${data.unit}`, "aria-label": `galaxy ${galaxy.id}${galaxy.label ? `, ${galaxy.label}` : ""}${galaxy.star ? ", with a star" : ""}`, onclick: () => send({ do: "focus", id: galaxy.id }) },
+      { type: "button", class: "sf-galaxy", "data-id": galaxy.id, title: `${galaxy.star ? "★ " : ""}${galaxy.id}${galaxy.label ? ` · ${galaxy.label}` : ""}\n${data.label}: ${galaxy.value} ${data.unit}${galaxy.unlike ? "\nUnlike the training galaxies" : ""}`, "aria-label": `galaxy ${galaxy.id}${galaxy.label ? `, ${galaxy.label}` : ""}${galaxy.star ? ", with a star" : ""}${galaxy.unlike ? ", unlike the training galaxies" : ""}`, onclick: () => send({ do: "focus", id: galaxy.id }) },
       picture,
       galaxy.star ? h("span", { class: "sf-tile-star", "aria-hidden": "true" }, "★") : null,
+      galaxy.unlike ? h("span", { class: "sf-tile-unlike", "aria-hidden": "true" }, "≠") : null,
       galaxy.label ? h("span", { class: "sf-tile-label", "aria-hidden": "true" }, galaxy.label) : null,
       h("span", { class: "sf-value" }, galaxy.value),
     );
@@ -34,7 +35,7 @@ function render({ model, el }) {
 
   function update() {
     const data = model.get("data");
-    const key = JSON.stringify([data.galaxies.map((g) => [g.id, g.value, g.star, g.label]), data.label]);
+    const key = JSON.stringify([data.galaxies.map((g) => [g.id, g.value, g.star, g.label, g.unlike]), data.label]);
     if (key !== shown) {
       images.turn();
       grid.replaceChildren(...data.galaxies.map((galaxy) => tile(galaxy, data)));

@@ -19,11 +19,12 @@ function render({ model, el }) {
   const facts = h("dl");
   const legend = h("p", { class: "sf-caption" });
   const buttons = h("div", { class: "sf-maps", role: "group", "aria-label": "Contribution map drawn over the image" });
+  const unlike = h("p", { class: "sf-unlike", title: "Its activations are further from the training galaxies' than 99 % of theirs are from each other: the prediction may not hold for it" });
   const bars = h("div", { class: "sf-bars" });
   const sum = h("output", { class: "sf-sum" });
   const more = h("div", { class: "sf-more" });
   const empty = h("p", { class: "sf-empty" });
-  const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, frame, facts, buttons), legend, h("h3", {}, "Picture equation"), bars, sum, more);
+  const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, frame, facts, buttons), unlike, legend, h("h3", {}, "Picture equation"), bars, sum, more);
   el.classList.add("sf-inspector");
   el.setAttribute("role", "region");
   el.tabIndex = 0;
@@ -90,6 +91,8 @@ function render({ model, el }) {
     }
     frame.title = data.scale ? `${data.size[1]}×${data.size[0]} px, ${data.scale}″ per px, as stored` : "as stored; the pixel scale is not known";
     facts.replaceChildren(...data.facts.flatMap(([name, value, title]) => [h("dt", { title }, name), h("dd", { title }, value)]));
+    say(unlike, data.unlike || "");
+    unlike.hidden = !data.unlike;
     drawMap(data);
     const choices = [["none", "no map"], ["sum", "sum"], ...data.terms.filter((t) => t.state === "on").map((t) => [String(t.feature), t.label])];
     buttons.replaceChildren(...choices.map(([value, label]) => h("button", { type: "button", "aria-pressed": value === data.map, onclick: () => send({ do: "map", map: value }), title: `Map of ${label}` }, nameParts(label)[0], nameParts(label)[1] ? h("span", { class: "sf-called" }, ` · ${nameParts(label)[1]}`) : null)));

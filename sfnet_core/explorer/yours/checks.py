@@ -19,6 +19,7 @@ from sfnet_core.explorer.yours.likeness import (
     typical_nearest,
 )
 from sfnet_core.neighbours import similarity
+from sfnet_core.unlike import why_unlike
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +101,7 @@ class Training:
             *(self._image(subject, trained) if subject.row < 0 else []),
             *self._looks(subject),
             *self._activations(subject, label),
+            *self._unlike(subject, label),
             self._kinship(subject),
             self._prediction(subject, target),
         ]
@@ -154,6 +156,14 @@ class Training:
             why = "the network saw nothing it knows; the prediction is the bias alone"
             return [Check("active features", "none", f"{self._scene.codes.k} kept", "warn", why)]
         return out
+
+    def _unlike(self, subject: Subject, label: Callable[[int], str]) -> list[Check]:
+        """All activations together, those before the gate too; only where the codes say how the training's are."""
+        if subject.codes.unlike is None:
+            return []
+        unlike, why = float(subject.codes.unlike[0]), why_unlike(subject.codes, 0, label)
+        state = "warn" if why else "good"
+        return [Check("activations as a whole", f"{number(unlike, 2)} of the limit", "99 % are within it", state, why)]
 
     def _kinship(self, subject: Subject) -> Check:
         """How near the nearest training galaxy is, and whether one keeps all the same features."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.errors import SFNetError
+from sfnet_core.unlike import COLUMNS
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -198,6 +199,7 @@ def in_memory(codes: SparseCodes) -> SparseCodes:
         targets=codes.targets,
         units=codes.units,
         maps=codes.maps(slice(None)),
+        unlike=None if codes.unlike is None else {name: codes.column(name) for name in COLUMNS},
         simulated=codes.simulated,
         provenance=codes.provenance,
     )
