@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ import numpy as np
 from benchmarks import common, seeds
 from sfnet_core.codes import SparseCodes
 from sfnet_core.interpret import predict
-from sfnet_core.recipes import choose
 
 RESAMPLES = 2000
 
@@ -71,12 +69,11 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
     data = seeds.survey(arguments, work)
     most, own = max(arguments.ks), arguments.own
     n = arguments.galaxies if arguments.real is None else int(data["galaxies"].split()[0])
-    n_train = round(n * (1 - 1 / arguments.folds if arguments.folds else 0.8))
     multi: dict[float, list[list[SparseCodes]]] = {power: [] for power in arguments.powers}
     single: dict[int, list[list[SparseCodes]]] = {} if arguments.choose else {k: [] for k in {*arguments.ks, own}}
     for seed in arguments.seeds:
         for power, found in multi.items():
-            recipe = replace(choose(n_train), multi_k=most, multi_k_power=power)
+            recipe = seeds.recipe_of(arguments, n, multi_k=most, multi_k_power=power)
             name = f"multi{most}-power{power:g}-seed{seed}"
             found.append(seeds.held_out(arguments, work, name, seed, own, recipe=recipe))
         for k, found in single.items():

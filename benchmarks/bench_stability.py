@@ -27,6 +27,7 @@ def main() -> None:
     """Train, measure, write ``results/stability.json``."""
     parser = seeds.options(__doc__, [0, 1, 2, 3, 4])
     parser.add_argument("--k", type=int, default=4)
+    parser.add_argument("--fold", type=int, help="of --folds this one alone")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.galaxies, arguments.seeds, arguments.epochs = 150, [0, 1], 1
@@ -39,7 +40,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
     data = seeds.survey(arguments, work)
     ways = [{}] if not arguments.folds else [{"fold": f, "folds": arguments.folds} for f in range(arguments.folds)]
     measured = {}
-    for way in ways:
+    for way in ways if arguments.fold is None else [ways[arguments.fold]]:
         tail, k = f"-fold{way['fold']}" if way else "", arguments.k
         names = [f"k{k}-seed{seed}{tail}" for seed in arguments.seeds]
         files = [

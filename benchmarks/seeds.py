@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import torch
 from benchmarks import common
 from sfnet_core.codes import SparseCodes
 from sfnet_core.inference import infer
+from sfnet_core.recipes import Recipe, choose
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
 from sfnet_core.survey.simulate import simulate
 from sfnet_core.training import train
 
-__all__ = ["ABOUT", "held_out", "options", "survey", "trained"]
+__all__ = ["ABOUT", "held_out", "options", "recipe_of", "survey", "trained"]
 
 
 def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
@@ -30,6 +32,7 @@ def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
     parser.add_argument("--width", type=int, default=16, help="channels of the first stage")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
+    parser.add_argument("--crop", type=int, help="side of the central crop in px, instead of the recipe's")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, help="keep the dataset, runs and codes here; finished ones are used again")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
@@ -55,6 +58,13 @@ def survey(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 ABOUT = {"split": "20 % held out, split seed 0 for every training", "target": "oh_p50"}
+
+
+def recipe_of(arguments: argparse.Namespace, n: int, **more: Any) -> Recipe:
+    """The recipe for ``n`` galaxies less those held out, with the crop and the epochs that were asked for."""
+    crop = {} if arguments.crop is None else {"crop": arguments.crop}
+    share = 1 - 1 / arguments.folds if arguments.folds else 0.8
+    return replace(choose(round(n * share), epochs=arguments.epochs), **crop, **more)
 
 
 def trained(arguments: argparse.Namespace, work: Path, name: str, seed: int, k: int, **more: Any) -> SparseCodes:
