@@ -22,6 +22,7 @@ from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.treehandler import TornadoVoilaTreeHandler
 
 from sfnet_core.explorer.server.forked import use_nursery
+from sfnet_core.explorer.server.making import use_maker
 from sfnet_core.explorer.server.parent import end_with
 
 __all__ = ["CONFIGURATION", "ExplorerServer", "main"]
@@ -152,6 +153,7 @@ class ExplorerServer(Voila):
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the configuration; pages learn from it what to expect of the server."""
         super().initialize(argv)
+        use_maker()
         if self.ends_with_stdin:
             end_with(0)
         # What was asked for is no news for the terminal, and may hold the token; exceptions are said all the same.

@@ -121,11 +121,18 @@ class GuardedKernels(AsyncMappingKernelManager):
             self._sessions_starting.discard(kernel_id)
 
     async def shutdown_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> None:
-        """End a kernel; its session is free at once."""
+        """End a kernel; its session is free at once.
+
+        One whose page has not come up yet is in the middle of making it, and ends without being asked: a kernel that is
+        told to leave closes its sockets while the interrupted cell still wants to answer through them.
+        """
         self._check_kernel_id(kernel_id)
         if kernel_id in self._ending:
             return
         self._ending.add(kernel_id)
+        self._kernels[kernel_id].sfnet_ended = True  # on purpose: see MakesPages
+        if kernel_id not in self._opened:
+            args, kwargs = (), {**kwargs, "now": True}
         try:
             await super()._async_shutdown_kernel(kernel_id, *args, **kwargs)
         finally:
