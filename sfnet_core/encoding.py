@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sfnet_core.augment import ORIENTATIONS, orient, to_input
-from sfnet_core.certain import SAFETY, Tolerance, measure_tolerance
+from sfnet_core.certain import NEAR
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.fused import trunk_of
 from sfnet_core.network import SFNet, code_of, pool, strongest
@@ -23,10 +23,9 @@ from sfnet_core.survey.dataset import Dataset
 from sfnet_core.unlike import COLUMNS as UNLIKE
 from sfnet_core.unlike import Typical
 
-__all__ = ["Encoder", "apart", "micro_batch"]
+__all__ = ["Encoder", "micro_batch"]
 
 _MICRO = {"cpu": 32, "cuda": 256, "mps": 64}  # rows per forward pass; part of the result's last bits, so not an option
-_MEASURED = (128, 1024)  # fewest and most rows that tolerances are measured on
 
 Part = dict[str, np.ndarray]
 
@@ -34,12 +33,6 @@ Part = dict[str, np.ndarray]
 def micro_batch(device: torch.device) -> int:
     """Rows per forward pass on a device."""
     return _MICRO[device.type]
-
-
-def apart(one: np.ndarray, other: np.ndarray | float) -> np.ndarray:
-    """|ln(one / other)|, infinite where just one of them is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.abs(np.log(np.asarray(one, dtype=np.float64)) - np.log(np.asarray(other, dtype=np.float64)))
 
 
 class Encoder:
@@ -71,10 +64,9 @@ class Encoder:
         self._runners_up, self._maps, self._tta = runners_up, maps, tta
         self._mean, self._std, self._crop = metadata["mean"], metadata["std"], metadata["crop"]
         self.device = next(network.parameters()).device
+        self.k, self.n_features = network.k, network.n_features
         self.micro = micro_batch(self.device)
         self._trunks: dict[torch.dtype, Callable[[Tensor], Tensor]] = {}
-        self.tolerance: Tolerance | None = None
-        self.flag_tolerance = 0.0  # how far ``unlike`` may be from float32's, as a natural logarithm of their ratio
 
     def trunk(self, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
         """Images → maps in a precision; made when first asked for."""
@@ -97,34 +89,43 @@ class Encoder:
 
     @torch.inference_mode()
     def encode(
-        self, rows: np.ndarray, dtype: torch.dtype = torch.float32, done: Callable[[int], object] = lambda n: None
+        self,
+        rows: np.ndarray,
+        dtype: torch.dtype = torch.float32,
+        done: Callable[[int], object] = lambda n: None,
+        at: np.ndarray | None = None,
     ) -> Part:
         """``indices`` and ``values`` (n, K+r), ``maps`` (n, K, h, w), ``views`` (n, T), ``good`` (n,) of ``rows``.
 
-        ``views`` is the sum of the predictions of the 7 turned views. ``good`` is False where a row is not finite. In
-        bfloat16 also ``slack`` (n,), see :class:`~sfnet_core.certain.Tolerance`: that of the gate, or of the flag where
-        it is less. With ``typical`` also :data:`sfnet_core.unlike.COLUMNS`. ``done`` counts rows.
+        ``views`` is the sum of the predictions of the 7 turned views. ``good`` is False where a row is not finite. With
+        ``typical`` also :data:`sfnet_core.unlike.COLUMNS`. ``done`` counts rows. In bfloat16 also ``slots`` and
+        ``near`` (n, min(F, K + NEAR)), the strongest features and their activations, for :mod:`sfnet_core.certain`;
+        with ``at`` (such slots) also ``exact``, the activations of those features.
         """
-        names = ("indices", "values", "maps", "views", "slack", *UNLIKE)
+        names = ("indices", "values", "maps", "views", "slots", "near", "exact", *UNLIKE)
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        trunk, k, at = self.trunk(dtype), self._network.k, 0
+        trunk, k, begun = self.trunk(dtype), self._network.k, 0
         with torch.backends.cudnn.flags(allow_tf32=False):
             for n, cutouts in self._batches(rows):
                 cells = trunk(self._input(cutouts))
                 indices, values, kept = code_of(cells, k, self._runners_up)
                 if self.typical is not None:
-                    for name, column in self._unlike(rows[at : at + n], pool(cells)).items():
+                    for name, column in self._unlike(rows[begun : begun + n], pool(cells)).items():
                         found[name].append(column)
-                at += n
                 found["indices"].append(indices[:n].cpu().numpy())
                 found["values"].append(values[:n].cpu().numpy())
                 if self._maps:
                     found["maps"].append(kept[:n].cpu().numpy())
+                a = pool(cells[:n])
                 if dtype != torch.float32:
-                    slack = self.tolerance.slack(pool(cells[:n]), k).cpu().numpy()
-                    if self.typical is not None:  # the flag is as certain as the gate
-                        slack = np.minimum(slack, apart(found["unlike"][-1], 1.0) / self.flag_tolerance)
-                    found["slack"].append(slack)
+                    near, slots = strongest(a, k + NEAR)
+                    found["slots"].append(slots.masked_fill(near <= 0, -1).to(torch.int16).cpu().numpy())
+                    found["near"].append(near.cpu().numpy())
+                if at is not None:
+                    wanted = at[begun : begun + n]
+                    taken = np.take_along_axis(a.cpu().numpy(), wanted.clip(0).astype(np.int64), axis=1)
+                    found["exact"].append(np.where(wanted >= 0, taken, 0))
+                begun += n
                 if self._tta:
                     turned = (trunk(self._input(orient(cutouts, i))) for i in range(1, ORIENTATIONS))
                     views = torch.stack([self._network.read(pool(view))[:n] for view in turned])  # (7, n, T)
@@ -155,23 +156,3 @@ class Encoder:
                 found.append(pool(trunk(self._input(cutouts)))[:n].cpu().numpy())
                 done(n)
         return np.concatenate(found)
-
-    @torch.inference_mode()
-    def measure(self, dtype: torch.dtype) -> Tolerance:
-        """Tolerances of ``dtype`` on evenly spaced galaxies of the dataset, and keep them for :meth:`encode`."""
-        total = len(self._dataset)
-        n = min(total, int(np.clip(total // 64, *_MEASURED)))
-        rows = np.unique(np.linspace(0, total - 1, n).astype(np.int64))
-        both: dict[torch.dtype, list[Tensor]] = {dtype: [], torch.float32: []}
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            for n, cutouts in self._batches(rows):
-                images = self._input(cutouts)
-                for precision, activations in both.items():
-                    activations.append(pool(self.trunk(precision)(images))[:n])
-        low, high = (torch.cat(activations) for activations in both.values())
-        self.tolerance = measure_tolerance(low, high)
-        if self.typical is not None:
-            errors = apart(*(self._unlike(rows, a)["unlike"] for a in (low, high)))
-            errors = errors[np.isfinite(errors)]
-            self.flag_tolerance = max(SAFETY * float(errors.max(initial=0.0)), torch.finfo(dtype).eps)
-        return self.tolerance

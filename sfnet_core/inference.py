@@ -23,10 +23,10 @@ from tqdm import tqdm
 
 from sfnet_core import __version__, checkpoint, unlike_fit
 from sfnet_core.augment import ORIENTATIONS
-from sfnet_core.certain import SAFETY
+from sfnet_core.certainty import make_certain
 from sfnet_core.codes import SparseCodes
 from sfnet_core.device import pick_device
-from sfnet_core.encoding import Encoder, Part, apart
+from sfnet_core.encoding import Encoder, Part
 from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.files import atomic_path, folder_lock, write_json
 from sfnet_core.fused import can_fuse
@@ -71,8 +71,9 @@ def infer(
         precision: ``float32``, or ``bfloat16``: activations are then off by about a percent of the galaxy's largest,
             but a galaxy whose gate that could have changed is computed again in float32, so that every galaxy keeps
             the features that float32 keeps (:mod:`sfnet_core.certain`; a measured tolerance, not a proof), and so is
-            one near the limit of :mod:`sfnet_core.unlike`. The runners-up and their order are bfloat16's. The
-            tolerance is measured on this dataset.
+            one near the limit of :mod:`sfnet_core.unlike`. The runners-up and their order, and the turned views' gates,
+            are bfloat16's. The tolerance is measured on this dataset. A galaxy with fewer than k active features is
+            always computed again.
         resume: take finished pieces of the same run and dataset from an earlier, interrupted call.
         allow_mismatch: go on where cutout size or pixel scale are not those of the training; said in the notes.
 
@@ -111,8 +112,6 @@ def infer(
     computed: dict[str, Any] = {"precision": precision}
     with _work_folder(out, key, resume) as work:
         encoder.typical = _learnt(run, dataset, work / UNLIKE, device, progress) if to_learn else typical
-        if dtype != torch.float32:
-            encoder.measure(dtype)
         parts = []
         with tqdm(total=len(dataset), unit=" galaxies", desc="infer", disable=not progress, file=sys.stderr) as bar:
             for start in range(0, len(dataset), step):
@@ -122,7 +121,7 @@ def infer(
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if dtype != torch.float32:
             with tqdm(unit=" galaxies", desc="float32", disable=not progress, file=sys.stderr) as bar:
-                computed |= _make_certain(encoder, whole, work, step, bar.update)
+                computed |= make_certain(encoder, whole, partial(_piece, work), step, bar.update)
         codes = _assemble(run, network, dataset, whole, notes, computed, encoder.typical)
         codes.save(out)
     return SparseCodes.open(out)
@@ -191,34 +190,6 @@ def _piece(work: Path, name: str, rows: np.ndarray, make: Callable[[], Part], do
     else:
         done(len(rows))
     return part
-
-
-def _make_certain(
-    encoder: Encoder, whole: Part, work: Path, step: int, done: Callable[[int], object]
-) -> dict[str, Any]:
-    """Compute again in float32 the rows whose gate or flag bfloat16 could have changed, and the least certain others.
-
-    Errors of the rows computed both ways check the tolerances: where one is exceeded, all are widened, and more rows
-    are computed again. ``whole`` is changed in place; says what was done.
-    """
-    slack = whole.pop("slack")
-    again, widest, turn = np.zeros(len(slack), dtype=bool), 0.0, 0
-    wide = max(1.0, float(np.sort(slack)[: encoder.micro][-1]))
-    while len(rows := np.flatnonzero((slack <= wide) & ~again)):
-        for start in range(0, len(rows), step):
-            some = rows[start : start + step]
-            part = _piece(work, f"exact-{turn}", some, lambda some=some: encoder.encode(some, done=done), done)
-            low, slots = whole["values"][some], whole["indices"][some]
-            widest = max(widest, encoder.tolerance.exceeded(slots, low, part["indices"], part["values"]))
-            if encoder.typical is not None:
-                errors = apart(whole["unlike"][some], part["unlike"]) / encoder.flag_tolerance
-                widest = max(widest, float(errors[np.isfinite(errors)].max(initial=0.0)))
-            for name, values in part.items():
-                whole[name][some] = values
-        again[rows] = True
-        turn += 1
-        wide = max(wide, SAFETY * widest)
-    return {"computed_again": int(again.sum()), "largest_error_in_tolerances": round(widest, 3)}
 
 
 def _assemble(

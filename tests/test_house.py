@@ -17,9 +17,10 @@ TORCH = {"torch", "torchvision", "safetensors"}
 # These know torch; nothing else in the package may, not even inside a function (the shell's verbs call them).
 TORCH_ROOMS = {
     *("attribution", "augment", "checkpoint", "device", "feed", "inference", "network", "optimiser", "training"),
-    *("certain", "encoding", "fused", "plan", "progress_file", "pretraining", "run", "split", "starting"),
+    *("encoding", "fused", "plan", "progress_file", "pretraining", "run", "split", "starting"),
     "alive",
     *("compare", "compare_networks", "compare_work", "foreign", "foreign_reader", "imported"),
+    "certainty",
     *("faithful_regions", "faithful_work"),
     "unlike_fit",
 }
@@ -47,6 +48,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf"), frozenset({"numpy"})),
     **dict.fromkeys(("code_sums", "feature_index", "feature_tables"), frozenset({"numpy"})),
     "parquet_guard": LIGHT,
+    "certain": {"numpy"},
     "export": {"numpy"},
     **dict.fromkeys(("photometry", "compare_fits", "compare_table", "compare_about"), frozenset({"numpy"})),
     **dict.fromkeys(("errors", "history_file"), frozenset()),
@@ -72,7 +74,7 @@ FLOOR = {  # a room imports only from its own floor or below
     **dict.fromkeys(("consensus", "consensus_report"), 3),
     **dict.fromkeys(("cli_consensus", "cli_import"), 5),
     "history_file": 2,
-    "imported": 3,
+    **dict.fromkeys(("imported", "certainty"), 3),
     **dict.fromkeys(("alive", "inference", "encoding", "pretraining", "training", "attribution"), 3),
     **dict.fromkeys(("compare_fits", "compare_networks", "compare_table"), 3),
     **dict.fromkeys(("faithful_ablation", "faithful_probe", "faithful_regions", "faithful_words", "faithful_work"), 3),
