@@ -84,6 +84,7 @@ class Explorer:
         shared = (self.scene, self.state, pictures, say, self.label)
         self.special = Special(*shared, self.plots.origin, self.link)
         self.pair, self.near = Pair(*shared), Near(*shared)
+        self.pair.said = self.near.said = self.naming.galaxy
         self.inspector = Inspector(self.scene, self.state, pictures, say, self.label, self.naming)
         self.notes = Notes(self.scene, self.state, self.naming, say)
         self.gallery = Gallery(self.scene, self.state, pictures, say, self.naming)

@@ -11,6 +11,7 @@ from sfnet_core.explorer.view import View, front_end, text, whole
 if TYPE_CHECKING:
     from sfnet_core.explorer.pictures import Pictures
     from sfnet_core.explorer.scene import Scene
+    from sfnet_core.labels import Entry
 
 __all__ = ["Report", "bars", "buttons", "galaxies", "heading", "line", "table"]
 
@@ -55,10 +56,14 @@ def buttons(*items: tuple[str, str, str]) -> dict:
 
 
 class Report(View):
-    """A pane behind one of the right side's tabs; composed only while it is the one in front."""
+    """A pane behind one of the right side's tabs; composed only while it is the one in front.
+
+    ``said``: what was said of a galaxy, by identifier (:meth:`Naming.galaxy`), for the stars on its pictures.
+    """
 
     _esm = front_end("save", "report")
     tab = ""
+    said: Callable[[str], Entry] | None = None
 
     def __init__(
         self,
@@ -90,6 +95,9 @@ class Report(View):
         """Send the blocks, or that this pane is behind another."""
         front = self._state.tab == self.tab
         blocks: list[dict[str, Any]] = self.compose() if front else []
+        for item in (item for block in blocks if block["kind"] == "galaxies" for item in block["items"]):
+            entry = self.said(item["id"]) if self.said is not None else None
+            item |= {"star": bool(entry and entry.star), "label": entry.label if entry else ""}
         self.data = {"shown": front, "tab": self.tab, "blocks": blocks, "focus": self._state.feature}
 
     def download(self, name: str, mime: str, content: bytes) -> None:

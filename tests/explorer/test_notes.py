@@ -156,6 +156,26 @@ def test_a_pane_in_front_is_renamed_at_once(page):
         assert f"f{feature} · seen in {tab}" in str(pane.data["blocks"]), tab
 
 
+def test_neighbours_and_the_compared_have_their_star_and_label_at_once(page):
+    def tiles(pane) -> dict[str, dict]:
+        return {item["id"]: item for b in pane.data["blocks"] if b["kind"] == "galaxies" for item in b["items"]}
+
+    page.state.change(tab="near")
+    other = page.codes.index_of(next(iter(tiles(page.near))))
+    assert not any(tile["star"] or tile["label"] for tile in tiles(page.near).values())
+    star(page, other)
+    write(page, "label", "odd", galaxy=other)
+    marked = {key: tile["label"] for key, tile in tiles(page.near).items() if tile["star"]}
+    assert marked == {page.codes.ids[other]: "odd"}
+    page.state.change(tab="compare", pinned=other)
+    assert {key: tile["star"] for key, tile in tiles(page.pair).items()} == {
+        page.codes.ids[other]: True,
+        page.codes.ids[page.state.galaxy]: False,
+    }
+    star(page, other)
+    assert not any(tile["star"] for tile in tiles(page.pair).values())
+
+
 def test_galaxies_have_their_star_and_label_in_the_gallery_and_the_inspector(page):
     row = page.state.galaxy
     write(page, "label", "merger?", galaxy=row)

@@ -28,7 +28,8 @@ function render({ model, el }) {
     },
     galaxies: (b) => h("div", { class: "sf-grid sf-small" }, ...b.items.map((g) => {
       const url = images.url(g.jpeg);
-      return h("button", { type: "button", class: "sf-neighbour", "data-id": g.id, title: `${g.id}\n${g.text}`, "aria-label": `galaxy ${g.id}, ${g.text}`, onclick: () => send({ do: "galaxy", id: g.id }) },
+      return h("button", { type: "button", class: "sf-neighbour", "data-id": g.id, title: `${g.star ? "★ " : ""}${g.id}${g.label ? ` · ${g.label}` : ""}\n${g.text}`, "aria-label": `galaxy ${g.id}${g.label ? `, ${g.label}` : ""}${g.star ? ", with a star" : ""}, ${g.text}`, onclick: () => send({ do: "galaxy", id: g.id }) },
+        g.star ? h("span", { class: "sf-tile-star", "aria-hidden": "true" }, "★") : "",
         url ? h("img", { src: url, alt: "", width: 72, height: 72 }) : h("span", { class: "sf-blank" }, "no image"), h("span", { class: "sf-value" }, g.text));
     })),
   };
