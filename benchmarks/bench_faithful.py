@@ -103,7 +103,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
             fold = int(part[-1])
             if part.startswith("zoo"):
                 codes, _ = coded(arguments, work, fold, zoo, part)
-                more = {"dataset": zoo, "classes": [CLASSES], "mirrored": MIRRORED}
+                more = {"dataset": zoo, "classes": [CLASSES], "mirrored": MIRRORED, "work": work}
             else:
                 codes, run = coded(arguments, work, fold, observed, part)
                 more = {"dataset": observed, "run": run, "work": out / "parts"}

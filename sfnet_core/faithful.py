@@ -7,9 +7,11 @@ Each of the four is a section of one dictionary that is valid JSON; a section th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +49,7 @@ def faithful(
     steps: int = 16,
     seed: int = 0,
     device: str = "auto",
-    work: str | os.PathLike = ".",
+    work: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Measure how far the explanations of ``codes`` explain → one dictionary, valid JSON.
@@ -61,13 +63,15 @@ def faithful(
         split: which galaxies; validation by default, all where there are none; ``''`` for all.
         galaxies: on how many of them, drawn by ``seed``, cells are covered; ``fills``: what covers them;
             ``draws`` random orders a galaxy; ``steps`` at most.
-        work: folder that keeps finished pieces.
+        work: folder that keeps finished pieces; without one nothing is kept.
 
     Keys: ``about``, ``ablation``, ``regions`` (one for each of ``fills``), ``probing``, ``partial``.
     """
     target = codes.target_index(target)
     rows, split = _rows(codes, split)
-    matter = Matter(codes, rows, target, dataset, seed, _teller(progress), progress)
+    matter = Matter(
+        codes, rows, target, dataset, seed, _teller(progress), progress, None if work is None else Path(work)
+    )
     checked(matter, list(classes), mirrored)  # a wrong name is said before the long work, not after it
     where = f"{len(rows):,} galaxies of the {split} split" if split else f"{len(rows):,} galaxies, all of the codes"
     return {
@@ -91,7 +95,7 @@ def faithful(
             "notes": [str(note) for note in codes.provenance.get("notes") or []],
         },
         "ablation": _ablation(matter),
-        "regions": _regions(matter, run, galaxies, fills, draws, steps, device, Path(work)),
+        "regions": _regions(matter, run, galaxies, fills, draws, steps, device),
         "probing": probing(matter, list(classes), mirrored),
         "partial": _partial(matter),
     }
@@ -131,7 +135,7 @@ def _ablation(matter: Matter) -> dict[str, Any]:
 
 
 def _regions(
-    matter: Matter, run: Any, galaxies: int, fills: Sequence[str], draws: int, steps: int, device: str, work: Path
+    matter: Matter, run: Any, galaxies: int, fills: Sequence[str], draws: int, steps: int, device: str
 ) -> dict[str, Any]:
     why = "the network behind the codes was not named (--run)" if run is None else matter.no_images
     if why:
@@ -145,14 +149,15 @@ def _regions(
     if len(usable) > galaxies:
         usable = np.sort(np.random.default_rng([matter.seed, 2]).choice(usable, galaxies, replace=False))
     opened = run if isinstance(run, Run) else Run.open(run)
-    return {
-        fill: regions(
-            matter.codes, opened, matter.dataset, matter.rows[usable], matter.places[usable], work,
-            target=matter.target, fill=fill, draws=draws, steps=steps, seed=matter.seed, device=device,
-            progress=matter.progress,
-        )
-        for fill in fills
-    }  # fmt: skip
+    with tempfile.TemporaryDirectory() if matter.work is None else contextlib.nullcontext(matter.work) as work:
+        return {
+            fill: regions(
+                matter.codes, opened, matter.dataset, matter.rows[usable], matter.places[usable], Path(work),
+                target=matter.target, fill=fill, draws=draws, steps=steps, seed=matter.seed, device=device,
+                progress=matter.progress,
+            )
+            for fill in fills
+        }  # fmt: skip
 
 
 def _partial(matter: Matter) -> dict[str, Any]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core import __version__
 from sfnet_core.code_sums import blocks
 from sfnet_core.explorer.pictures import place_of
+from sfnet_core.kept import kept
 from sfnet_core.photometry import RINGS, photometry
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ PHOTOMETRY = (*COLOURS, *(f"light in ring {i}" for i in range(1, len(RINGS))), *
 
 @dataclass
 class Matter:
-    """What the sections are made from: ``rows`` (n,) of the codes, all of them measured and none trained on."""
+    """What the sections are made from: ``rows`` (n,) of the codes; ``work`` keeps what was measured on their images."""
 
     codes: SparseCodes
     rows: np.ndarray
@@ -36,6 +40,7 @@ class Matter:
     seed: int
     say: Callable[[str], None]
     progress: bool = True
+    work: Path | None = None
     _measured: dict[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
@@ -56,7 +61,17 @@ class Matter:
         need = of[(self.places[of] >= 0) & np.isnan(whole[of]).all(axis=1)]
         if len(need):
             self.say(f"Photometry of {len(need):,} galaxies")
-            whole[need] = photometry(self.dataset.cutouts, self.places[need])
+
+            def make() -> dict[str, np.ndarray]:
+                return {"photometry": photometry(self.dataset.cutouts, self.places[need])}
+
+            chosen = hashlib.blake2b(self.places[need].tobytes(), digest_size=8).hexdigest()
+            mark = f"{self.dataset.fingerprint} {__version__}"
+            whole[need] = (
+                kept(self.work / f"photometry-{chosen}.npz", mark, make)["photometry"]
+                if self.work
+                else (make()["photometry"])
+            )
         return whole[of]
 
     def columns(self, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from sfnet_core.errors import SFNetError
 __all__ = ["FEWEST", "Folds", "auc", "chosen", "probe"]
 
 FOLDS, FEWEST = 5, 20  # fewest galaxies of a class that are probed
-RESAMPLES, SHUFFLES, REFITS = 1000, 1000, 10
+RESAMPLES, SHUFFLES, REFITS = 1000, 1000, 5
 
 
 class Folds:
@@ -67,7 +67,8 @@ def probe(
 
     ``auc`` and ``balanced_accuracy``, each with ``low`` and ``high`` of a 95 % bootstrap over the scored galaxies of
     either class; ``null_low`` and ``null_high``: the central 95 % of the AUC where the scored galaxies' labels are
-    shuffled, ``chance`` how often those are as far from 0.5; ``refitted``: mean AUC where all labels are shuffled
+    shuffled, ``chance`` how often those are as high (an AUC below 0.5 is no knowledge: columns that know nothing are
+    chosen for what the scored fold then lacks); ``refitted``: mean AUC where all labels are shuffled
     before choosing and fitting (0.5, or something leaks); ``chosen``: what the folds chose, with how many of them did.
     """
     scores, picked = _scores(columns, folds.inside, folds.each, k)
@@ -96,7 +97,7 @@ def probe(
         "balanced_accuracy": {"value": _balanced(parts), **_ends(drawn[1])},
         "null_low": float(low),
         "null_high": float(high),
-        "chance": float((1 + (np.abs(null - 0.5) >= abs(value - 0.5)).sum()) / (1 + SHUFFLES)),
+        "chance": float((1 + (null >= value).sum()) / (1 + SHUFFLES)),
         "refitted": float(np.mean(refits)),
         "chosen": {} if k is None else {names[i]: int(times[i]) for i in np.argsort(-times, kind="stable") if times[i]},
     }

@@ -69,6 +69,17 @@ def test_noise_is_at_chance(planted):
     assert found["null_low"] < 0.5 < found["null_high"]
 
 
+def test_a_score_below_one_half_is_no_knowledge():
+    """A column that points the other way in the scored fold: anti-correlated folds, as chance choices give them."""
+    inside = np.arange(200) % 2 == 0
+    folds = Folds(inside)
+    column = np.zeros((200, 1))
+    for i, test in enumerate(folds.each):
+        column[test, 0] = np.where(inside[test], 1.0, -1.0) * (4 if i == 0 else -1)
+    found = probe(column, folds, 1)
+    assert found["auc"]["value"] < 0.5 and found["chance"] > 0.95
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(2, 60).flatmap(lambda n: st.tuples(
     arrays(np.int8, n, elements=st.integers(0, 5)), arrays(bool, n))))  # fmt: skip
