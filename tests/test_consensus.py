@@ -16,6 +16,8 @@ from sfnet_core.consensus_report import as_dict, errors
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.report_book.basis import Basis
+from sfnet_core.explorer.report_book.fits import by_k
 from sfnet_core.interpret import contributions, predict
 from sfnet_core.labels import LabelBook
 from sfnet_core.stability_groups import grouped
@@ -294,4 +296,7 @@ def test_the_command_writes_codes_that_the_pages_open_with_their_features_named(
     page.state.change(mode="refill", feature=0)
     names = {row["feature"]: row["label"] for row in page.toggles.data["rows"]}
     assert LOWERS in names[SHARED + 1]
-    assert len(Atlas(codes).deck.data["cards"]) == SHARED + 2
+    atlas = Atlas(codes)
+    assert len(atlas.deck.data["cards"]) == SHARED + 2
+    said = " ".join(by_k(Basis(atlas.almanac, "validation", 0, str, None)).said)
+    assert "has no gate" in said and "were trained at k" not in said

@@ -86,7 +86,9 @@ def by_k(basis: Basis) -> Part:
         return part
     found = [rmse(basis.truth, value[basis.rows]) for value in predict_by_k(codes, target=basis.target)]
     part.said.append(f"The same weights behind a gate of k; global RMSE, {basis.where}.")
-    if codes.provenance.get("multi_k"):
+    if codes.provenance.get("consensus"):
+        part.said.append(f"A mean of several trainings has no gate: below {codes.k} the smallest terms are left out.")
+    elif codes.provenance.get("multi_k"):
         part.said.append("The network was trained for several k at once.")
     else:
         part.said.append(
