@@ -5,6 +5,7 @@ Shape letters: B batch, H W pixels, s side of the crop.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["centre", "channel_statistics", "orient", "recalibrate", "to_input", "vary"]
+__all__ = ["centre", "channel_statistics", "let_go", "orient", "recalibrate", "to_input", "vary"]
 
 ORIENTATIONS = 8  # the symmetries of the square (D4): four quarter turns, each also mirrored
 
@@ -75,6 +76,16 @@ def vary(
     return images
 
 
+def let_go(cutouts: np.ndarray) -> None:
+    """Take a memory-mapped file's pages out of this process; they are read again, mostly from the page cache, on need.
+
+    Without it all that was ever read of a large file counts as this process's memory. Other arrays are left alone.
+    """
+    mapped = getattr(cutouts, "_mmap", None)
+    if mapped is not None and hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def channel_statistics(cutouts: np.ndarray, rows: np.ndarray, side: int) -> tuple[list[float], list[float]]:
     """Mean and standard deviation per band of the cropped cutouts of ``rows``, scaled to 0…1.
 
@@ -87,6 +98,7 @@ def channel_statistics(cutouts: np.ndarray, rows: np.ndarray, side: int) -> tupl
         block = centre(cutouts[np.sort(rows[start : start + 512])], side)
         for band in range(3):
             counts[band] += np.bincount(block[..., band].ravel(), minlength=256)
+        let_go(cutouts)
     levels = np.arange(256) / 255.0
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ levels

@@ -9,7 +9,7 @@ import torch
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["autocast", "has_bfloat16", "pick_device"]
+__all__ = ["autocast", "has_bfloat16", "pick_device", "plain_float32"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -42,3 +42,11 @@ def has_bfloat16(device: torch.device) -> bool:
 def autocast(device: torch.device, on: bool) -> contextlib.AbstractContextManager:
     """bfloat16 autocast where ``on``, else nothing."""
     return torch.autocast(device.type, torch.bfloat16) if on else contextlib.nullcontext()
+
+
+def plain_float32() -> contextlib.AbstractContextManager:
+    """On CUDA: cuDNN's convolutions with the full mantissa (no TF32) and the same algorithm every time.
+
+    All is named, because what :func:`torch.backends.cudnn.flags` is not told it sets, and ``enabled`` to False.
+    """
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sfnet_core.augment import ORIENTATIONS, orient, to_input
 from sfnet_core.certain import NEAR
+from sfnet_core.device import plain_float32
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.fused import trunk_of
 from sfnet_core.network import SFNet, code_of, pool, strongest
@@ -105,7 +106,7 @@ class Encoder:
         names = ("indices", "values", "maps", "views", "slots", "near", "exact", *UNLIKE)
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
         trunk, k, begun = self.trunk(dtype), self._network.k, 0
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with plain_float32():
             for n, cutouts in self._batches(rows):
                 cells = trunk(self._input(cutouts))
                 indices, values, kept = code_of(cells, k, self._runners_up)
@@ -151,7 +152,7 @@ class Encoder:
     def activations(self, rows: np.ndarray, done: Callable[[int], object] = lambda n: None) -> np.ndarray:
         """All activations of ``rows`` before the gate, (n, F) float32."""
         found, trunk = [], self.trunk(torch.float32)
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with plain_float32():
             for n, cutouts in self._batches(rows):
                 found.append(pool(trunk(self._input(cutouts)))[:n].cpu().numpy())
                 done(n)

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.augment import centre
+from sfnet_core.augment import centre, let_go
 
 __all__ = ["CutoutFeed", "prefetch"]
 
-RAM_LIMIT = 2 << 30  # bytes of cropped cutouts that are kept in memory
+RAM_LIMIT = 1 << 30  # bytes of cropped cutouts that a feed keeps in memory; a training has two feeds
+_LET_GO = 64 << 20  # bytes read of a mapped file before its pages are taken out of the process
 
 
 class CutoutFeed:
@@ -30,6 +31,7 @@ class CutoutFeed:
         self, cutouts: np.ndarray, rows: np.ndarray, side: int, device: torch.device, in_memory: bool | None = None
     ) -> None:
         self.cutouts, self.rows, self.side, self.device = cutouts, np.asarray(rows), side, device
+        self._read_bytes = 0
         size = len(self.rows) * side * side * 3
         if in_memory is None:
             limit = torch.cuda.mem_get_info(device)[0] // 3 if device.type == "cuda" else RAM_LIMIT
@@ -44,6 +46,10 @@ class CutoutFeed:
         for start in range(0, len(rows), 256):
             part = order[start : start + 256]
             block[part] = centre(self.cutouts[rows[part]], self.side)
+            self._read_bytes += len(part) * self.cutouts[:1].nbytes
+            if self._read_bytes > _LET_GO:
+                let_go(self.cutouts)
+                self._read_bytes = 0
         return torch.from_numpy(block)
 
     def batches(self, positions: Iterable[np.ndarray]) -> Iterator[Tensor]:

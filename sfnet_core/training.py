@@ -38,6 +38,7 @@ __all__ = ["train"]
 
 SAVE_SECONDS = 60  # an unannounced kill loses at most this much work (and the epoch it fell into)
 _EVALUATION_BATCH = 64
+_CHECK = {"cpu": 1}  # steps between looks at the loss; by default 50, since reading it stalls a GPU
 _SHOWN = {"train_rmse": "training", "validation_rmse": "held out"}
 
 
@@ -197,7 +198,7 @@ class _Training:
         batches = np.array_split(order, self.steps)
         self.network.train()
         sums = torch.from_numpy(self.squares).to(self.device if self.device.type == "cuda" else "cpu")
-        check = 1 if self.device.type == "cpu" else 50  # reading the loss stalls a GPU
+        check = _CHECK.get(self.device.type, 50)
         for cutouts, chosen in zip(feed.batches(batches[self.step :]), batches[self.step :], strict=True):
             at = self.epoch * self.steps + self.step
             set_cycle(self.optimiser, *self._cycle(at))
@@ -213,12 +214,14 @@ class _Training:
             self.objective.observe(a, at)
             sums = sums + squares.sum(0).to(sums.device).double()
             self.step += 1
-            if self.step % check == 0 and not torch.isfinite(sums).all():
+            signalled = interrupts.signal
+            looked_at = signalled or self.step == self.steps or self.step % check == 0  # before anything is saved
+            if looked_at and not torch.isfinite(sums).all():
                 raise SFNetError(
                     f"The loss is not finite at step {self.step} of epoch {self.epoch + 1}. The training was stopped; "
                     f"what was saved in {self.out} before is unchanged. Another --seed may help."
                 )
-            if interrupts.signal:
+            if signalled:
                 break
         self.squares = sums.cpu().numpy()
         return self.step == self.steps

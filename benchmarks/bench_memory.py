@@ -1,0 +1,141 @@
+"""Memory of training and inference on a large packed dataset: resident, and how much of it is pages of the file.
+
+    python -m benchmarks.bench_memory [--galaxies 250000] [--seconds 30] [--quick]
+
+Trains a narrow network on the central 96 px of 128 until SIGTERM after ``--seconds`` of steps, then infers all galaxies
+with another, trained on a hundred of them at 32 px to keep the work small, and reads /proc/PID/status all the time.
+RssAnon is what the process has for itself, RssFile what is mapped in of files (of libraries and of the cutouts; the
+system takes it back when it needs room); resident (VmRSS) is their sum. The cutouts are a sparse file: galaxies after
+the first hundred are black, and are read through the same pages. Times are not reported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import common
+from sfnet_core.recipes import RECIPES
+from sfnet_core.survey.dataset import Dataset
+from sfnet_core.training import train
+
+SIDE, CROP, SMALL_CROP, WIDTH = 128, 96, 32, 16
+FIELDS = ("VmRSS", "RssAnon", "RssFile", "RssShmem")
+
+
+def large_dataset(path: Path, n: int) -> Dataset:
+    """``n`` galaxies of 128 px with a made-up target; only the first hundred take place on the disk."""
+    import pandas
+
+    rng = np.random.default_rng(0)
+    few = common.made_up_cutouts(min(n, 100), SIDE)
+    Dataset.create(path, [f"g{i}" for i in range(len(few))], few, {"oh_p50": rng.normal(9, 0.2, len(few))})
+    cutouts = np.lib.format.open_memmap(path / "cutouts.npy", mode="w+", dtype=np.uint8, shape=(n, SIDE, SIDE, 3))
+    cutouts[: len(few)] = few
+    cutouts.flush()
+    table = pandas.DataFrame({"id": [f"g{i}" for i in range(n)], "oh_p50": rng.normal(9, 0.2, n)})
+    table.to_parquet(path / "galaxies.parquet", index=False)
+    meta = json.loads((path / "dataset.json").read_text(encoding="utf-8"))
+    (path / "dataset.json").write_text(json.dumps(meta | {"n": n}), encoding="utf-8")
+    return Dataset.open(path)
+
+
+def watched(code: str, words: list[str], stop_after: float | None = None) -> dict:
+    """Run Python code in a process of its own → the peak of each field [MB]; SIGTERM so long after its file begins."""
+    begun = Path(words[-1])
+    child = subprocess.Popen([sys.executable, "-c", code, *words], cwd=common.ROOT)
+    peak, since, sent = dict.fromkeys(FIELDS, 0), None, False
+    while child.poll() is None:
+        try:
+            lines = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii").splitlines()
+        except OSError:
+            break
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name in peak:
+                peak[name] = max(peak[name], int(value.split()[0]) / 1024)
+        since = since or (time.monotonic() if begun.exists() else None)
+        if stop_after is not None and since and not sent and time.monotonic() - since > stop_after:
+            child.send_signal(signal.SIGTERM)
+            sent = True
+        time.sleep(0.02)
+    status = child.wait()
+    if status not in (0, 143 if sent else 0):
+        raise SystemExit(f"a child ended with status {status}")
+    return {"peak_mb": {name: round(value) for name, value in peak.items()}}
+
+
+TRAIN = f"""
+import sys
+from dataclasses import replace
+from pathlib import Path
+import sfnet_core.training as training
+from sfnet_core.recipes import RECIPES
+
+real, steps = training.set_cycle, []
+def noted(*more):
+    steps.append(1)
+    if len(steps) == 20:
+        Path(sys.argv[3]).touch()
+    return real(*more)
+training.set_cycle = noted
+recipe = replace(RECIPES["thousands"], crop={CROP}, epochs=1000)
+training.train(sys.argv[1], sys.argv[2], recipe=recipe, width={WIDTH}, device="cpu", progress=False)
+"""
+INFER = """
+import sys
+from sfnet_core.inference import infer
+infer(sys.argv[2], sys.argv[1], sys.argv[3], progress=False, device="cpu")
+"""
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("--galaxies", type=int)
+    parser.add_argument("--seconds", type=float, default=30, help="of training steps")
+    arguments = parser.parse_args()
+    n = arguments.galaxies or (2000 if arguments.quick else 250_000)
+    seconds = 1.0 if arguments.quick else arguments.seconds
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory(prefix="sfnet-bench-") as name:
+        folder = Path(name)
+        dataset = large_dataset(folder / "dataset", n)
+        size = dataset.cutouts.nbytes
+        common.progress(f"{n:,} galaxies, {size / 1e9:.1f} GB of cutouts")
+        places = [str(folder / "dataset"), str(folder / "run")]
+        trained = watched(TRAIN, [*places, str(folder / "begun")], seconds)
+        record = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
+        common.progress(f"train: {trained}")
+        rows = np.arange(min(n, 100))
+        columns = {"oh_p50": dataset.column("oh_p50")[rows]}
+        few = Dataset.create(folder / "few", dataset.ids[rows], np.asarray(dataset.cutouts[rows]), columns)
+        recipe = replace(RECIPES["few hundred"], crop=SMALL_CROP, epochs=1)
+        train(few, folder / "small-run", recipe=recipe, width=WIDTH, device="cpu", progress=False)
+        words = [str(folder / "dataset"), str(folder / "small-run"), str(folder / "codes.parquet")]
+        inferred = watched(INFER, words)
+        common.progress(f"infer: {inferred}")
+        codes = (folder / "codes.parquet").stat().st_size
+    common.write(
+        "memory",
+        arguments,
+        {"galaxies": n, "size_px": [SIDE, SIDE], "cutouts_gb": size / 1e9, "width": WIDTH,
+         "cutouts": "a sparse file, all but 100 galaxies black"},
+        {
+            "train": trained | {"crop": CROP, "n_train": record["metrics"]["n_train"], "seconds_of_steps": seconds},
+            "infer": inferred | {"crop": SMALL_CROP, "codes_mb": codes / 1e6, "galaxies": n},
+            "limit_mb": 3000,
+        },
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
