@@ -10,7 +10,8 @@ Two questions of each galaxy:
 The limits come from the training galaxies alone, each measured against the others: the distance without the galaxy
 itself follows from the whole fit in closed form (S without row i is a rank-one change of S; ρ and m are kept). The
 network has seen these galaxies and not those that are held out, so that of new galaxies of the same kind more than the
-nominal share may pass; how many is what a held-out split says.
+nominal share may pass; how many is what a held-out split says. What no activation tells apart is not found: see
+``benchmarks/results/unlike.json``.
 
 Shape letters: n galaxies, F features, K kept, p axes along which the training galaxies differ.
 """
