@@ -15,6 +15,7 @@ from sfnet_core.explorer.geometry import histogram, inside, padded_range, within
 NAN, INF = float("nan"), float("inf")
 EIGHTHS = st.integers(-40, 40).map(lambda i: i / 8)  # sums and products of these are exact: edges can be tested
 ODD = st.sampled_from([NAN, INF, -INF])
+FINE = st.floats(-2, 2)
 
 
 # -- densities -----------------------------------------------------------------------------------------------------
@@ -124,6 +125,39 @@ def test_a_lasso_is_the_even_odd_rule_at_every_point_off_its_line(corners, point
     for i, (a, b) in enumerate(points):
         if not on_edge(px, py, a, b):
             assert found[i] == angle_parity(px, py, a, b)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    corners=st.lists(st.tuples(EIGHTHS, EIGHTHS) | st.tuples(FINE, FINE), min_size=3, max_size=12),
+    seed=st.integers(0, 1000),
+    stretch=st.sampled_from([1.0, 1e-12, 1e9]),
+)
+def test_many_points_by_cells_are_each_as_by_the_edges(corners, seed, stretch):
+    """On a lattice that meets corners and edges, near the corners, and anywhere: the same answer for every point."""
+    px, py = np.array(corners, dtype=float).T * stretch
+    rng = np.random.default_rng(seed)
+    lattice = np.stack(np.meshgrid(np.arange(-16, 17) / 8, np.arange(-16, 17) / 8)).reshape(2, -1) * stretch
+    close = np.stack([px, py])[:, rng.integers(len(px), size=200)] * (1 + rng.normal(size=(2, 200)) * 1e-15)
+    x, y = np.concatenate([lattice, close, rng.uniform(-2, 2, (2, 2000)) * stretch], axis=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(geometry, "MANY", 0)
+        found = inside(x, y, {"type": "poly", "x": px.tolist(), "y": py.tolist()})
+    with np.errstate(all="ignore"):
+        in_range = (x >= px.min()) & (x <= px.max()) & (y >= py.min()) & (y <= py.max())
+        assert np.array_equal(found, in_range & geometry._odd(px, py, x, y))
+
+
+def test_a_hand_s_lasso_over_many_points_is_looked_at_in_cells(monkeypatch):
+    angle = np.linspace(0, 2 * np.pi, 300, endpoint=False)
+    far = 1 + 0.3 * np.sin(7 * angle)
+    px, py = far * np.cos(angle), far * np.sin(angle)
+    x, y = np.random.default_rng(0).uniform(-1.5, 1.5, (2, 60_000))
+    wanted, looked = geometry._odd(px, py, x, y), []
+    real = geometry._odd
+    monkeypatch.setattr(geometry, "_odd", lambda px, py, x, y: looked.append(len(x)) or real(px, py, x, y))
+    assert np.array_equal(inside(x, y, {"type": "poly", "x": px.tolist(), "y": py.tolist()}), wanted)
+    assert sum(looked) < 0.6 * len(x)  # the cells' middles, and the points near an edge
 
 
 @settings(max_examples=40, deadline=None)
