@@ -118,7 +118,7 @@ def infer(
                 rows = np.arange(start, min(start + step, len(dataset)))
                 make = partial(encoder.encode, rows, dtype, bar.update)
                 parts.append(_piece(work, "part", rows, make, bar.update))
-        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        whole = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}  # not all twice
         if dtype != torch.float32:
             with tqdm(unit=" galaxies", desc="float32", disable=not progress, file=sys.stderr) as bar:
                 computed |= make_certain(encoder, whole, partial(_piece, work), step, bar.update)
