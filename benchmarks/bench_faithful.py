@@ -23,7 +23,7 @@ from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.faithful import faithful
 from sfnet_core.faithful_page import NUMBERS, write
-from sfnet_core.faithful_words import sentences
+from sfnet_core.faithful_words import FILLS, sentences
 from sfnet_core.inference import infer
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only make these, record nothing"
     )
+    parser.add_argument("--cover", nargs="+", choices=tuple(FILLS), default=["sky"], help="what a covered cell shows")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
         "--work", type=Path, help="keep datasets, runs, codes and pages here; finished ones are used again"
@@ -87,7 +88,12 @@ def coded(
 def measure(arguments: argparse.Namespace, work: Path) -> None:
     """Every part, each with a page in the work folder."""
     observed, zoo = packed(arguments.metallicity, work / "metallicity"), packed(arguments.zoo, work / "zoo")
-    shared = {"galaxies": arguments.galaxies, "fills": ("sky", "blur"), "seed": arguments.seed, "progress": False}
+    shared = {
+        "galaxies": arguments.galaxies,
+        "fills": tuple(arguments.cover),
+        "seed": arguments.seed,
+        "progress": False,
+    }
     found: dict[str, Any] = {}
     for part in arguments.parts:
         common.progress(f"{part} …")

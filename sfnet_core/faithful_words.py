@@ -58,7 +58,7 @@ def _ablation(found: dict[str, Any], about: dict[str, Any]) -> list[str]:
     level = sum(one["level_low"] > 0 for one in features)
     out = [
         f"RMSE {found['rmse']:.4f} {unit} (n = {found['n']:,}). Left out alone, {needed} of the {total} features that "
-        f"fire raise it (95 % interval above 0), and it falls without {harmful or 'none'} of them.",
+        f"fire raise it (95 % interval above 0); without {harmful or 'none'} of them it falls.",
         f"{rare} of {total} raise it by more than 95 % of random ablations of the same frequency do; chance alone "
         f"would give {0.05 * total:.1f}.",
         f"On the very galaxies on which it fires, {more} of {total} features matter more than a kept feature drawn at "
@@ -138,22 +138,19 @@ def _handed(handed: dict[str, Any]) -> str:
 def _partial(found: dict[str, Any], target: str) -> list[str]:
     if "missing" in found:
         return []
-    out, total = [], len(found["features"])
+    features = found["features"]
+    total, words = len(features), []
 
-    def clear(name: str) -> int:
-        return sum(
-            one[name]["low"] is not None and one[name]["low"] * one[name]["high"] > 0 for one in found["features"]
-        )
+    def sign(one: dict[str, Any]) -> int:
+        """Of a correlation whose interval leaves 0 out; else 0."""
+        return 0 if one["low"] is None or one["low"] * one["high"] <= 0 else 1 if one["value"] > 0 else -1
 
-    plain = clear("plain")
     for name in found["controls"]:
-        both = sum(
-            all(one[key]["low"] is not None and one[key]["low"] * one[key]["high"] > 0 for key in ("plain", name))
-            and one["plain"]["value"] * one[name]["value"] > 0
-            for one in found["features"]
-        )
-        out.append(
-            f"{plain} of {total} activations correlate with {target} (95 % interval without 0; chance alone "
-            f"{0.05 * total:.1f}); at fixed {name} {clear(name)} do, {both} of them as before and with the same sign."
-        )
-    return out
+        clear = sum(sign(one[name]) != 0 for one in features)
+        same = sum(sign(one[name]) == sign(one["plain"]) != 0 for one in features)
+        words.append(f"at fixed {name} {clear} do, {same} with the sign they had")
+    plain = sum(sign(one["plain"]) != 0 for one in features)
+    return [
+        f"{plain} of {total} activations correlate with {target} (95 % interval without 0; chance alone "
+        f"{0.05 * total:.1f})" + "".join(f"; {one}" for one in words) + "."
+    ]

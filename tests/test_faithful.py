@@ -164,3 +164,23 @@ def test_the_verb(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("x")
     assert shell(["faithful", str(tmp_path / "codes.parquet"), "--out", str(tmp_path / "file")]) == 2
     assert "is a file" in capsys.readouterr().err
+
+
+def test_sentences_say_better_worse_or_not_told_apart():
+    """By the interval of the paired difference alone."""
+    from sfnet_core.faithful_words import ORDERS, _partial, _regions
+
+    one = {name: {"value": 0.1, "low": 0.0, "high": 0.2} for name in ORDERS}
+    area = {"deletion": one, "insertion": one}
+    ends = {"occlusion": (-0.2, -0.1), "light": (-0.1, 0.1), "centre": (0.01, 0.1), "random": (0.2, 0.3)}
+    gain = {"map": {name: {"value": 0.0, "low": low, "high": high} for name, (low, high) in ends.items()}}
+    found = {"areas": area, "advantage": {"deletion": gain, "insertion": gain}, "n": 9, "cells": [3, 3]}
+    said = _regions("sky", found, "dex")[0]
+    assert "is worse than occlusion; not told apart from light; better than centre first; better than random" in said
+    features = [
+        {"plain": {"value": 0.5, "low": 0.1, "high": 0.8}, "colour": {"value": -0.5, "low": -0.8, "high": -0.1}},
+        {"plain": {"value": 0.5, "low": 0.1, "high": 0.8}, "colour": {"value": 0.5, "low": 0.1, "high": 0.8}},
+        {"plain": {"value": 0.1, "low": -0.1, "high": 0.3}, "colour": {"value": None, "low": None, "high": None}},
+    ]
+    (words,) = _partial({"features": features, "controls": ["colour"]}, "oh")
+    assert words.startswith("2 of 3 activations correlate with oh") and "at fixed colour 2 do, 1 with the sign" in words
