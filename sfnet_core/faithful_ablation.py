@@ -47,14 +47,14 @@ def ablation(
 ) -> dict[str, Any]:
     """ΔRMSE of every feature that fires on the galaxies ``rows`` (a mask or positions), as valid JSON.
 
-    ``features`` (by falling mean |contribution|) each have ``delta`` = RMSE without it − RMSE, and ``refill`` and
-    ``level`` likewise; ``same_galaxies``: ``delta`` of the random choice on its own galaxies; ``over_same_galaxies`` =
-    their difference; each of these with ``…_low`` and ``…_high``, the ends of a 95 % bootstrap interval over galaxies
+    ``features`` (by falling mean absolute contribution) each have ``delta`` = RMSE without it − RMSE; ``refill`` and
+    ``level`` likewise; ``same_galaxies``: ``delta`` of the random choice on its own galaxies; ``over_same_galaxies``:
+    their difference. Each of these has ``…_low`` and ``…_high``, the ends of a 95 % bootstrap interval over galaxies
     (paired: one set of resamples for all). ``same_frequency`` is the mean of the drawn random ablations, with their
     central 95 % and ``chance``, (1 + draws that reach ``delta``) / (1 + draws).
 
-    ``agreement``: Spearman's ρ over the features of ``delta`` with mean |contribution|, and with the number of galaxies
-    a feature fires on, and the difference of the two, with intervals.
+    ``agreement``: Spearman's ρ over the features of ``delta`` with mean absolute contribution, and with the number of
+    galaxies a feature fires on, and the difference of the two, with intervals.
     """
     t = codes.target_index(target)
     truth = codes.truth(t)[rows]

@@ -96,8 +96,8 @@ def summary(whole: dict[str, np.ndarray], truth: np.ndarray, draws: int, seed: i
 
     ``whole``: what :func:`~sfnet_core.faithful_regions.curves` returns, stacked: (n, …). ``advantage`` of a map over
     another order is positive where the map is better: more area in deletion, less in insertion. ``rmse`` curves are
-    there where some of these galaxies have a truth (n,). ``map_against_occlusion``: Spearman's ρ of |map| and
-    |occlusion| over the cells, mean over galaxies.
+    there where some of these galaxies have a truth (n,). ``map_against_occlusion``: Spearman's ρ of the sizes in
+    map and occlusion over the cells, mean over galaxies.
     """
     names = list(ORDERS)
     n, orders, _ = whole["deletion"].shape
