@@ -218,7 +218,13 @@ def test_what_is_unlike_the_training_data_is_said(page, sample):
     odd = np.random.default_rng(0).integers(120, 255, (128, 128, 3), dtype=np.uint8)
     say(page, [png(odd)], do="image", name="noise.png")
     warned = {c["name"] for c in page.checks.data["checks"] if c["state"] == "warn"}
-    assert {"sky background", "sky noise"} <= warned and page.checks.data["warnings"] == len(warned)
+    assert {"sky background", "sky noise", "activations as a whole"} <= warned
+    assert page.checks.data["warnings"] == len(warned)
+    assert page.inspector.data["unlike"].startswith("Unlike the training galaxies: ")
+    page.open_row(int(np.argmin(sample[0].unlike)))
+    assert page.inspector.data["unlike"] == ""
+    states = {c["name"]: c["state"] for c in page.checks.data["checks"]}
+    assert states["activations as a whole"] == "good"
 
 
 def test_activations_outside_the_trained_range_and_unshared_features_are_said(gated):
