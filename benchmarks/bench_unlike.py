@@ -64,14 +64,14 @@ def main() -> None:
             return
         numbers = arguments.measure or range(arguments.folds)
         folds = [fold(arguments, work, labelled, others, number) for number in numbers]
-    data = {
-        "trained on": "400 SDSS gri cutouts of 128 px with 12+log(O/H), each fold's training part; σ = 0.200 dex",
-        "others": f"{len(others):,} SDSS gri cutouts of Galaxy Zoo 1: the centre of another rendering at 128 px",
-        "split": f"{len(folds)} of {arguments.folds} folds, split and training seed {arguments.seed}",
-        "limit": "from the training galaxies alone, each against the others; nominal share of false flags 1 %",
-        "intervals": "95 %, bootstrap over galaxies of both sets, the networks fixed; shares: Wilson",
-    }
-    common.write("unlike", arguments, data, measure(folds, others))
+        data = {
+            "trained on": "400 SDSS gri cutouts of 128 px with 12+log(O/H), each fold's training part; σ = 0.200 dex",
+            "others": f"{len(others):,} SDSS gri cutouts of Galaxy Zoo 1: the centre of another rendering at 128 px",
+            "split": f"{len(folds)} of {arguments.folds} folds, split and training seed {arguments.seed}",
+            "limit": "from the training galaxies alone, each against the others; nominal share of false flags 1 %",
+            "intervals": "95 %, bootstrap over galaxies of both sets, the networks fixed; shares: Wilson",
+        }
+        common.write("unlike", arguments, data, measure(folds, others))
 
 
 def packed(work: Path, name: str, most: int | None) -> Dataset:
