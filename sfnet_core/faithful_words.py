@@ -58,7 +58,7 @@ def _ablation(found: dict[str, Any], about: dict[str, Any]) -> list[str]:
     level = sum(one["level_low"] > 0 for one in features)
     out = [
         f"RMSE {found['rmse']:.4f} {unit} (n = {found['n']:,}). Left out alone, {needed} of the {total} features that "
-        f"fire raise it (95 % interval above 0); without {harmful or 'none'} of them it falls.",
+        f"fire raise it (95 % interval above 0), {harmful or 'none'} lower it.",
         f"{rare} of {total} raise it by more than 95 % of random ablations of the same frequency do; chance alone "
         f"would give {0.05 * total:.1f}.",
         f"On the very galaxies on which it fires, {more} of {total} features matter more than a kept feature drawn at "
