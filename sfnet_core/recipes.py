@@ -11,6 +11,8 @@ from sfnet_core.errors import SFNetError
 
 __all__ = ["ALIVE", "RECIPES", "Recipe", "choose"]
 
+GATE_POWER = 1.0  # how much less the larger gates count where every k is trained at once
+
 #: What keeps features alive, as fields of a recipe: the pair that did best on an inner split (see benchmarks).
 ALIVE = {"start_k": 32, "balance": 0.03}
 
@@ -28,7 +30,8 @@ class Recipe:
 
     ``multi_k``: the loss is a mean over gates of 1…``multi_k`` features, which share trunk and head, so that one
     network serves every such k (0: its own k alone; the idea is the multi-TopK loss of Gao et al. 2024, section 5.3).
-    ``multi_k_power`` p: in that mean the gate of k features counts in proportion to 1/kᵖ (0: all alike).
+    ``multi_k_power`` p: in that mean the gate of k features counts in proportion to 1/kᵖ (0: all alike);
+    :func:`choose` takes 1, since with all alike one feature alone predicts badly (benchmarks/results/multi_k_observed).
 
     Against dying features (:mod:`sfnet_core.alive`), none by default. ``start_k``: features that the gate keeps at the
     first step, fewer from step to step, down to k halfway (0: k at once). ``balance``: how far a rarely kept feature's
@@ -79,6 +82,7 @@ class Recipe:
             f"{self.weight_decay:g}, batches of {self.batch}, {self.loss.upper()} on standardised targets, "
             f"turned and mirrored at random{', gain and sky varied' if self.gain or self.sky else ''}"
             f"{f', every k from 1 to {self.multi_k} at once' if self.multi_k else ''}"
+            f"{f' (counted as 1/k^{self.multi_k_power:g})' if self.multi_k and self.multi_k_power else ''}"
             f"{f', the gate narrowed from {self.start_k} features' if self.start_k else ''}"
             f"{f', rare features raised by {self.balance:g} a step' if self.balance else ''}"
             f"{f', {self.auxk} dead features in an auxiliary loss' if self.auxk else ''}"
@@ -127,7 +131,7 @@ def choose(
     if multi_k is not None:
         if multi_k < 0:
             raise SFNetError(f"multi_k is the largest k that is trained along, or 0, not {multi_k}.")
-        recipe = replace(recipe, multi_k=multi_k)
+        recipe = replace(recipe, multi_k=multi_k, multi_k_power=GATE_POWER)
     if alive:
         recipe = replace(recipe, **ALIVE | ({"start_k": 0} if recipe.multi_k else {}))
     changes = {name: value for name, value in changes.items() if value is not None}

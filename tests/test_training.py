@@ -480,8 +480,8 @@ def test_the_loss_of_multi_k_is_the_mean_over_the_gates(dataset, tmp_path, monke
 
     monkeypatch.setattr(training._Training, "_one_epoch", watch)
     monkeypatch.setenv("SFNET_BF16", "0")
-    recipe = replace(RECIPES["few hundred"], epochs=1, batch=64, multi_k_power=power)
-    small(dataset, tmp_path / "run", epochs=None, k=2, multi_k=6, recipe=recipe)
+    recipe = replace(RECIPES["few hundred"], epochs=1, batch=64, multi_k=6, multi_k_power=power)
+    small(dataset, tmp_path / "run", epochs=None, k=2, recipe=recipe)
     network, images, wanted = seen["case"]
     network.train()
     a = network.features(images)
@@ -492,6 +492,13 @@ def test_the_loss_of_multi_k_is_the_mean_over_the_gates(dataset, tmp_path, monke
     (torch.stack(losses).sum() / sum(1 / k**power for k in range(1, 7))).backward()
     for ours, parameter in zip(seen["gradient"], network.parameters(), strict=True):
         torch.testing.assert_close(ours, parameter.grad, atol=1e-5, rtol=1e-3)
+
+
+def test_with_multi_k_the_gate_of_k_features_counts_as_1_over_k():
+    recipe = choose(40, None, None, 4)
+    np.testing.assert_allclose(recipe.gate_shares(), np.array([12, 6, 4, 3]) / 25)
+    assert "counted as 1/k^1" in recipe.sentence() and "counted" not in choose(40).sentence()
+    np.testing.assert_allclose(replace(recipe, multi_k_power=0.0).gate_shares(), 0.25)
 
 
 def test_multi_k_must_reach_from_the_networks_k_to_its_features(dataset, tmp_path):
