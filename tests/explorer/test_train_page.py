@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.main import get_command
 
+from sfnet_core.cli import app
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer import sample
@@ -35,7 +37,7 @@ from sfnet_core.explorer.trainer.process import Process
 from sfnet_core.explorer.trainer.progress import Progress, duration
 from sfnet_core.lines import LINES
 from sfnet_core.metrics import rmse
-from sfnet_core.recipes import RECIPES
+from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.pack import pack
 
@@ -111,6 +113,8 @@ CHOICES = st.builds(
     recipe=st.sampled_from(["", *RECIPES]),
     validation=st.floats(0.05, 0.9),
     out=st.text("abc/~ %", max_size=12),
+    alive=st.booleans(),
+    every_k=st.booleans(),
     codes=st.booleans(),
 )
 
@@ -119,6 +123,32 @@ CHOICES = st.builds(
 def test_a_permalink_gives_the_choices_back(choices):
     found, troubles = Choices.read_query("?" + choices.query())
     assert Choices().change(**found) == choices and not troubles
+
+
+@settings(max_examples=20, deadline=None)
+@given(choices=CHOICES)
+def test_the_shells_command_trains_what_the_page_trains(choices):
+    words = shlex.split(choices.command(Path("/data"), Path("/run")))
+    assert words[:2] == ["sfnet", "train"]
+    read = get_command(app).commands["train"].make_context("train", words[2:]).params
+    same = {name: value for name, value in choices.arguments().items() if name != "validation"}
+    assert same == {name: read[name] for name in same} and float(read["validation"]) == pytest.approx(
+        choices.validation
+    )
+    recipe = choices.recipe_for(500)
+    assert recipe == choose(500, read["recipe"], read["epochs"], read["multi_k"], read["alive"])
+    assert bool(recipe.multi_k) == choices.every_k and bool(recipe.balance) == choices.alive
+    if choices.every_k:
+        assert recipe.multi_k == min(choices.k + 8, 8 * choices.width)
+
+
+@given(choices=CHOICES)
+def test_a_training_begun_with_options_shows_them_again(choices):
+    recipe = choices.recipe_for(500)
+    config = choices.arguments() | {"target": ["oh_p50"], "recipe": recipe.as_dict()}
+    shown = from_config(Choices(), config)
+    assert (shown.alive, shown.every_k) == (choices.alive, choices.every_k)
+    assert shown.recipe_for(500) == recipe
 
 
 def test_a_link_says_what_it_left_out():

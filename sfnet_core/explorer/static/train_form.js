@@ -26,9 +26,15 @@ function render({ model, el }) {
   const [out, folder] = field("out", "Run's folder", textbox("out", "a new one"));
   const fresh = h("button", { type: "button", "data-action": "new-folder", onclick: () => model.send({ do: "new-folder" }) }, "new folder");
   out.append(fresh);
-  const codes = h("input", { type: "checkbox", id: "sf-train-codes", "data-choice": "codes", onchange: (event) => choose("codes", event.target.checked) });
-  const set = h("fieldset", {}, dataset, target, h("div", { class: "sf-pair" }, k, epochs), h("div", { class: "sf-pair" }, validation, seed), width, recipe, out, h("div", { class: "sf-check" }, codes, h("label", { for: codes.id }, "then write the codes for the explorer")));
-  fields.codes = codes;
+  const check = (name, words, more) => {
+    const input = h("input", { type: "checkbox", id: `sf-train-${name}`, "data-choice": name, onchange: (event) => choose(name, event.target.checked) });
+    fields[name] = input;
+    return h("div", { class: "sf-check", title: more }, input, h("label", { for: input.id }, words));
+  };
+  const alive = check("alive", "keep more features in use", "Fewer features die in training: the gate is narrowed step by step and rare features are raised (--alive).");
+  const every = check("every_k", "every k at once", "The loss is a mean over gates of 1 to k + 8 features, so that the explorer's k slider is true (--multi-k).");
+  const codes = check("codes", "then write the codes for the explorer", "");
+  const set = h("fieldset", {}, dataset, target, h("div", { class: "sf-pair" }, k, epochs), h("div", { class: "sf-pair" }, validation, seed), width, recipe, alive, every, out, codes);
 
   el.classList.add("sf-form");
   el.replaceChildren(h("h2", {}, "Choose"), set);
@@ -48,7 +54,7 @@ function render({ model, el }) {
       input.title = input.type === "text" ? value : "";
     }
     serial = data.serial;
-    codes.checked = values.codes;
+    for (const name of ["alive", "every_k", "codes"]) fields[name].checked = values[name];
     say(usable, data.usable);
     say(folder, data.folder);
     folder.hidden = !data.folder;

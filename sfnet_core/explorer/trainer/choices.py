@@ -34,6 +34,7 @@ __all__ = [
 
 RECORD, LAST = "run.json", "last.ckpt"
 WIDTHS = (4, 8, 16, 32, 64)  # channels of the first stage; the paper's is 64
+RUNNERS_UP = 8  # what `sfnet infer` stores behind the gate
 MOST_EPOCHS, MOST_K, MOST_SEED = 10_000, 512, 2**31 - 1
 LABELS = {"k": "k", "epochs": "The number of epochs", "seed": "The seed", "validation": "The share held out"}
 WANTED = {int: "a whole number", float: "a number", str: "a text", bool: "yes or no"}
@@ -44,7 +45,10 @@ USUAL = ("oh_p50", "lgm_tot_p50", "sfr_tot_p50")
 
 @dataclass(frozen=True)
 class Choices:
-    """One training as the page's form has it. ``epochs`` 0: the recipe's; ``recipe`` and ``out`` "": by themselves."""
+    """One training as the page's form has it. ``epochs`` 0: the recipe's; ``recipe`` and ``out`` "": by themselves.
+
+    ``alive``: keep more features in use; ``every_k``: train every k of the explorer's slider at once.
+    """
 
     dataset: str = ""
     target: str = ""
@@ -55,6 +59,8 @@ class Choices:
     recipe: str = ""
     validation: float = 0.2
     out: str = ""
+    alive: bool = False
+    every_k: bool = False
     codes: bool = True
 
     def change(self, **values: Any) -> Choices:
@@ -91,7 +97,12 @@ class Choices:
 
     def recipe_for(self, n: int) -> Recipe:
         """The recipe for ``n`` training galaxies."""
-        return choose(n, self.recipe or None, self.epochs or None)
+        return choose(n, self.recipe or None, self.epochs or None, self.multi_k, self.alive)
+
+    @property
+    def multi_k(self) -> int | None:
+        """The largest k that is trained along: the explorer's slider ends there."""
+        return min(self.k + RUNNERS_UP, 8 * self.width) if self.every_k else None
 
     def arguments(self) -> dict[str, Any]:
         """As arguments of :func:`sfnet_core.training.train`, plain values only."""
@@ -102,6 +113,8 @@ class Choices:
             "epochs": self.epochs or None,
             "seed": self.seed,
             "recipe": self.recipe or None,
+            "multi_k": self.multi_k,
+            "alive": self.alive,
             "validation": self.validation,
         }
 
@@ -111,7 +124,9 @@ class Choices:
         words += ["--width", str(self.width), "--seed", str(self.seed)]
         words += ["--epochs", str(self.epochs)] if self.epochs else []
         words += ["--recipe", self.recipe] if self.recipe else []
-        words += ["--validation", f"{self.validation:g}"] if self.validation != 0.2 else []
+        words += ["--multi-k", str(self.multi_k)] if self.every_k else []
+        words += ["--alive"] if self.alive else []
+        words += ["--validation", str(self.validation)] if self.validation != 0.2 else []
         return shlex.join(words)
 
     def query(self) -> str:
@@ -249,6 +264,8 @@ def from_config(choices: Choices, config: dict[str, Any]) -> Choices:
             recipe=recipe["name"] if usual else "",
             epochs=0 if usual and usual.epochs == recipe["epochs"] else recipe["epochs"],
             validation=float(config["validation"]),
+            alive=bool(recipe.get("balance")),
+            every_k=bool(recipe.get("multi_k")),
         )
     except (KeyError, TypeError, ValueError, AttributeError, SFNetError) as error:
         raise SFNetError("This training was not begun on a page like this; go on in a shell with --resume.") from error
