@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -32,4 +33,4 @@ def test_a_result_names_no_place_of_this_machine(tmp_path):
     assert str(tmp_path) not in text and "/some" not in text and json.loads(text)["measured"] == {"x": 0.33333}
     assert json.loads(text)["arguments"] == {"quick": False, "observed": "where"}
     for path in (FOLDER / "results").glob("*.json"):
-        assert not any(place in path.read_text(encoding="utf-8") for place in ('"/tmp', '"/work', '"/home')), path.name
+        assert not re.search(r'"/\w', path.read_text(encoding="utf-8")), path.name  # an absolute path
