@@ -110,21 +110,22 @@ class Encoder:
             for n, cutouts in self._batches(rows):
                 cells = trunk(self._input(cutouts))
                 indices, values, kept = code_of(cells, k, self._runners_up)
-                if self.typical is not None:
-                    for name, column in self._unlike(rows[begun : begun + n], pool(cells)).items():
-                        found[name].append(column)
                 found["indices"].append(indices[:n].cpu().numpy())
                 found["values"].append(values[:n].cpu().numpy())
                 if self._maps:
                     found["maps"].append(kept[:n].cpu().numpy())
-                a = pool(cells[:n])
+                if self.typical is not None or dtype != torch.float32 or at is not None:
+                    a = pool(cells)  # (micro, F)
+                if self.typical is not None:
+                    for name, column in self._unlike(rows[begun : begun + n], a, indices, values).items():
+                        found[name].append(column)
                 if dtype != torch.float32:
-                    near, slots = strongest(a, k + NEAR)
+                    near, slots = strongest(a[:n], k + NEAR)
                     found["slots"].append(slots.masked_fill(near <= 0, -1).to(torch.int16).cpu().numpy())
                     found["near"].append(near.cpu().numpy())
                 if at is not None:
                     wanted = at[begun : begun + n]
-                    taken = np.take_along_axis(a.cpu().numpy(), wanted.clip(0).astype(np.int64), axis=1)
+                    taken = np.take_along_axis(a[:n].cpu().numpy(), wanted.clip(0).astype(np.int64), axis=1)
                     found["exact"].append(np.where(wanted >= 0, taken, 0))
                 begun += n
                 if self._tta:
@@ -139,11 +140,10 @@ class Encoder:
                 part["good"] &= np.isfinite(part[name].reshape(len(rows), -1)).all(axis=1)
         return part
 
-    def _unlike(self, rows: np.ndarray, a: Tensor) -> Part:
-        """How unlike the training galaxies rows are, of a batch of activations (micro, F) that is filled up."""
+    def _unlike(self, rows: np.ndarray, a: Tensor, indices: Tensor, values: Tensor) -> Part:
+        """How unlike the training galaxies rows are, of a filled up batch's activations (micro, F) and codes."""
         own = np.full(len(a), -1)
         own[: len(rows)] = -1 if self._places is None else self._places[rows]
-        values, indices = strongest(a, self._network.k)
         with np.errstate(invalid="ignore"):  # a row that is not finite is set aside
             found = self.typical.measure(*(part.cpu().numpy() for part in (a, indices, values)), own)
         return {name: column[: len(rows)] for name, column in found.items()}

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -28,8 +27,9 @@ from sfnet_core.codes import SparseCodes
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder, Part
 from sfnet_core.errors import SetAside, SFNetError
-from sfnet_core.files import atomic_path, folder_lock, write_json
+from sfnet_core.files import folder_lock, write_json
 from sfnet_core.fused import can_fuse
+from sfnet_core.kept import read_arrays, write_arrays
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
@@ -182,11 +182,10 @@ def _learnt(run: Run, dataset: Dataset, path: Path, device: str, progress: bool)
 def _piece(work: Path, name: str, rows: np.ndarray, make: Callable[[], Part], done: Callable[[int], object]) -> Part:
     """A finished piece from the work folder, else made and kept there."""
     path = work / f"{name}-{rows[0]:09d}-{rows[-1] + 1:09d}.npz"
-    part = _read_part(path)
+    part = read_arrays(path)
     if part is None:
         part = make()
-        with atomic_path(path) as unfinished, open(unfinished, "wb") as handle:
-            np.savez(handle, **part)
+        write_arrays(path, **part)
     else:
         done(len(rows))
     return part
@@ -287,12 +286,3 @@ def _work_folder(out: Path, key: dict, resume: bool) -> Iterator[Path]:
             write_json(job, key)
         yield work
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _read_part(path: Path) -> dict[str, np.ndarray] | None:
-    """A finished piece, or ``None`` where there is none or it does not unpack (it is then made again)."""
-    try:
-        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return None

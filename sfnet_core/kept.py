@@ -10,7 +10,7 @@ import numpy as np
 
 from sfnet_core.files import atomic_path
 
-__all__ = ["kept"]
+__all__ = ["kept", "read_arrays", "write_arrays"]
 
 
 def kept(path: Path, mark: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -18,14 +18,24 @@ def kept(path: Path, mark: str, make: Callable[[], dict[str, np.ndarray]]) -> di
 
     ``mark`` says in a word what they were made from.
     """
+    found = read_arrays(path)
+    if found is not None and str(found.pop("mark", "")) == mark:
+        return found
+    made = make()
+    write_arrays(path, mark=np.array(mark), **made)
+    return made
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an ``.npz`` file; ``None`` where it is not there or not whole."""
     try:
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
-            found = dict(stored)
-        if str(found.pop("mark")) == mark:
-            return found
+            return dict(stored)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        pass  # not there, or not whole
-    made = make()
+        return None
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """Write an ``.npz`` file, atomically."""
     with atomic_path(path) as part, open(part, "wb") as handle:
-        np.savez(handle, mark=np.array(mark), **made)
-    return made
+        np.savez(handle, **arrays)
