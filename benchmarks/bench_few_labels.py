@@ -1,11 +1,13 @@
 """Few labels: a network from scratch against networks that start from a trunk trained without those labels.
 
     python -m benchmarks.bench_few_labels --real DIR --unlabelled DIR [--simulated DIR] --work DIR [--repeats 3]
+    python -m benchmarks.bench_few_labels … --side 128 --crop 96 --width 32 --labels
 
 ``--real`` and ``--unlabelled`` hold ``galaxies.csv`` and ``images`` (sdss-metallicity-400, sdss-gz1-6000);
 ``--simulated`` is a dataset as `sfnet simulate` writes it. All are packed at 64 px: a quarter of the pixels takes a
-quarter of the time. What is finished is kept in ``--work`` and not done again; ``--minutes`` ends early with what there
-is (then the rest says "not measured").
+quarter of the time; at their own 128 px (the second command, all labels only) the result is ``few_labels_128.json``.
+What is finished is kept in ``--work`` and not done again, so that two processes may share the ``--ways``; ``--minutes``
+ends early with what there is (then the rest says "not measured").
 
 Labels that a training may not see are taken out of its dataset, not merely held out.
 """
@@ -36,7 +38,7 @@ from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
 from sfnet_core.training import train
 
-SIDE, CROP, FOLDS, RESAMPLES = 64, 48, 5, 2000
+FOLDS, RESAMPLES = 5, 2000
 TARGET = "oh_p50"
 STARTS = {"scratch": None, "photometry": "trunk-photometry", "simulated": "trunk-simulated"}
 WORDS = {
@@ -62,22 +64,24 @@ class Bench:
         self.fold = np.zeros(len(ids), dtype=int)
         for fold in range(FOLDS):
             self.fold[validation_mask(ids, seed=0, fold=fold, folds=FOLDS)] = fold
-        self.recipe = replace(RECIPES["few hundred"], crop=CROP)
+        self.recipe = replace(RECIPES["few hundred"], crop=arguments.crop)
 
     def packed(self, source: Path, name: str) -> Dataset:
-        path = self.work / f"{name}-{SIDE}"
+        side = self.arguments.side
+        path = self.work / f"{name}-{side}"
         if not path.is_dir():
-            pack(source / "galaxies.csv", source / "images", path, size=SIDE, progress=False)
+            pack(source / "galaxies.csv", source / "images", path, size=side, progress=False)
         return Dataset.open(path)
 
     def halved(self, source: Path) -> Dataset:
-        """The simulated galaxies at half their size (means of 2×2 pixels)."""
-        path = self.work / f"simulated-{SIDE}"
+        """The simulated galaxies as small as the others (means of pixels)."""
+        side = self.arguments.side
+        path = self.work / f"simulated-{side}"
         if not path.is_dir():
             full = Dataset.open(source)
-            factor = full.meta["height"] // SIDE
+            factor = full.meta["height"] // side
             small = (
-                np.asarray(c, dtype=float).reshape(SIDE, factor, SIDE, factor, 3).mean((1, 3)).round().astype(np.uint8)
+                np.asarray(c, dtype=float).reshape(side, factor, side, factor, 3).mean((1, 3)).round().astype(np.uint8)
                 for c in full.cutouts
             )
             columns = {name: full.column(name) for name in (TARGET, "lgm_tot_p50", "sfr_tot_p50")}
@@ -91,7 +95,7 @@ class Bench:
         if (out / "done").is_file():
             return out
         self.check_time()
-        recipe = replace(PRETRAIN, crop=CROP, epochs=self.arguments.trunk_epochs)
+        recipe = replace(PRETRAIN, crop=self.arguments.crop, epochs=self.arguments.trunk_epochs)
         started = time.perf_counter()
         if name == "trunk-photometry":
             run = pretrain(self.packed(self.arguments.unlabelled, "unlabelled"), out, recipe=recipe, **options)
@@ -203,8 +207,12 @@ def main() -> None:
     parser.add_argument("--unlabelled", type=Path, required=True)
     parser.add_argument("--simulated", type=Path)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--side", type=int, default=64, help="pixels of the packed cutouts; 64, or 128 as they are")
+    parser.add_argument("--crop", type=int, default=48, help="pixels in the middle that the network sees")
     parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--labels", type=int, nargs="+", default=[50, 100, 200, 320])
+    parser.add_argument("--ways", nargs="+", choices=[*STARTS], default=[*STARTS])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--labels", type=int, nargs="*", default=[50, 100, 200, 320])
     parser.add_argument("--repeats", type=int, default=3, help="splits at each number of labels")
     parser.add_argument("--seeds", type=int, default=1, help="trainings at all labels; an ensemble where there are 3")
     parser.add_argument("--epochs", type=int, default=25, help="of a training that starts from a trunk")
@@ -213,19 +221,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     arguments.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(arguments)
     if arguments.quick:
         arguments.epochs = arguments.trunk_epochs = arguments.repeats = 1
         arguments.labels, bench.recipe = [50], replace(bench.recipe, epochs=1)
-    ways = [way for way in STARTS if way != "simulated" or arguments.simulated is not None]
+    ways = [way for way in arguments.ways if way != "simulated" or arguments.simulated is not None]
     measured = {"all labels": whole(bench, ways), "by number of labels": curves(bench, ways)}
     measured["from ImageNet weights"] = "not measured: no weights at hand"
     measured["distilled from a dense network"] = "not measured"
     about = {
-        "observed": f"{len(bench.data)} SDSS cutouts with 12+log(O/H) (sdss-metallicity-400), packed at {SIDE} px, the "
-        f"central {CROP} px seen; σ = {bench.truth.std():.4f} dex",
+        "observed": f"{len(bench.data)} SDSS cutouts with 12+log(O/H) (sdss-metallicity-400), packed at "
+        f"{arguments.side} px, the central {arguments.crop} px seen; σ = {bench.truth.std():.4f} dex",
         "ways": {way: WORDS[way] for way in ways},
         "split": f"{FOLDS} folds by identifier, split seed 0; at fewer labels that many are drawn outside the fold",
         "chosen": "The rate of a started training on simulated galaxies alone (320 labels, 600 others held out, trunk "
@@ -235,7 +243,7 @@ def main() -> None:
         "of 320 of these 400 galaxies had been seen.",
         "seeds": list(range(arguments.seeds)),
     }
-    common.write("few_labels", arguments, about, measured)
+    common.write(f"few_labels{'' if arguments.side == 64 else f'_{arguments.side}'}", arguments, about, measured)
 
 
 def whole(bench: Bench, ways: list[str]) -> dict[str, Any]:
