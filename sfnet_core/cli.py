@@ -55,15 +55,20 @@ def simulate(
     seed: Seed = 0,
     size: Annotated[int, typer.Option(help="Side of a cutout in pixels.")] = 128,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core, at most 8.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted simulation.")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Draw a simulated survey with GalSim: cutouts, metallicities, line fluxes, BPT classes."""
+    """Draw a simulated survey with GalSim: cutouts, metallicities, line fluxes, BPT classes. --resume goes on after
+    Ctrl-C.
+    """
     from sfnet_core.survey.simulate import simulate as run
 
     with working(as_json):
-        dataset = run(n, seed=seed, out=out, size=size, workers=workers, progress=not quiet, overwrite=overwrite)
+        dataset = run(
+            n, seed=seed, out=out, size=size, workers=workers, progress=not quiet, overwrite=overwrite, resume=resume
+        )
     finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} simulated galaxies in {out}")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.begun import check_begun
 from sfnet_core.errors import SFNetError
 from sfnet_core.progress_file import read_last
 from sfnet_core.recipes import Recipe, choose
@@ -131,10 +132,5 @@ def look_at(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) ->
     last = read_last(out / LAST) if begun else None
     run = None if begun else Run.open(out)
     before = last["config"] if begun else run.config
-    for name, value in config.items():
-        if before.get(name) != value:
-            raise SFNetError(
-                f"{out} was begun with {name} = {before.get(name)!r}, now {name} = {value!r} is asked for: "
-                "that is another training. Give the same arguments, or another folder."
-            )
+    check_begun(out, before, config, "another training", "or another folder")
     return last if begun else run

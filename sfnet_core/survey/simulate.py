@@ -16,16 +16,21 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from sfnet_core import astro
+from sfnet_core import __version__, astro
 from sfnet_core.errors import SFNetError
+from sfnet_core.interrupt import Interrupts
 from sfnet_core.survey import light, population, render
 from sfnet_core.survey.dataset import Dataset
+from sfnet_core.survey.store import META
+from sfnet_core.survey.unfinished import UnfinishedWriter
 
 __all__ = ["COLUMNS", "Galaxy", "draw_cutout", "draw_galaxy", "simulate"]
 
@@ -56,6 +61,10 @@ R50_RANGE = (1.3, 4.8)
 #: Mean r surface brightness within the half-light radius that is kept, mag/arcsec²: no blobs, nothing invisible.
 SURFACE_BRIGHTNESS = (18.9, 23.0)
 
+SAVE_SECONDS = 60  # an unannounced kill loses at most this much work
+
+_SOURCE = "simulated with GalSim, seed {seed}"
+
 _CATALOGUE, _PICTURE = 0, 1
 
 
@@ -78,6 +87,7 @@ def simulate(
     workers: int | None = None,
     progress: bool = True,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Dataset:
     """Draw ``n`` galaxies into a new Dataset at ``out``.
 
@@ -97,12 +107,15 @@ def simulate(
     progress : bool
         Show a bar on stderr.
     overwrite : bool
-        Replace an existing dataset.
+        Replace an existing dataset; begin anew where one is unfinished.
+    resume : bool
+        Go on with an unfinished one. What has been drawn is kept once a minute, and on Ctrl-C and SIGTERM, which
+        raise ``KeyboardInterrupt`` or ``SystemExit(143)``; the dataset has the same bytes in the end.
 
     Raises
     ------
     SFNetError
-        Where GalSim is missing or an argument makes no sense.
+        Where GalSim is missing, an argument makes no sense, or what is unfinished was begun with other arguments.
     """
     if importlib.util.find_spec("galsim") is None:
         raise SFNetError('Simulating needs GalSim, which is not installed: pip install "sfnet-core[simulate]".')
@@ -111,22 +124,25 @@ def simulate(
     workers = min(os.cpu_count() or 1, 8) if workers is None else workers
     if workers < 1:
         raise SFNetError(f"simulate needs at least one worker; it was given {workers}.")
-    rows = [draw_galaxy(seed, index).row for index in range(n)]
-    columns = {name: np.array([row[name] for row in rows]) for name in COLUMNS}
-    return Dataset.create(
-        out,
-        [f"sim-{seed}-{index:06d}" for index in range(n)],
-        _with_bar(_cutouts(n, seed, size, workers), n, progress),
-        columns,
-        pixel_scale=render.FIELD / size,
-        bands="gri",
-        source=f"simulated with GalSim, seed {seed}",
-        simulated=True,
-        units={name: unit for name, unit in COLUMNS.items() if unit},
-        notes=["Simulated galaxies: no result on them says anything about real ones."],
-        extra={"seed": seed},
-        overwrite=overwrite,
-    )
+    job = {"n": n, "seed": seed, "size": size, "software": _libraries()}
+    if resume and not overwrite and (done := _finished(out, n, seed, size)):
+        _say(progress, f"{out} is finished already; nothing was done.")
+        return done
+    with UnfinishedWriter(out, job, resume=resume, overwrite=overwrite, expected=n) as writer:
+        _draw_into(writer, n, seed, size, workers, progress)
+        meta = {
+            "pixel_scale": render.FIELD / size,
+            "bands": "gri",
+            "source": _SOURCE.format(seed=seed),
+            "simulated": True,
+            "set_aside": [],
+            "notes": ["Simulated galaxies: no result on them says anything about real ones."],
+            "seed": seed,
+        }
+        units = {name: unit for name, unit in COLUMNS.items() if unit}
+        ids = [f"sim-{seed}-{index:06d}" for index in range(n)]
+        writer.finish(ids, writer.columns(COLUMNS), units=units, meta=meta)
+    return Dataset.open(out)
 
 
 def draw_galaxy(seed: int, index: int) -> Galaxy:
@@ -159,6 +175,11 @@ def draw_galaxy(seed: int, index: int) -> Galaxy:
 
 def draw_cutout(seed: int, size: int, index: int) -> np.ndarray:
     """The picture of galaxy ``index`` of ``seed``, (size, size, 3) uint8, north up."""
+    return _draw(seed, size, index)[0]
+
+
+def _draw(seed: int, size: int, index: int) -> tuple[np.ndarray, dict[str, float | int | str]]:
+    """Picture and catalogue row of one galaxy."""
     galaxy = draw_galaxy(seed, index)
     rng = np.random.default_rng([seed, index, _PICTURE])
     centre = tuple(rng.normal(0.0, 0.15, 2))
@@ -166,7 +187,7 @@ def draw_cutout(seed: int, size: int, index: int) -> np.ndarray:
     picture = light.galaxy_map(rng, galaxy.physics, galaxy.form, galaxy.magnitudes, *grid, centre)
     if galaxy.physics.kind == "merger":
         picture = picture + light.companion_map(rng, galaxy.physics, galaxy.form, galaxy.magnitudes, *grid)
-    return render.resample(render.asinh_rgb(render.expose(rng, picture)), size)
+    return render.resample(render.asinh_rgb(render.expose(rng, picture)), size), galaxy.row
 
 
 def _row(
@@ -200,13 +221,33 @@ def _row(
     }
 
 
-def _cutouts(n: int, seed: int, size: int, workers: int) -> Iterator[np.ndarray]:
-    """The pictures in order of index; at most a few hundred are held at a time."""
-    draw = partial(draw_cutout, seed, size)
-    if workers == 1 or n < 16:
-        yield from map(draw, range(n))
+def _draw_into(writer: UnfinishedWriter, n: int, seed: int, size: int, workers: int, progress: bool) -> None:
+    """Draw what is not there yet; a signal ends it after the galaxy at hand, with everything kept."""
+    from tqdm import tqdm
+
+    bar = tqdm(total=n, initial=writer.n, desc="simulate", unit="galaxy", file=sys.stderr, disable=not progress)
+    with Interrupts() as interrupts, bar, closing(_galaxies(writer.n, n, seed, size, workers)) as galaxies:
+        for cutout, row in galaxies:
+            writer.add(cutout, row)
+            bar.update()
+            if interrupts.signal or interrupts.seconds_since_save() > SAVE_SECONDS:
+                writer.keep()
+                interrupts.saved()
+            if interrupts.signal:
+                bar.close()
+                _say(True, f"Stopped after {writer.n:,} of {n:,} galaxies; --resume goes on.")
+                interrupts.leave()
+
+
+def _galaxies(
+    start: int, n: int, seed: int, size: int, workers: int
+) -> Iterator[tuple[np.ndarray, dict[str, float | int | str]]]:
+    """Pictures and rows in order of index; at most a few hundred are held at a time."""
+    draw = partial(_draw, seed, size)
+    if workers == 1 or n - start < 16:
+        yield from map(draw, range(start, n))
         return
-    indices = iter(range(n))
+    indices = iter(range(start, n))
     # "spawn" also where threads run already (torch, a notebook's kernel), which "fork" does not forgive.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
         try:
@@ -226,7 +267,26 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _with_bar(cutouts: Iterator[np.ndarray], n: int, progress: bool) -> Iterator[np.ndarray]:
+def _libraries() -> str:
+    """Versions of what a galaxy's bytes depend on beside its seed and index."""
+    import galsim
+    import PIL
+
+    known = {"galsim": galsim, "numpy": np, "pillow": PIL}
+    return ", ".join([f"sfnet-core {__version__}", *(f"{name} {used.__version__}" for name, used in known.items())])
+
+
+def _finished(out: str | os.PathLike, n: int, seed: int, size: int) -> Dataset | None:
+    """The dataset at ``out`` where it is this very simulation."""
+    if not (Path(out) / META).is_file():
+        return None
+    found = Dataset.open(out)
+    here = (len(found), found.meta["height"], found.meta["source"], found.meta.get("seed"))
+    return found if found.simulated and here == (n, size, _SOURCE.format(seed=seed), seed) else None
+
+
+def _say(aloud: bool, sentence: str) -> None:
     from tqdm import tqdm
 
-    return iter(tqdm(cutouts, total=n, desc="simulate", unit="galaxy", file=sys.stderr, disable=not progress))
+    if aloud:
+        tqdm.write(sentence, file=sys.stderr)

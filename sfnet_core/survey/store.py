@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -33,6 +33,7 @@ __all__ = [
 
 SCHEMA = 1
 CUTOUTS, GALAXIES, META = "cutouts.npy", "galaxies.parquet", "dataset.json"
+UNFINISHED = "unfinished.json"  # in a hidden folder that waits to be gone on with, see sfnet_core.survey.unfinished
 NPY_HEADER = 128  # bytes; fixed, so that the header can be rewritten once the number of galaxies is known
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -48,8 +49,9 @@ class DatasetWriter:
     """Builds a dataset in a hidden folder beside ``path`` and renames it when :meth:`finish` is called.
 
     Use it as a context manager. Left by an exception (Ctrl-C and a full disk among them), the hidden folder is
-    removed and whatever was at ``path`` stays as it was. The hidden folder is also the lock: its name is fixed, so a
-    second writer of the same ``path`` is refused at once, and the rest of a killed writer is cleared by the next one.
+    removed, unless it waits to be gone on with (:mod:`sfnet_core.survey.unfinished`), and whatever was at ``path``
+    stays as it was. The hidden folder is also the lock: its name is fixed, so a second writer of the same ``path`` is
+    refused at once, and the rest of a killed writer is cleared by the next one.
     """
 
     def __init__(self, path: str | os.PathLike, *, overwrite: bool = False, expected: int | None = None) -> None:
@@ -70,17 +72,30 @@ class DatasetWriter:
             self._stack.callback(self._clear)
             recover(self.path)
             check_target(self.path, self.overwrite)  # again: the writer that held the lock may have just finished
-            for left in self._work.iterdir():
-                if left.name != ".lock":
-                    left.unlink()
-            self._file = self._stack.enter_context(open(self._work / CUTOUTS, "wb"))
-            self._file.write(bytes(NPY_HEADER))
+            self._begin()
         except BaseException as error:
             self._stack.close()
             if isinstance(error, OSError):
                 raise SFNetError(f"Cannot write a dataset at {self.path}: {error.strerror or error}.") from error
             raise
         return self
+
+    def _begin(self) -> None:
+        """Clear what a killed writer left, unless that is to be gone on with, and open the file of the cutouts."""
+        if self._kept() and not self.overwrite:
+            raise SFNetError(
+                f"{self.path} is an unfinished dataset; the command that began it goes on with --resume. Choose "
+                "another folder, or begin anew with --overwrite."
+            )
+        for left in self._work.iterdir():
+            if left.name != ".lock":
+                left.unlink()
+        self._file = self._open(CUTOUTS, "wb")
+        self._file.write(bytes(NPY_HEADER))
+
+    def _open(self, name: str, mode: str) -> IO[bytes]:
+        """A file of the hidden folder; it is closed with the writer."""
+        return self._stack.enter_context(open(self._work / name, mode))
 
     def append(self, cutout: np.ndarray) -> None:
         """Add one cutout, (H, W, 3) uint8; all must have the first one's size."""
@@ -129,16 +144,21 @@ class DatasetWriter:
         self._take_name()
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        written = self._written()
+        written, kept = self._written(), self._kept()
         self._stack.close()
         if isinstance(error, OSError) and error.errno in FULL:
+            after, way = ("some are kept", "with --resume") if kept else ("then removed", "again")
             raise SFNetError(
-                f"No space left while writing {self.path} ({written:,} bytes were written, then removed). "
-                "Nothing that was there before has changed; free some space and run the same command again."
+                f"No space left while writing {self.path} ({written:,} bytes were written, {after}). "
+                f"Nothing that was there before has changed; free some space and run the same command {way}."
             ) from error
 
+    def _kept(self) -> bool:
+        """Whether the hidden folder waits to be gone on with."""
+        return (self._work / UNFINISHED).is_file()
+
     def _clear(self) -> None:
-        if not self._finished:  # afterwards a folder of this name would be the next writer's
+        if not self._finished and not self._kept():  # afterwards a folder of this name would be the next writer's
             shutil.rmtree(self._work, ignore_errors=True)
 
     def _take_name(self) -> None:
@@ -157,10 +177,11 @@ class DatasetWriter:
         if self.expected is None:
             return
         height, width = self.shape
-        need, free = self.expected * height * width * 3, shutil.disk_usage(self._work).free
+        missing = self.expected - self.n
+        need, free = missing * height * width * 3, shutil.disk_usage(self._work).free
         if need > free:
             raise SFNetError(
-                f"{self.path} needs {need:,} bytes for {self.expected:,} cutouts of {width}×{height} px, but its disk "
+                f"{self.path} needs {need:,} bytes for {missing:,} cutouts of {width}×{height} px, but its disk "
                 f"has {free:,} free. Free some space, choose another place, or pack smaller cutouts (--size)."
             )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +31,21 @@ def dataset(tmp_path_factory):
     return simulate.simulate(24, seed=7, out=tmp_path_factory.mktemp("sim") / "d", workers=1, progress=False)
 
 
-def test_any_number_of_galaxies_and_workers_gives_the_same_bytes(dataset, tmp_path):
-    parallel = simulate.simulate(17, seed=7, out=tmp_path / "p", workers=2, progress=False)
-    assert np.array_equal(parallel.cutouts, dataset.cutouts[:17])
-    assert parallel.ids.tolist() == dataset.ids[:17].tolist()
+def test_any_number_of_galaxies_and_workers_gives_the_same_bytes(dataset, tmp_path, monkeypatch):
+    def interrupted(seed, size, index, real=simulate._draw):
+        if index == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(seed, size, index)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(simulate, "_draw", interrupted)
+        simulate.simulate(19, seed=7, out=tmp_path / "p", workers=1, progress=False)
+    # two galaxies by one process, the others by two
+    parallel = simulate.simulate(19, seed=7, out=tmp_path / "p", workers=2, progress=False, resume=True)
+    assert np.array_equal(parallel.cutouts, dataset.cutouts[:19])
+    assert parallel.ids.tolist() == dataset.ids[:19].tolist()
     for name in simulate.COLUMNS:
-        assert parallel.column(name).tolist() == dataset.column(name)[:17].tolist()
+        assert parallel.column(name).tolist() == dataset.column(name)[:19].tolist()
     assert np.array_equal(simulate.draw_cutout(7, 128, 11), dataset.cutouts[11])
 
 
