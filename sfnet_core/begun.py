@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sfnet_core.errors import SFNetError
@@ -10,14 +9,16 @@ from sfnet_core.errors import SFNetError
 __all__ = ["check_begun"]
 
 
-def check_begun(where: object, before: Mapping[str, Any], now: Mapping[str, Any], other: str, way: str) -> None:
-    """Refuse the first argument of ``now`` that has another value in ``before``, by its name and both values.
+def check_begun(where: object, before: dict[str, Any], now: dict[str, Any], other: str, way: str) -> None:
+    """Refuse the first argument that has not the same value in both, by its name and both values.
 
-    ``other`` says what it would be then (``"another training"``), ``way`` what to do instead (``"or another folder"``).
+    One that is missing (a version's that did not know it) counts as ``None``. ``other`` says what it would be then
+    (``"another training"``), ``way`` what to do instead (``"or another folder"``).
     """
-    for name, value in now.items():
-        if before.get(name) != value:
+    for name in now | before:
+        then, value = before.get(name), now.get(name)
+        if then != value:
             raise SFNetError(
-                f"{where} was begun with {name} = {before.get(name)!r}, now {name} = {value!r} is asked for: "
-                f"that is {other}. Give the same arguments, {way}."
+                f"{where} was begun with {name} = {then!r}, now {name} = {value!r} is asked for: that is {other}. "
+                f"Give the same arguments, {way}."
             )

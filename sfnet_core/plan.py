@@ -13,8 +13,8 @@ import numpy as np
 from sfnet_core.begun import check_begun
 from sfnet_core.errors import SFNetError
 from sfnet_core.progress_file import read_last
-from sfnet_core.recipes import Recipe, choose
-from sfnet_core.run import LAST, MODEL, Run
+from sfnet_core.recipes import DECIDED, NEUTRAL, Recipe, choose
+from sfnet_core.run import LAST, MODEL, RECORD, Run, read_record
 from sfnet_core.split import paper_split, validation_mask
 from sfnet_core.starting import open_start
 from sfnet_core.target import left_out, read_targets, target_names, without_errors
@@ -22,7 +22,7 @@ from sfnet_core.target import left_out, read_targets, target_names, without_erro
 if TYPE_CHECKING:
     from sfnet_core.survey.dataset import Dataset
 
-__all__ = ["Plan", "look_at", "make_plan"]
+__all__ = ["Plan", "as_begun", "look_at", "make_plan"]
 
 FEWEST = 8  # training galaxies
 
@@ -132,5 +132,21 @@ def look_at(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) ->
     last = read_last(out / LAST) if begun else None
     run = None if begun else Run.open(out)
     before = last["config"] if begun else run.config
-    check_begun(out, before, config, "another training", "or another folder")
+    check_begun(out, _named(before), _named(config), "another training", "or another folder")
     return last if begun else run
+
+
+def as_begun(out: Path) -> dict[str, Any]:
+    """What :func:`choose` decides without being asked, as it did when the training in this folder was begun."""
+    if not (out / RECORD).is_file():
+        return {}
+    recipe = read_record(out / RECORD)["config"].get("recipe")
+    return {name: NEUTRAL[name] for name in DECIDED if isinstance(recipe, dict) and name not in recipe}
+
+
+def _named(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with each of the recipe's fields under a name of its own, those too that it does not know yet."""
+    recipe = config.get("recipe")
+    fields = NEUTRAL | recipe if isinstance(recipe, dict) else {}
+    rest = {name: value for name, value in config.items() if name != "recipe"}
+    return rest | {f"recipe.{name}": value for name, value in fields.items()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["ALIVE", "RECIPES", "Recipe", "choose"]
+__all__ = ["ALIVE", "DECIDED", "NEUTRAL", "RECIPES", "Recipe", "choose"]
 
 GATE_POWER = 1.0  # how much less the larger gates count where every k is trained at once
 
@@ -93,6 +93,11 @@ class Recipe:
         """For ``run.json``."""
         return asdict(self)
 
+
+#: The fields that came later, with the values under which a training is as it was before there were such fields.
+NEUTRAL = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
+
+DECIDED = ("multi_k_power",)  # by :func:`choose`, which no argument asks for them
 
 RECIPES = {
     recipe.name: recipe

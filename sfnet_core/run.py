@@ -24,7 +24,7 @@ from sfnet_core.unlike import FILE as UNLIKE
 if TYPE_CHECKING:
     from sfnet_core.network import SFNet
 
-__all__ = ["LAST", "MODEL", "Run"]
+__all__ = ["LAST", "MODEL", "RECORD", "Run", "read_record"]
 
 MODEL, RECORD, LAST = "model.safetensors", "run.json", "last.ckpt"
 SCHEMA = 1
@@ -63,7 +63,7 @@ class Run:
         if not (path / MODEL).is_file():
             raise SFNetError(f"{path} is not a run: it has no {MODEL}. `sfnet train DATASET --out {path}` makes one.")
         metadata = checkpoint.read_metadata(path / MODEL)
-        record = _read_record(path / RECORD)
+        record = read_record(path / RECORD)
         split = {name: np.asarray(ids, dtype=str) for name, ids in record["split"].items()}
         history = read_history(path / HISTORY)
         return cls(path, metadata, record["config"], split, history, record["metrics"], record["status"])
@@ -124,7 +124,8 @@ class Run:
         write_json(folder / RECORD, record)
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """``run.json``, its fields checked."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

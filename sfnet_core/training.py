@@ -27,7 +27,7 @@ from sfnet_core.files import folder_lock
 from sfnet_core.interrupt import Interrupts
 from sfnet_core.network import SFNet, gate
 from sfnet_core.optimiser import make_optimiser, one_cycle, set_cycle
-from sfnet_core.plan import Plan, look_at, make_plan
+from sfnet_core.plan import Plan, as_begun, look_at, make_plan
 from sfnet_core.progress_file import LAST_SCHEMA, write_last
 from sfnet_core.recipes import Recipe
 from sfnet_core.run import LAST, Run
@@ -97,6 +97,8 @@ def train(
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     out = Path(out)
+    if resume and not overwrite and not isinstance(recipe, Recipe):
+        changes = as_begun(out) | changes
     plan = make_plan(
         dataset, target=target, k=k, epochs=epochs, seed=seed, fold=fold, folds=folds, validation=validation,
         group=group, width=width, weights=weights, recipe=recipe, multi_k=multi_k, split_seed=split_seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import signal
 import threading
@@ -21,7 +22,7 @@ from sfnet_core.files import folder_lock
 from sfnet_core.inference import infer
 from sfnet_core.network import SFNet
 from sfnet_core.optimiser import Lookahead, make_optimiser, one_cycle
-from sfnet_core.recipes import RECIPES, choose
+from sfnet_core.recipes import NEUTRAL, RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.target import read_target, target_names
@@ -217,6 +218,81 @@ def test_resume_on_nothing_starts_and_on_a_finished_run_does_nothing(dataset, un
     with pytest.raises(SFNetError, match=r"holds a run.*--overwrite"):
         small(dataset, tmp_path / "run")
     assert small(dataset, tmp_path / "run", overwrite=True, seed=4).config["seed"] == 4
+
+
+def forget(run: Path, *names: str) -> None:
+    """Take fields out of the stored recipe, as if a version had begun it that did not have them yet."""
+    record = json.loads((run / "run.json").read_text())
+    last = torch.load(run / "last.ckpt", weights_only=True) if (run / "last.ckpt").is_file() else {}
+    for config in filter(None, (record["config"], last.get("config"))):
+        for name in names:
+            (config if name in config else config["recipe"]).pop(name)
+    (run / "run.json").write_text(json.dumps(record))
+    if last:
+        torch.save(last, run / "last.ckpt")
+
+
+LATER = ("crop", "multi_k", "multi_k_power", "start_k", "balance", "auxk", "normalise", "start", "split_seed")
+
+
+@pytest.mark.parametrize("status", ["stopped", "finished"])
+def test_what_was_begun_before_there_were_some_fields_goes_on_as_it_was_begun(dataset, unbroken, tmp_path, status):
+    how = {} if status == "finished" else {"callback": lambda record: False}
+    assert small(dataset, tmp_path / "run", **how).status == status
+    forget(tmp_path / "run", *LATER)
+    again = small(dataset, tmp_path / "run", resume=True)
+    assert again.status == "finished" and model(again.path) == model(unbroken)
+
+
+def test_every_field_without_which_a_recipe_can_be_is_neutral():
+    assert {"crop", "multi_k", "start_k"} < NEUTRAL.keys() and not {"epochs", "batch", "gain"} & NEUTRAL.keys()
+    for name, value in NEUTRAL.items():
+        assert not value, name  # off: a training begun without it had none of it
+        assert all(getattr(recipe, name) == value for recipe in RECIPES.values()), name
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"multi_k": 4}, "begun with recipe.multi_k = 0, now recipe.multi_k = 4 is asked for"),
+        ({"alive": True}, "begun with recipe.start_k = 0, now recipe.start_k = 32"),
+        ({"recipe": replace(RECIPES["few hundred"], crop=32)}, "begun with recipe.crop = None, now recipe.crop = 32"),
+        ({"epochs": 2}, "begun with recipe.epochs = 3, now recipe.epochs = 2"),
+        ({"split_seed": 3}, "begun with split_seed = None, now split_seed = 3"),
+    ],
+    ids=str,
+)
+def test_a_field_that_was_not_there_and_is_asked_for_now_is_refused_by_its_name(dataset, tmp_path, options, said):
+    small(dataset, tmp_path / "run", callback=lambda record: False)
+    forget(tmp_path / "run", *LATER)
+    before = model(tmp_path / "run")
+    with pytest.raises(SFNetError, match=said):
+        small(dataset, tmp_path / "run", resume=True, **options)
+    assert model(tmp_path / "run") == before
+
+
+def test_what_no_argument_asks_for_is_as_it_was_when_the_training_was_begun(dataset, tmp_path):
+    """Gates counted alike, before there was another way; what is asked for by name is refused."""
+    alike = {"multi_k": 4, "multi_k_power": 0.0}
+    small(dataset, tmp_path / "run", callback=lambda record: False, **alike)
+    forget(tmp_path / "run", "multi_k_power")
+    with pytest.raises(SFNetError, match=r"begun with recipe.multi_k_power = 0.0, now recipe.multi_k_power = 1.0"):
+        small(dataset, tmp_path / "run", resume=True, multi_k=4, multi_k_power=1.0)
+    again = small(dataset, tmp_path / "run", resume=True, multi_k=4)
+    assert again.config["recipe"]["multi_k_power"] == 0.0
+    assert model(again.path) == model(small(dataset, tmp_path / "whole", **alike).path)
+    assert (
+        small(dataset, tmp_path / "run", overwrite=True, resume=True, multi_k=4).config["recipe"]["multi_k_power"] == 1
+    )
+
+
+def test_a_field_of_a_later_version_is_refused(dataset, tmp_path):
+    small(dataset, tmp_path / "run", callback=lambda record: False)
+    last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    last["config"]["recipe"]["shaken"] = True
+    torch.save(last, tmp_path / "run" / "last.ckpt")
+    with pytest.raises(SFNetError, match=r"begun with recipe.shaken = True, now recipe.shaken = None"):
+        small(dataset, tmp_path / "run", resume=True)
 
 
 def test_r3_two_trainings_in_one_folder(dataset, tmp_path):
