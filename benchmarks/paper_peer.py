@@ -46,20 +46,21 @@ class Block(nn.Module):
 class PaperSFNet(nn.Module):
     """ResNet18 → global average pool → ReLU → keep the k largest of 512 → linear (B, 3, H, W) → (B, T).
 
-    Names are torchvision's, with ``head`` for ``fc``, so that weights go from one implementation to the other.
+    Names are torchvision's, with ``head`` for ``fc``, so that weights go from one implementation to the other. The
+    paper's ``width`` is 64; a narrower one has 8 · ``width`` features.
     """
 
-    def __init__(self, k: int = 4, targets: int = 1):
+    def __init__(self, k: int = 4, targets: int = 1, width: int = 64):
         super().__init__()
         self.k = k
-        self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        sizes = [64, 64, 128, 256, 512]
+        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        sizes = [width, width, 2 * width, 4 * width, 8 * width]
         for number in range(1, 5):
             inside, outside = sizes[number - 1], sizes[number]
             blocks = [Block(inside, outside, 1 if number == 1 else 2), Block(outside, outside, 1)]
             setattr(self, f"layer{number}", nn.Sequential(*blocks))
-        self.head = nn.Linear(512, targets)
+        self.head = nn.Linear(8 * width, targets)
 
     def activations(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) → (B, F) before the gate."""

@@ -34,12 +34,21 @@ def orient(cutouts: Tensor, orientation: Tensor | int) -> Tensor:
     Bit 0 mirrors rows, bit 1 mirrors columns, bit 2 swaps the axes: together the 8 symmetries of the square, without
     any interpolation. 0 leaves the image as it is.
     """
+    turns = ((1, lambda x: x.flip(1)), (2, lambda x: x.flip(2)), (4, lambda x: x.transpose(1, 2)))
     if isinstance(orientation, int):
-        orientation = torch.full((len(cutouts),), orientation, device=cutouts.device)
-    bits = orientation[:, None, None, None]
-    cutouts = torch.where((bits & 1).bool(), cutouts.flip(1), cutouts)
-    cutouts = torch.where((bits & 2).bool(), cutouts.flip(2), cutouts)
-    return torch.where((bits & 4).bool(), cutouts.transpose(1, 2), cutouts)
+        for bit, turned in turns:
+            cutouts = turned(cutouts) if orientation & bit else cutouts
+        return cutouts.contiguous()
+    if cutouts.device.type != "cpu":  # which ones turn is not asked there: it would wait for the device
+        bits = orientation[:, None, None, None]
+        for bit, turned in turns:
+            cutouts = torch.where((bits & bit).bool(), turned(cutouts), cutouts)
+        return cutouts
+    cutouts = cutouts.clone()
+    for bit, turned in turns:
+        rows = (orientation & bit).nonzero()[:, 0]
+        cutouts[rows] = turned(cutouts[rows])
+    return cutouts
 
 
 def to_input(cutouts: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 
 from benchmarks.paper_peer import Jpegs, Packed, PaperSFNet, RAdamLookahead, encode, training_step
-from sfnet_core.augment import ORIENTATIONS, orient, to_input
+from benchmarks.plain_training import Turned, band_statistics, one_cycle, train_plainly
+from sfnet_core import optimiser
+from sfnet_core.augment import ORIENTATIONS, channel_statistics, orient, to_input
 from sfnet_core.network import SFNet
 from sfnet_core.optimiser import make_optimiser
 from sfnet_core.recipes import RECIPES
@@ -106,3 +108,40 @@ def test_codes_agree():
     clear = (np.diff(values, axis=1) < -1e-4).all(axis=1)
     assert clear.any()
     np.testing.assert_array_equal(indices[clear], wanted.numpy()[clear])
+
+
+def test_the_plain_training_has_the_same_cycle_pixels_and_statistics():
+    inner = torch.optim.RAdam([torch.nn.Parameter(torch.zeros(1))], 0.1)
+    cycle = one_cycle(inner, 0.1, 40)
+    for step in range(40):
+        rate, momentum = optimiser.one_cycle(step, 40, 0.1)
+        assert inner.param_groups[0]["lr"] == pytest.approx(rate, abs=1e-9)
+        assert inner.param_groups[0]["betas"][0] == pytest.approx(momentum)
+        inner.step()
+        cycle.step()
+    cutouts = np.random.default_rng(0).integers(0, 256, (3, 5, 5, 3), dtype=np.uint8)
+    mean, std = band_statistics(cutouts)
+    assert mean == pytest.approx(channel_statistics(cutouts, np.arange(3), 5)[0], abs=1e-5)
+    assert std == pytest.approx(channel_statistics(cutouts, np.arange(3), 5)[1], abs=1e-5)
+    views = [to_input(orient(torch.from_numpy(cutouts), i), mean, std) for i in range(ORIENTATIONS)]
+    data, seen = Turned(Packed(cutouts, mean, std), np.array([1.0, 2.0, 3.0])), set()
+    torch.manual_seed(0)
+    for _ in range(60):
+        image, truth = data[1]
+        assert truth == 2
+        seen.add(next(i for i, view in enumerate(views) if torch.allclose(view[1], image, atol=1e-6)))
+    assert len(seen) == ORIENTATIONS
+
+
+def test_the_plain_training_learns():
+    rng = np.random.default_rng(1)
+    truth = rng.normal(0, 1, 80)
+    cutouts = np.clip(rng.normal(100 + 30 * truth[:, None, None, None], 5, (80, 32, 32, 3)), 0, 255).astype(np.uint8)
+    heard = []
+    found = train_plainly(
+        cutouts[:64], truth[:64], cutouts[64:], epochs=12, width=4, batch=16, rate=0.03,
+        after_epoch=lambda epoch, predicted: heard.append((epoch, predicted)),
+    )  # fmt: skip
+    assert [epoch for epoch, _ in heard] == list(range(1, 13)) and np.array_equal(heard[-1][1], found)
+    rmse = [np.sqrt(np.mean((predicted - truth[64:]) ** 2)) for _, predicted in (heard[0], heard[-1])]
+    assert rmse[1] < 0.6 * truth[64:].std() and rmse[1] < rmse[0]
