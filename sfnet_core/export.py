@@ -164,6 +164,7 @@ def _write_astropy(codes: SparseCodes, out: Path, suffix: str) -> None:
     import warnings
 
     from astropy import units
+    from astropy.io.votable import writeto
     from astropy.table import Column, Table
 
     table = Table()
@@ -193,4 +194,9 @@ def _write_astropy(codes: SparseCodes, out: Path, suffix: str) -> None:
     kind = {".ecsv": "ascii.ecsv", ".fits": "fits"}.get(suffix, "votable")
     with atomic_path(out) as part, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # astropy's remarks on names and units, each of them seen to above
-        table.write(part, format=kind, overwrite=True)
+        if kind == "votable":
+            # Table.write would use astropy 8's C writer, which writes past its buffer where a row has 256, 512, …
+            # characters and so breaks the process, at once or later (astropy issue 20419); this is the same in Python.
+            writeto(table, str(part))
+        else:
+            table.write(part, format=kind, overwrite=True)

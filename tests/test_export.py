@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
+import re
 import runpy
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -126,6 +130,33 @@ def test_votable(codes, tmp_path, suffix):
     about = {field.name: field for field in table.fields}
     assert "[dex]" in about["prediction_oh_p50"].description and about["ra"].unit == "deg"
     assert "[furlong/fortnight]" in about["plate"].description and "simulated: True" in table.description
+
+
+OF_ANY_LENGTH = """
+import sys
+import numpy as np
+from sfnet_core.codes import SparseCodes
+from sfnet_core.export import export
+n = 250
+SparseCodes.from_arrays(
+    ids=["g" * (i + 1) for i in range(n)], indices=np.tile(np.arange(4), (n, 1)), values=np.ones((n, 4)), k=4,
+    features=8, weight=np.ones((1, 8)), bias=[0.0], targets=["oh_p50"],
+).save(sys.argv[1])
+export(SparseCodes.open(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_a_votable_with_rows_of_any_length_leaves_the_memory_whole(tmp_path):
+    """Python's own allocator looks for bytes written past a block: astropy's C writer wrote one where a row fills its
+    buffer, which holds a power of two of characters."""
+    out = tmp_path / "rows.vot"
+    words = [sys.executable, "-c", OF_ANY_LENGTH, str(tmp_path / "codes.parquet"), str(out)]
+    done = subprocess.run(
+        words, env=os.environ | {"PYTHONMALLOC": "debug"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = re.findall("^ *<TR>.*?</TR>\n", out.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert len(rows) == 250 and {512, 1024, 2048} & set(map(len, rows))
 
 
 def test_fits(codes, tmp_path):
