@@ -11,6 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How quick a machine is, with everything else it does at that moment, is not what a test is about.
+settings.register_profile("sfnet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sfnet")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -148,8 +148,9 @@ def test_r5_r6_kill_9_leaves_the_old_file_and_the_rerun_the_same_bytes(run, data
     infer(run, dataset, tmp_path / "whole.parquet", progress=False)
     out.write_bytes(b"the previous file")
     script = (
-        "import time, sfnet_core.inference as m; real = m.Encoder.encode\n"
-        "def slow(*a):\n    part = real(*a)\n    time.sleep(0.5)\n    return part\n"
+        "import time, sfnet_core.inference as m; real, seen = m.Encoder.encode, []\n"
+        "def slow(*a):\n    seen.append(a)\n    time.sleep(600 * (len(seen) == 2))  # the first piece is kept by then\n"
+        "    return real(*a)\n"
         "m.Encoder.encode = slow\n"
         f"m.infer({str(run.path)!r}, {str(dataset.path)!r}, {str(out)!r}, batch=32, progress=False)"
     )

@@ -420,7 +420,9 @@ ACTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(acts=st.lists(ACTS, max_size=12), kind=st.sampled_from(["features", "galaxies"]))
 def test_undoing_everything_and_redoing_it_gives_both_ends_again(made_up, acts, kind):
     codes = SHARED.setdefault("codes", made_up(10, features=8))

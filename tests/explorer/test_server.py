@@ -509,7 +509,7 @@ def test_r22_a_tab_closed_without_a_word_is_culled_and_neighbours_live():
         gone.line.close()
         until(lambda: pid not in processes_of(process.pid))
         works(stays)
-        assert len(processes_of(process.pid)) == 2  # the neighbour, and the one kept ready
+        until(lambda: len(processes_of(process.pid)) == 2)  # the neighbour, and the one kept ready
 
 
 def test_a_voila_that_others_start_has_the_guard_from_our_configuration(tmp_path):
@@ -529,7 +529,7 @@ def test_a_voila_that_others_start_has_the_guard_from_our_configuration(tmp_path
             with pytest.raises(websocket.WebSocketConnectionClosedException):  # it is not started again, empty
                 for _ in range(1000):
                     visitor.read()
-            assert processes_of(process.pid) == []
+            until(lambda: processes_of(process.pid) == [])
             visitor.line.shutdown()
         finally:
             process.terminate()

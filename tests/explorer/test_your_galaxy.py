@@ -518,7 +518,7 @@ def test_a_folder_becomes_a_codes_file_and_lists_what_was_set_aside(page, sample
 
 def test_only_the_newest_waiting_job_runs_and_answers_come_on_the_asking_thread():
     async def story() -> list:
-        worker, gate, seen, ready = Worker(), threading.Event(), [], asyncio.Event()
+        worker, begun, gate, seen, ready = Worker(), threading.Event(), threading.Event(), [], asyncio.Event()
         here = threading.current_thread()
 
         def done(result, trouble) -> None:
@@ -529,16 +529,17 @@ def test_only_the_newest_waiting_job_runs_and_answers_come_on_the_asking_thread(
 
         def first(tell) -> str:
             assert threading.current_thread() is not here
-            gate.wait(10)
+            begun.set()
+            gate.wait(60)
             return "first"
 
         worker.submit(first, done, lambda line: None)
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(begun.wait, 60)
         for i in range(50):
             worker.submit(lambda tell, i=i: i, done, lambda line: None)
         worker.submit(lambda tell: "last", done, lambda line: None)
         gate.set()
-        await asyncio.wait_for(ready.wait(), 10)
+        await asyncio.wait_for(ready.wait(), 60)
         return seen
 
     assert asyncio.run(story()) == [("first", ""), ("last", "")]
