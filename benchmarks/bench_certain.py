@@ -52,9 +52,9 @@ def both_ways(name: str, arguments: argparse.Namespace, work: Path) -> tuple[np.
         rows = np.unique(np.linspace(0, len(dataset) - 1, min(n, len(dataset))).astype(int))
         found = {torch.bfloat16: [], torch.float32: []}
         with torch.inference_mode():
-            for count, cutouts in encoder._batches(rows):
+            for count, cutouts in encoder.batches(rows):
                 for dtype, parts in found.items():
-                    parts.append(pool(encoder.trunk(dtype)(encoder._input(cutouts)))[:count].numpy())
+                    parts.append(pool(encoder.cells(cutouts, dtype))[:count].numpy())
         low, high = (np.concatenate(parts) for parts in found.values())
         np.savez(path, lo=low, hi=high, k=run.metadata["k"])
     with np.load(path) as stored:

@@ -76,9 +76,9 @@ def eight_views(run: Run, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     """(n, 8) predictions of the eight orientations."""
     network = run.network()
     encoder = Encoder(network.to(memory_format=network.memory_format), run.metadata, dataset)
-    trunk, found = encoder.trunk(torch.float32), []
-    for n, cutouts in encoder._batches(rows):
-        turned = (trunk(encoder._input(orient(cutouts, i))) for i in range(ORIENTATIONS))
+    found = []
+    for n, cutouts in encoder.batches(rows):
+        turned = (encoder.cells(orient(cutouts, i)) for i in range(ORIENTATIONS))
         found.append(torch.stack([network.read(pool(maps))[:n, 0] for maps in turned], 1))
     return torch.cat(found).double().numpy()
 

@@ -6,3 +6,6 @@ codes and needs neither a GPU nor torch. Nouns: :class:`~sfnet_core.survey.datas
 """
 
 __version__ = "0.1.0"
+
+#: Activations stored behind the k kept ones of each galaxy, where nothing else is asked for.
+RUNNERS_UP = 8

@@ -10,13 +10,29 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sfnet_core import __version__
+from sfnet_core import RUNNERS_UP, __version__
 from sfnet_core.cli_codes import evaluate, export, match
 from sfnet_core.cli_compare import compare
 from sfnet_core.cli_consensus import consensus
 from sfnet_core.cli_faithful import faithful
 from sfnet_core.cli_import import import_
-from sfnet_core.cli_options import Device, Json, Overwrite, Quiet, Seed
+from sfnet_core.cli_options import (
+    DatasetPath,
+    Device,
+    Epochs,
+    Group,
+    HeldOut,
+    Json,
+    NewDataset,
+    Overwrite,
+    Quiet,
+    RecipeName,
+    Resume,
+    RunFolder,
+    Seed,
+    Weights,
+    Width,
+)
 from sfnet_core.cli_pretrain import pretrain
 from sfnet_core.cli_report import report
 from sfnet_core.cli_stability import stability
@@ -51,11 +67,11 @@ def _top(
 @app.command()
 def simulate(
     n: Annotated[int, typer.Option("--n", help="Number of galaxies.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    out: NewDataset,
     seed: Seed = 0,
     size: Annotated[int, typer.Option(help="Side of a cutout in pixels.")] = 128,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core, at most 8.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted simulation.")] = False,
+    resume: Resume = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -75,7 +91,7 @@ def simulate(
 @app.command()
 def pack(
     catalogue: Annotated[Path, typer.Argument(help="Any table: CSV, ECSV, FITS, VOTable, Parquet. Or only IMAGES.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    out: NewDataset,
     images: Annotated[
         Path | None, typer.Argument(help="A folder of JPEG, PNG or FITS images named by identifier.")
     ] = None,
@@ -111,14 +127,12 @@ def pack(
 
 @app.command()
 def train(
-    dataset: Annotated[Path, typer.Argument(help="A dataset, as `sfnet pack` writes it.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    dataset: DatasetPath,
+    out: RunFolder,
     target: Annotated[str, typer.Option(help="Column to predict; several with commas, or `lines`.")] = "oh_p50",
     k: Annotated[int, typer.Option("--k", help="Features kept for each galaxy.")] = 4,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's number.")] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="A recipe by name; by default the one for this many galaxies.")
-    ] = None,
+    epochs: Epochs = None,
+    recipe: RecipeName = None,
     multi_k: Annotated[int | None, typer.Option(help="Train every k from 1 to this one at once.")] = None,
     alive: Annotated[
         bool, typer.Option("--alive", help="Keep more features in use: narrow the gate step by step, raise rare ones.")
@@ -129,14 +143,12 @@ def train(
     normalise: Annotated[
         bool, typer.Option("--normalise", help="Bring every feature to one scale before the gate.")
     ] = False,
-    validation: Annotated[str, typer.Option(help="Share of objects held out, or `paper`.")] = "0.2",
+    validation: HeldOut = "0.2",
     fold: Annotated[int | None, typer.Option(help="Hold out this fold (from 0) of --folds.")] = None,
     folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column whose equal values are one object.")] = None,
-    width: Annotated[
-        int | None, typer.Option(help="Channels of the first stage; 64, the paper's, or that of --from-run.")
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="Start from ImageNet weights: `hub` or a file.")] = None,
+    group: Group = None,
+    width: Width = None,
+    weights: Weights = None,
     from_run: Annotated[
         Path | None, typer.Option(help="Start from the trunk of another run (trained on other galaxies, say).")
     ] = None,
@@ -145,7 +157,7 @@ def train(
         int | None, typer.Option(help="Seed of the split alone, so that several --seed share one split.")
     ] = None,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    resume: Resume = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -177,10 +189,10 @@ def train(
 @app.command()
 def infer(
     run: Annotated[Path, typer.Argument(help="A run's folder, or a .safetensors file.")],
-    dataset: Annotated[Path, typer.Argument(help="A dataset, as `sfnet pack` writes it.")],
+    dataset: DatasetPath,
     out: Annotated[Path, typer.Option(help="The codes file to write (.parquet).")],
     tta: Annotated[bool, typer.Option("--tta", help="Also the mean prediction over 8 orientations.")] = False,
-    runners_up: Annotated[int, typer.Option(help="Activations stored after the kept ones.")] = 8,
+    runners_up: Annotated[int, typer.Option(help="Activations stored after the kept ones.")] = RUNNERS_UP,
     maps: Annotated[bool, typer.Option(help="Store the feature maps that contribution maps are drawn from.")] = True,
     batch: Annotated[int, typer.Option(help="Galaxies per piece of work.")] = 2048,
     device: Device = "auto",

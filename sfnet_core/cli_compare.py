@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.cli_options import Device, Json, Quiet
+from sfnet_core.cli_options import DatasetPath, Device, Epochs, Group, HeldOut, Json, Quiet, RecipeName, Weights
 from sfnet_core.cli_words import held_out, need_torch, plain, working
 from sfnet_core.errors import SFNetError
 
@@ -16,7 +16,7 @@ __all__ = ["compare"]
 
 
 def compare(
-    dataset: Annotated[Path, typer.Argument(help="A dataset, as `sfnet pack` writes it.")],
+    dataset: DatasetPath,
     out: Annotated[Path, typer.Option(help="Folder of the comparison.")],
     target: Annotated[str, typer.Option(help="Column to predict; several with commas.")] = "oh_p50",
     k: Annotated[str, typer.Option("--k", help="Features kept, and principal components.")] = "2,3,4,6,8",
@@ -24,15 +24,13 @@ def compare(
     methods: Annotated[
         str | None, typer.Option(help="Some of sfnet,dense,pca,elastic-net,forest,ridge,mean; by default all.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's number.")] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="A recipe by name; by default the one for this many galaxies.")
-    ] = None,
-    validation: Annotated[str, typer.Option(help="Share of objects held out, or `paper`.")] = "0.2",
+    epochs: Epochs = None,
+    recipe: RecipeName = None,
+    validation: HeldOut = "0.2",
     split_seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
-    group: Annotated[str | None, typer.Option(help="Column whose equal values are one object.")] = None,
+    group: Group = None,
     width: Annotated[int, typer.Option(help="Channels of the first stage; the paper's is 64.")] = 64,
-    weights: Annotated[str | None, typer.Option(help="Start from ImageNet weights: `hub` or a file.")] = None,
+    weights: Weights = None,
     device: Device = "auto",
     quiet: Quiet = False,
     as_json: Json = False,

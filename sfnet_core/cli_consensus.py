@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.cli_options import Json, Seed
+from sfnet_core.cli_options import Json, Seed, SharedSplit, Target
 from sfnet_core.cli_words import finish, line, working
 from sfnet_core.errors import SFNetError
 
@@ -21,10 +21,8 @@ def consensus(
     least: Annotated[
         int | None, typer.Option(help="Trainings that a shared feature is in; by default more than half.")
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Which target; by default the first.")] = None,
-    split: Annotated[
-        str | None, typer.Option(help="train, validation, test or all; by default validation galaxies of all.")
-    ] = None,
+    target: Target = None,
+    split: SharedSplit = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.cli_options import Codes, Device, Json, Quiet, Seed
+from sfnet_core.cli_options import Codes, Device, Json, Quiet, Seed, Split, Target
 from sfnet_core.cli_words import finish, line, need_torch, working
 from sfnet_core.errors import SFNetError
 
@@ -23,8 +23,8 @@ def faithful(
     mirrored: Annotated[
         str | None, typer.Option(help="Two classes that a mirror swaps, as spiral_cw,spiral_acw: handedness.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="train, validation, test or all; validation by default.")] = None,
-    target: Annotated[str | None, typer.Option(help="Which target; by default the first.")] = None,
+    split: Split = None,
+    target: Target = None,
     galaxies: Annotated[int, typer.Option(help="Galaxies whose regions are covered.")] = 200,
     cover: Annotated[str, typer.Option(help="What a covered region shows: sky, blur, or both with a comma.")] = "sky",
     draws: Annotated[int, typer.Option(help="Random orders of regions per galaxy.")] = 5,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.cli_options import Json, Overwrite
+from sfnet_core.cli_options import Json, Overwrite, RunFolder
 from sfnet_core.cli_words import finish, need_torch, working
 from sfnet_core.errors import SFNetError
 
@@ -16,7 +16,7 @@ __all__ = ["import_"]
 
 def import_(
     source: Annotated[Path, typer.Argument(help="Weights of a ResNet18 with a top-k gate: .pt, .pth, .safetensors.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: RunFolder,
     like: Annotated[
         Path,
         typer.Option(help="A dataset of such galaxies: cutout size, pixel scale and normalisation are taken from it."),

@@ -7,11 +7,52 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Codes", "Device", "Json", "Overwrite", "Quiet", "Seed"]
+__all__ = [
+    "Codes",
+    "DatasetPath",
+    "Device",
+    "Epochs",
+    "Group",
+    "HeldOut",
+    "Json",
+    "NewDataset",
+    "Overwrite",
+    "Quiet",
+    "RecipeName",
+    "Resume",
+    "RunFolder",
+    "Seed",
+    "SharedSplit",
+    "Split",
+    "Target",
+    "Weights",
+    "Width",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted one stopped.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+# datasets
+DatasetPath = Annotated[Path, typer.Argument(help="A dataset, as `sfnet pack` writes it.")]
+NewDataset = Annotated[Path, typer.Option(help="Folder of the new dataset.")]
+
+# codes
 Codes = Annotated[Path, typer.Argument(help="A codes file, as `sfnet infer` writes it.")]
+Split = Annotated[str | None, typer.Option(help="train, validation, test or all; validation by default.")]
+SharedSplit = Annotated[
+    str | None, typer.Option(help="train, validation, test or all; by default validation galaxies of all.")
+]
+Target = Annotated[str | None, typer.Option(help="Which target; by default the first.")]
+
+# trainings
+RunFolder = Annotated[Path, typer.Option(help="Folder of the run.")]
+Epochs = Annotated[int | None, typer.Option(help="Instead of the recipe's number.")]
+RecipeName = Annotated[str | None, typer.Option(help="A recipe by name; by default the one for this many galaxies.")]
+HeldOut = Annotated[str, typer.Option(help="Share of objects held out, or `paper`.")]
+Group = Annotated[str | None, typer.Option(help="Column whose equal values are one object.")]
+Weights = Annotated[str | None, typer.Option(help="Start from ImageNet weights: `hub` or a file.")]
+Width = Annotated[int | None, typer.Option(help="Channels of the first stage; 64, the paper's, or that of --from-run.")]

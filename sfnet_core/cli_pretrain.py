@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.cli_options import Device, Json, Overwrite, Quiet, Seed
+from sfnet_core.cli_options import Device, Epochs, Json, Overwrite, Quiet, Resume, RunFolder, Seed, Width
 from sfnet_core.cli_words import finish, need_torch, working
 
 __all__ = ["pretrain"]
@@ -15,18 +15,16 @@ __all__ = ["pretrain"]
 
 def pretrain(
     dataset: Annotated[Path, typer.Argument(help="A dataset, as `sfnet pack` writes it; its table is not read.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: RunFolder,
     k: Annotated[int | None, typer.Option("--k", help="Features kept for each galaxy; by default all.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's number.")] = None,
+    epochs: Epochs = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe by name; by default one of its own.")] = None,
     validation: Annotated[float, typer.Option(help="Share of objects held out.")] = 0.1,
-    width: Annotated[
-        int | None, typer.Option(help="Channels of the first stage; 64, the paper's, or that of --from-run.")
-    ] = None,
+    width: Width = None,
     from_run: Annotated[Path | None, typer.Option(help="Start from the trunk of another run.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    resume: Resume = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.cli_options import Codes, Json
+from sfnet_core.cli_options import Codes, Json, Split, Target
 from sfnet_core.cli_words import finish, working
 
 __all__ = ["report"]
@@ -18,8 +18,8 @@ def report(
     out: Annotated[Path, typer.Option(help="Folder for report.html and the tables as CSV files.")],
     dataset: Annotated[Path | None, typer.Option(help="The codes' dataset, for the pictures.")] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder, for its error by epoch.")] = None,
-    split: Annotated[str | None, typer.Option(help="train, validation, test or all; validation by default.")] = None,
-    target: Annotated[str | None, typer.Option(help="Which target; by default the first.")] = None,
+    split: Split = None,
+    target: Target = None,
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Pictures of a dataset the codes were not made from.")
     ] = False,

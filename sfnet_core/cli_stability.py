@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.cli_options import Codes, Json, Seed
+from sfnet_core.cli_options import Codes, Json, Seed, SharedSplit
 from sfnet_core.cli_words import line, say
 from sfnet_core.errors import SFNetError
 
@@ -23,9 +23,7 @@ def stability(
     out: Annotated[
         Path | None, typer.Option(help="The .json file to write; by default CODES.stability.json beside the codes.")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="train, validation, test or all; by default validation galaxies of all.")
-    ] = None,
+    split: SharedSplit = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfnet_core import RUNNERS_UP
 from sfnet_core.augment import ORIENTATIONS, orient, to_input
 from sfnet_core.certain import NEAR
 from sfnet_core.device import plain_float32
@@ -54,7 +55,7 @@ class Encoder:
         metadata: dict,
         dataset: Dataset,
         *,
-        runners_up: int = 8,
+        runners_up: int = RUNNERS_UP,
         maps: bool = True,
         tta: bool = False,
         typical: Typical | None = None,
@@ -75,8 +76,8 @@ class Encoder:
             self._trunks[dtype] = trunk_of(self._network, self._crop, self.micro, dtype)
         return self._trunks[dtype]
 
-    def _batches(self, rows: np.ndarray) -> Iterator[tuple[int, Tensor]]:
-        """(how many are galaxies, cutouts of ``micro`` rows)."""
+    def batches(self, rows: np.ndarray) -> Iterator[tuple[int, Tensor]]:
+        """(how many are galaxies, cutouts (micro, s, s, 3) uint8 filled up with black ones)."""
         feed = CutoutFeed(self._dataset.cutouts, rows, self._crop, self.device, in_memory=False)
         positions = [np.arange(i, min(i + self.micro, len(rows))) for i in range(0, len(rows), self.micro)]
         for cutouts in feed.batches(positions):
@@ -85,8 +86,9 @@ class Encoder:
                 cutouts = torch.cat([cutouts, cutouts.new_zeros(self.micro - n, *cutouts.shape[1:])])
             yield n, cutouts
 
-    def _input(self, cutouts: Tensor) -> Tensor:
-        return to_input(cutouts, self._mean, self._std)
+    def cells(self, cutouts: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Maps (micro, F, h, w) of cutouts as :meth:`batches` gives them, turned or not."""
+        return self.trunk(dtype)(to_input(cutouts, self._mean, self._std))
 
     @torch.inference_mode()
     def encode(
@@ -105,10 +107,10 @@ class Encoder:
         """
         names = ("indices", "values", "maps", "views", "slots", "near", "exact", *UNLIKE)
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        trunk, k, begun = self.trunk(dtype), self._network.k, 0
+        k, begun = self._network.k, 0
         with plain_float32():
-            for n, cutouts in self._batches(rows):
-                cells = trunk(self._input(cutouts))
+            for n, cutouts in self.batches(rows):
+                cells = self.cells(cutouts, dtype)
                 indices, values, kept = code_of(cells, k, self._runners_up)
                 found["indices"].append(indices[:n].cpu().numpy())
                 found["values"].append(values[:n].cpu().numpy())
@@ -129,7 +131,7 @@ class Encoder:
                     found["exact"].append(np.where(wanted >= 0, taken, 0))
                 begun += n
                 if self._tta:
-                    turned = (trunk(self._input(orient(cutouts, i))) for i in range(1, ORIENTATIONS))
+                    turned = (self.cells(orient(cutouts, i), dtype) for i in range(1, ORIENTATIONS))
                     views = torch.stack([self._network.read(pool(view))[:n] for view in turned])  # (7, n, T)
                     found["views"].append(views.cpu().double().sum(0).numpy())
                 done(n)
@@ -151,9 +153,9 @@ class Encoder:
     @torch.inference_mode()
     def activations(self, rows: np.ndarray, done: Callable[[int], object] = lambda n: None) -> np.ndarray:
         """All activations of ``rows`` before the gate, (n, F) float32."""
-        found, trunk = [], self.trunk(torch.float32)
+        found = []
         with plain_float32():
-            for n, cutouts in self._batches(rows):
-                found.append(pool(trunk(self._input(cutouts)))[:n].cpu().numpy())
+            for n, cutouts in self.batches(rows):
+                found.append(pool(self.cells(cutouts))[:n].cpu().numpy())
                 done(n)
         return np.concatenate(found)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sfnet_core import __version__, checkpoint, unlike_fit
+from sfnet_core import RUNNERS_UP, __version__, checkpoint, unlike_fit
 from sfnet_core.augment import ORIENTATIONS
 from sfnet_core.certainty import make_certain
 from sfnet_core.codes import SparseCodes
@@ -48,7 +48,7 @@ def infer(
     out: str | os.PathLike,
     *,
     tta: bool = False,
-    runners_up: int = 8,
+    runners_up: int = RUNNERS_UP,
     maps: bool = True,
     batch: int = 2048,
     device: str = "auto",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sfnet_core import RUNNERS_UP
 from sfnet_core.errors import SFNetError
 
 __all__ = ["SFNet", "code_of", "gate", "pool", "strongest"]
@@ -136,7 +137,7 @@ class SFNet(nn.Module):
             contributions = values[:, :, None] * self.head.weight.T[indices]  # (B, most, T)
             return contributions.cumsum(1) + self.head.bias
 
-    def encode(self, x: Tensor, runners_up: int = 8) -> tuple[Tensor, Tensor, Tensor]:
+    def encode(self, x: Tensor, runners_up: int = RUNNERS_UP) -> tuple[Tensor, Tensor, Tensor]:
         """The code of each image: its kept features, then the strongest it did not keep.
 
         Returns ``indices`` (B, k+r) int16, ``values`` (B, k+r) float32 falling, ``maps`` (B, k, h, w) float32 of the

@@ -184,6 +184,18 @@ def test_nothing_unpickles():
                 assert keywords.get("weights_only") == "True", f"{path}: {call}"
 
 
+def test_no_two_verbs_declare_the_same_option():
+    """What several verbs have stands once, in ``cli_options``."""
+    seen: dict[str, str] = {}
+    for path in sorted(PACKAGE.glob("cli*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("typer.Option", "typer.Argument"):
+                words = ast.unparse(node)
+                assert words not in seen, f"{path.name} and {seen[words]}: {words}"
+                seen[words] = path.name
+    assert len(seen) > 80
+
+
 def test_files_stay_short():
     for path in sources():
         lines = path.read_text(encoding="utf-8").count("\n")

@@ -143,6 +143,25 @@ def test_pieces_of_another_run_are_not_taken(run, dataset, tmp_path, monkeypatch
     assert (tmp_path / "codes.parquet").read_bytes() == (tmp_path / "fresh.parquet").read_bytes()
 
 
+def test_batches_and_cells_are_what_the_network_sees(run, dataset):
+    network = run.network()
+    encoder = Encoder(network.to(memory_format=network.memory_format), run.metadata, dataset)
+    rows, at = np.arange(5, 5 + encoder.micro + 3), 0
+    for n, cutouts in encoder.batches(rows):
+        assert len(cutouts) == encoder.micro and not cutouts[n:].any()
+        inner = dataset.cutouts[rows[at : at + n]][:, 4:36, 6:38]
+        assert np.array_equal(cutouts[:n], inner)
+        x = (inner.astype(np.float64) / 255 - run.metadata["mean"]) / run.metadata["std"]
+        with torch.inference_mode():
+            seen, plain = encoder.cells(cutouts)[:n], network.maps(torch.tensor(x.transpose(0, 3, 1, 2)).float())
+            turned = encoder.cells(cutouts.flip(1))[:n]  # upside down
+            other = network.maps(torch.tensor(x[:, ::-1].copy().transpose(0, 3, 1, 2)).float())
+        torch.testing.assert_close(seen, plain, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(turned, other, atol=1e-5, rtol=1e-4)
+        at += n
+    assert at == len(rows)
+
+
 def test_r5_r6_kill_9_leaves_the_old_file_and_the_rerun_the_same_bytes(run, dataset, tmp_path):
     out = tmp_path / "codes.parquet"
     infer(run, dataset, tmp_path / "whole.parquet", progress=False)

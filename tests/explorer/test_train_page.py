@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from sfnet_core.explorer.trainer.choices import (
 )
 from sfnet_core.explorer.trainer.process import Process
 from sfnet_core.explorer.trainer.progress import Progress, duration
+from sfnet_core.inference import infer
 from sfnet_core.lines import LINES
 from sfnet_core.metrics import rmse
 from sfnet_core.recipes import RECIPES, choose
@@ -102,6 +104,8 @@ def test_a_choice_that_cannot_be_is_refused_with_a_sentence(choice, words):
         Choices().change(**choice)
 
 
+STORED = signature(infer).parameters["runners_up"].default
+
 CHOICES = st.builds(
     Choices,
     dataset=st.text("abc/ &=?é", max_size=12),
@@ -139,7 +143,7 @@ def test_the_shells_command_trains_what_the_page_trains(choices):
     assert recipe == choose(500, read["recipe"], read["epochs"], read["multi_k"], read["alive"])
     assert bool(recipe.multi_k) == choices.every_k and bool(recipe.balance) == choices.alive
     if choices.every_k:
-        assert recipe.multi_k == min(choices.k + 8, 8 * choices.width)
+        assert recipe.multi_k == min(choices.k + STORED, 8 * choices.width)
 
 
 @given(choices=CHOICES)

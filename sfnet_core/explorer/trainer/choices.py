@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 
+from sfnet_core import RUNNERS_UP
 from sfnet_core.errors import SFNetError
 from sfnet_core.lines import find_column
 from sfnet_core.recipes import RECIPES, Recipe, choose
@@ -34,7 +35,6 @@ __all__ = [
 
 RECORD, LAST = "run.json", "last.ckpt"
 WIDTHS = (4, 8, 16, 32, 64)  # channels of the first stage; the paper's is 64
-RUNNERS_UP = 8  # what `sfnet infer` stores behind the gate
 MOST_EPOCHS, MOST_K, MOST_SEED = 10_000, 512, 2**31 - 1
 LABELS = {"k": "k", "epochs": "The number of epochs", "seed": "The seed", "validation": "The share held out"}
 WANTED = {int: "a whole number", float: "a number", str: "a text", bool: "yes or no"}
