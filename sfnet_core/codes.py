@@ -18,6 +18,7 @@ from sfnet_core.codes_fingerprint import check_dataset, digest
 from sfnet_core.codes_header import Header
 from sfnet_core.codes_shelf import Shelf, shelf_of
 from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.sky import Sky
 from sfnet_core.unlike import COLUMNS
 
 __all__ = ["SparseCodes", "check_dataset"]
@@ -107,6 +108,7 @@ class SparseCodes:
         column_units: Mapping[str, str] | None = None,
         maps: np.ndarray | None = None,
         unlike: Mapping[str, np.ndarray] | None = None,
+        sky: Sky | None = None,
         simulated: bool = False,
         provenance: dict[str, Any] | None = None,
         set_aside: Iterable[SetAside] = (),
@@ -114,23 +116,16 @@ class SparseCodes:
         """Codes from arrays: ``weight`` (T, F), or (T, len(feature_ids)); ``truth`` and ``prediction_d4`` a dict by
         target, or (N, T), or (N,) for one target; ``columns`` the catalogue (``ra``/``dec`` are taken from it);
         ``maps`` (N, k, h, w), any array that can be sliced (a memory map is read in slices); ``unlike`` the
-        :data:`sfnet_core.unlike.COLUMNS`.
+        :data:`sfnet_core.unlike.COLUMNS`; ``sky`` the features' maps of a blank image.
 
         A catalogue column whose name the file format needs is kept as ``catalogue_NAME``. Predictions are
         bias + Σ weight × activation in float64 from the float32 activations.
         """
         targets = [str(t) for t in ([targets] if isinstance(targets, str) else targets)]
         ids = np.asarray(ids)
-        ids = ids if ids.dtype.kind == "U" else ids.astype(str)
-        n = len(ids)
-        columns = {str(name): codes_write.tidy(name, array, n) for name, array in (columns or {}).items()}
-        ra = columns.pop("ra", None) if ra is None else ra
-        dec = columns.pop("dec", None) if dec is None else dec
-        column_units = dict(column_units or {})
-        for name in [c for c in columns if codes_write.is_reserved(c, targets)]:
-            columns[f"catalogue_{name}"] = columns.pop(name)
-            if name in column_units:
-                column_units[f"catalogue_{name}"] = column_units.pop(name)
+        ids, n = ids if ids.dtype.kind == "U" else ids.astype(str), len(ids)
+        place = {"ra": ra, "dec": dec}
+        columns, column_units = codes_write.catalogue(columns or {}, column_units or {}, place, targets, n)
         unit_of = dict(units) if isinstance(units, Mapping) else dict(zip(targets, units or [], strict=False))
         header = Header(
             k=k,
@@ -146,6 +141,7 @@ class SparseCodes:
             columns=tuple(columns),
             column_units={c: str(u) for c, u in column_units.items() if c in columns and u},
             map_shape=None if maps is None else tuple(int(s) for s in np.shape(maps)[2:]),
+            sky=sky,
         )
         header.check("codes")
         core = {
@@ -157,9 +153,7 @@ class SparseCodes:
         if maps is not None and np.shape(maps)[:2] != (n, k):
             raise SFNetError(f"codes: `maps` has shape {np.shape(maps)}; it needs ({n}, {k}, h, w).")
         core["margin"] = margin_of(core["values"], k) if margin is None else np.asarray(margin, dtype=np.float32)
-        for name, given in (("ra", ra), ("dec", dec)):
-            if given is not None:
-                core[name] = np.asarray(given, dtype=np.float64)
+        core |= {name: np.asarray(given, dtype=np.float64) for name, given in place.items() if given is not None}
         for prefix, given, suffix in (("target_", truth, ""), ("prediction_", prediction_d4, "_d4")):
             for target, array in codes_write.by_target(given, targets, n, prefix).items():
                 core[f"{prefix}{target}{suffix}"] = array
@@ -243,6 +237,11 @@ class SparseCodes:
     def map_shape(self) -> tuple[int, int] | None:
         """(h, w) of the stored feature maps, or ``None``."""
         return self.header.map_shape if self._maps else None
+
+    @property
+    def sky(self) -> Sky | None:
+        """Every feature's map of a blank image, where the file holds it beside its maps."""
+        return self.header.sky if self._maps else None
 
     @cached_property
     def _hash_order(self) -> np.ndarray:

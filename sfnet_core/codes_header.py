@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
 from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.sky import Sky
 
 SCHEMA = 1
 MAX_FEATURES = 32767  # an index is an int16
@@ -21,7 +22,8 @@ class Header:
     """The metadata of a set of codes. Shapes: ``weight`` (T, len(feature_ids)) and ``bias`` (T,), both float64.
 
     ``units`` maps each target to its unit, ``column_units`` each catalogue column that has one. ``map_shape`` is
-    (h, w) of the stored feature maps or ``None``. ``columns`` are the catalogue's own columns in their order.
+    (h, w) of the stored feature maps or ``None``; ``sky`` the features' maps of a blank image on the same grid, or
+    ``None``. ``columns`` are the catalogue's own columns in their order.
     """
 
     k: int
@@ -37,6 +39,7 @@ class Header:
     columns: tuple[str, ...] = ()
     column_units: dict[str, str] = field(default_factory=dict)
     map_shape: tuple[int, int] | None = None
+    sky: Sky | None = None
 
     def check(self, where: str) -> None:
         """Raise :class:`SFNetError` naming the field when the parts contradict each other."""
@@ -66,6 +69,8 @@ class Header:
                 raise SFNetError(f"{where}: `{name}` holds values that are not finite; these weights cannot be used.")
         if self.map_shape is not None and not all(_is_int(s) and 1 <= s <= 1024 for s in self.map_shape):
             raise SFNetError(f"{where}: `map_shape` must be two whole numbers, not {self.map_shape!r}.")
+        if self.sky is not None:
+            self.sky.check(self.features, self.map_shape, where)
 
     def dense_weight(self) -> np.ndarray:
         """(T, F) float64; features without a stored weight have weight 0."""
@@ -92,6 +97,7 @@ class Header:
             "map_shape": None if self.map_shape is None else [int(s) for s in self.map_shape],
             "set_aside": [record.as_dict() for record in self.set_aside],
         }
+        value |= {} if self.sky is None else {"sky": self.sky.as_dict()}
         try:
             return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
         except ValueError as error:
@@ -124,6 +130,7 @@ class Header:
         if value["features"] < 1 or value["features"] > MAX_FEATURES:
             raise SFNetError(f"{where}: `features` must be from 1 to {MAX_FEATURES}, not {value['features']}.")
         shape = value.get("map_shape")
+        shape = tuple(shape) if isinstance(shape, list) and len(shape) == 2 else None
         aside = [
             SetAside(**{key: record.get(key) for key in ("reason", "row", "id", "file")})
             for record in value.get("set_aside") or []
@@ -142,10 +149,10 @@ class Header:
             set_aside=tuple(aside),
             columns=tuple(str(name) for name in value.get("columns") or ()),
             column_units={str(key): str(unit) for key, unit in (value.get("column_units") or {}).items()},
-            map_shape=tuple(shape) if isinstance(shape, list) and len(shape) == 2 else None,
+            map_shape=shape,
         )
-        header.check(where)
-        return header
+        header.check(where)  # and with it the sizes that the sky's maps must have
+        return replace(header, sky=Sky.from_dict(value.get("sky"), header.features, shape, where))
 
 
 _KINDS = {

@@ -21,7 +21,7 @@ from sfnet_core.unlike import COLUMNS as UNLIKE
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
-__all__ = ["by_target", "is_reserved", "tidy", "to_arrow", "write"]
+__all__ = ["by_target", "catalogue", "is_reserved", "tidy", "to_arrow", "write"]
 
 
 def write(codes: SparseCodes, path: Path) -> None:
@@ -66,6 +66,24 @@ def write(codes: SparseCodes, path: Path) -> None:
         for start in range(0, max(len(codes), 1), ROW_GROUP):
             piece = first if start == 0 else table(start, min(start + ROW_GROUP, len(codes)))
             writer.write_table(piece.cast(schema), row_group_size=ROW_GROUP)
+
+
+def catalogue(
+    columns: Mapping[str, Any], units: Mapping[str, str], place: dict[str, Any], targets: list[str], n: int
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """A catalogue's columns made fit for the file, and their units.
+
+    What of ``place`` (``ra``, ``dec``) is not given is taken from them; a column whose name the file format uses
+    becomes ``catalogue_NAME``.
+    """
+    columns, units = {str(name): tidy(name, array, n) for name, array in columns.items()}, dict(units)
+    for name in place:
+        place[name] = columns.pop(name, None) if place[name] is None else place[name]
+    for name in [c for c in columns if is_reserved(c, targets)]:
+        columns[f"catalogue_{name}"] = columns.pop(name)
+        if name in units:
+            units[f"catalogue_{name}"] = units.pop(name)
+    return columns, units
 
 
 def is_reserved(name: str, targets: list[str]) -> bool:

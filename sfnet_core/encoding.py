@@ -21,6 +21,7 @@ from sfnet_core.device import plain_float32
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.fused import trunk_of
 from sfnet_core.network import SFNet, code_of, pool, strongest
+from sfnet_core.sky import Sky
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.unlike import COLUMNS as UNLIKE
 from sfnet_core.unlike import Typical
@@ -149,6 +150,14 @@ class Encoder:
         with np.errstate(invalid="ignore"):  # a row that is not finite is set aside
             found = self.typical.measure(*(part.cpu().numpy() for part in (a, indices, values)), own)
         return {name: column[: len(rows)] for name, column in found.items()}
+
+    @torch.inference_mode()
+    def sky(self, level: tuple[int, ...]) -> Sky:
+        """Every feature's map of a blank image of this colour (3,), in float32, from a batch of the usual size."""
+        blank = torch.tensor(level, dtype=torch.uint8, device=self.device).expand(self.micro, self._crop, self._crop, 3)
+        with plain_float32():
+            cells = self.cells(blank)  # (micro, F, h, w)
+        return Sky(tuple(level), cells[0].float().cpu().numpy())
 
     @torch.inference_mode()
     def activations(self, rows: np.ndarray, done: Callable[[int], object] = lambda n: None) -> np.ndarray:

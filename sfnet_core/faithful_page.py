@@ -20,6 +20,7 @@ __all__ = ["NUMBERS", "PAGE", "folder", "parts", "write"]
 PAGE, NUMBERS = "faithful.html", "faithful.json"
 COLOURS = {
     "map": "#0b6e8f",
+    "map less sky": "#10b981",
     "map moved": "#6cb8cf",
     "map less cover": "#1d9a6c",
     "map of views": "#123f78",
@@ -189,7 +190,8 @@ def _curves(
         for name, words in ORDERS.items()
     ]  # fmt: skip
     key = (
-        "map blue (moved pale, less cover green, 8 views dark); occlusion red; light ochre, centre violet, random grey"
+        "map blue (less sky bright green, less cover green, moved pale, 8 views dark); occlusion red; light ochre, "
+        "centre violet, random grey"
     )
     what = "uncovered" if title.startswith("insertion") else "covered"
     title = f"{title[0].upper()}{title[1:]}: {label}, n = {found['n']:,}\n{key}"

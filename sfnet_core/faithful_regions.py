@@ -7,14 +7,17 @@ covered cell shows the sky (the median of the image's border, band by band) or a
 
 A cell here is a block of pixels, one for each cell of the last feature map. What a map's cell has seen is much wider
 than its block, and centred on pixel 32·u of a side, which is half a cell up and left of the block's middle. So beside
-the contribution map as it is drawn stand three variants of it: *moved*, read at the blocks' middles; *less cover*, from
-which the map of the covered image is taken, so that it sums to what covering everything changes; and the mean map *of
-8 views* of the image, turned and mirrored, each turned back.
+the plain contribution map stand four variants of it: *less sky*, from which the map of a blank image, one for all
+galaxies (:mod:`sfnet_core.sky`), is taken, as the pages draw it; *moved*, read at the blocks' middles; *less cover*,
+from which the map of the covered image is taken, so that it sums to what covering everything changes; and the mean map
+*of 8 views* of the image, turned and mirrored, each turned back.
 
 Shape letters: s side of the crop in px, h w cells of a side, C = h·w cells, S steps, O orders, P masks.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -24,8 +27,9 @@ from sfnet_core.attribution import contribution_maps
 from sfnet_core.augment import ORIENTATIONS, orient
 from sfnet_core.errors import SFNetError
 from sfnet_core.faithful_words import FILLS, ORDERS
+from sfnet_core.sky import blank_map
 
-__all__ = ["areas", "curves", "orders_of"]
+__all__ = ["areas", "blocks", "cover_of", "curves", "orders_of"]
 
 STRIDE = 32  # px between the centres of neighbouring cells of the last map
 
@@ -41,20 +45,26 @@ def curves(
     steps: int = 16,
     seed: int = 0,
     batch: int = 32,
+    sky: np.ndarray | None = None,
+    also: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """One galaxy's predictions while its cells are covered (``deletion``) and uncovered (``insertion``), by each order.
 
     ``image`` (3, s, s), normalised; ``network`` gives (B, T) and has ``encode``, as :class:`~sfnet_core.network.SFNet`.
-    Returns both (O, S + 1) float64 in the order of ``faithful_words.ORDERS``, ``random`` ``draws`` times; ``share``
-    (S + 1,), the share of cells covered or uncovered; ``map`` and ``occlusion`` (h, w). Cells are taken one at a time
-    where there are at most ``steps``, else several. Batches have one size: a galaxy's numbers depend on it alone.
+    ``sky`` (F, h, w): the features' maps of a blank image, by default of the image's own sky; ``also``: more maps.
+    Returns both (O, S + 1) float64 in the order of ``faithful_words.ORDERS``, then those of ``also``, ``random`` last
+    and ``draws`` times; ``share`` (S + 1,), the share of cells covered or uncovered; ``map`` and ``occlusion`` (h, w).
+    Cells are taken one at a time where there are at most ``steps``, else several. Batches have one size: a galaxy's
+    numbers depend on it alone.
     """
     if fill not in FILLS:
         raise SFNetError(f"A covered cell shows {' or '.join(FILLS)}, not {fill!r}.")
-    cover = _cover(image, fill)
-    maps = _maps(network, image, cover, target)
+    cover = cover_of(image, fill)
+    if sky is None:
+        sky = network.maps(cover_of(image, "sky")[None].contiguous())[0].double().cpu().numpy()
+    maps = _maps(network, image, cover, target, sky)
     shape, cells = maps["map"].shape, maps["map"].size
-    block = _blocks(image.shape[1:], shape).to(image.device)  # (s, s) number of each pixel's cell
+    block = blocks(image.shape[1:], shape).to(image.device)  # (s, s) number of each pixel's cell
 
     def predicted(shown: np.ndarray) -> np.ndarray:
         """(P, C) bool, the cells that show the galaxy → (P,)."""
@@ -71,9 +81,9 @@ def curves(
     alone = predicted(np.vstack([np.ones((1, cells), bool), ~np.eye(cells, dtype=bool)]))
     occlusion = (alone[0] - alone[1:]).reshape(shape)
     light = torch.zeros(cells, dtype=torch.float64).index_add_(
-        0, block.cpu().ravel(), (image - _cover(image, "sky")).sum(dim=0).double().cpu().ravel()
+        0, block.cpu().ravel(), (image - cover_of(image, "sky")).sum(dim=0).double().cpu().ravel()
     )
-    scores = maps | {"occlusion": occlusion, "light": light.numpy()}
+    scores = maps | {"occlusion": occlusion, "light": light.numpy()} | dict(also or {})
     orders = orders_of(scores, draws=draws, seed=seed)  # (O, C)
     taken = np.unique(np.linspace(0, cells, min(steps, cells) + 1).round().astype(int))
     place = np.argsort(orders, axis=1)  # (O, C): each cell's place in the order
@@ -90,7 +100,8 @@ def curves(
 
 
 def orders_of(scores: dict[str, np.ndarray], *, draws: int, seed: int) -> np.ndarray:
-    """(O, C) cells from the first to the last by each of ``ORDERS``; of equal cells a random one comes first.
+    """(O, C) cells from the first to the last by each of ``ORDERS`` and what else is scored; of equal cells a random
+    one comes first.
 
     ``scores``: maps (h, w), of which the size counts and not the sign, ``occlusion`` likewise, and ``light``.
     """
@@ -98,7 +109,8 @@ def orders_of(scores: dict[str, np.ndarray], *, draws: int, seed: int) -> np.nda
     y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in scores["map"].shape)
     sizes = {name: np.abs(score) for name, score in scores.items()} | {"light": scores["light"]}
     sizes["centre"] = -np.hypot(y[:, None], x[None])
-    listed = [np.asarray(sizes[name], dtype=np.float64).ravel() for name in ORDERS if name != "random"]
+    names = [*(name for name in ORDERS if name != "random"), *(name for name in scores if name not in ORDERS)]
+    listed = [np.asarray(sizes[name], dtype=np.float64).ravel() for name in names]
     listed += [np.zeros(scores["map"].size)] * draws
     return np.stack([np.lexsort((rng.random(score.size), -score.round(12))) for score in listed])
 
@@ -115,8 +127,8 @@ def areas(found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _maps(network: nn.Module, image: Tensor, cover: Tensor, target: int) -> dict[str, np.ndarray]:
-    """(h, w) contribution maps, of all kept features together, in the target's unit."""
+def _maps(network: nn.Module, image: Tensor, cover: Tensor, target: int, sky: np.ndarray) -> dict[str, np.ndarray]:
+    """(h, w) contribution maps, of all kept features together, in the target's unit; ``sky`` as of :func:`curves`."""
     views = torch.cat([orient(image.permute(1, 2, 0)[None], i) for i in range(ORIENTATIONS)])
     images = torch.cat([views.permute(0, 3, 1, 2), cover[None]]).contiguous()
     *maps, covered = contribution_maps(network, images, target)[1].sum(axis=1)  # 8 and 1 of (h, w)
@@ -128,6 +140,8 @@ def _maps(network: nn.Module, image: Tensor, cover: Tensor, target: int) -> dict
     return {
         "map": maps[0],
         "map moved": _moved(maps[0], image.shape[1:]),
+        "map less sky": maps[0]
+        - blank_map(network.head.weight[target].detach().double().cpu().numpy(), sky, network.k),
         "map less cover": maps[0] - covered,
         "map of views": np.mean(back, axis=0),
     }
@@ -144,13 +158,13 @@ def _moved(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return maps
 
 
-def _blocks(size: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+def blocks(size: tuple[int, int], shape: tuple[int, int]) -> Tensor:
     """(s, s) int64: which of the C cells each pixel is in, row by row."""
     rows, columns = (torch.arange(n) * cells // n for n, cells in zip(size, shape, strict=True))
     return rows[:, None] * shape[1] + columns[None]
 
 
-def _cover(image: Tensor, fill: str) -> Tensor:
+def cover_of(image: Tensor, fill: str) -> Tensor:
     """(3, s, s) what a covered pixel shows."""
     if fill == "sky":
         border = torch.cat([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], dim=1)

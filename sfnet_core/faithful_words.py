@@ -9,6 +9,7 @@ __all__ = ["FILLS", "MAPS", "ORDERS", "interval", "sentences", "signed"]
 FILLS = {"sky": "the sky", "blur": "a blurred copy"}  # what a covered cell shows
 ORDERS = {
     "map": "contribution map",
+    "map less sky": "map less the empty sky's",
     "map moved": "map moved half a cell",
     "map less cover": "map less that of the covered image",
     "map of views": "map, mean of 8 views",
@@ -82,11 +83,16 @@ def _regions(fill: str, found: dict[str, Any], unit: str) -> list[str]:
         area = found["areas"][kind]
         better = "larger is better" if kind == "deletion" else "smaller is better"
         listed = ", ".join(f"{ORDERS[name]} {area[name]['value']:.3f}" for name in ORDERS)
-        words = [f"{_against(one)} {ORDERS[name]}" for name, one in found["advantage"][kind]["map"].items()]
+        names = {"map": "The contribution map", "map less sky": "Less the empty sky's, as the pages draw it, it"}
+        gained = found["advantage"][kind]
+        said = [
+            f"{words} is {'; '.join(f'{_against(one)} {ORDERS[name]}' for name, one in gained[mine].items())}."
+            for mine, words in names.items()
+        ]
         out.append(
             f"{kind.capitalize()}, covered by {FILLS[fill]}, {found['n']:,} galaxies, "
             f"{found['cells'][0]}×{found['cells'][1]} cells: area [{unit or 'of the target'}] ({better}): {listed}. "
-            f"The contribution map is {'; '.join(words)}."
+            + " ".join(said)
         )
     return out
 

@@ -15,13 +15,14 @@ from tqdm import tqdm
 from sfnet_core import __version__
 from sfnet_core.augment import centre, to_input
 from sfnet_core.device import pick_device
-from sfnet_core.encoding import micro_batch
+from sfnet_core.encoding import Encoder, micro_batch
 from sfnet_core.errors import SFNetError
 from sfnet_core.faithful_ablation import resample_counts
 from sfnet_core.faithful_regions import areas, curves
 from sfnet_core.faithful_words import MAPS, ORDERS
 from sfnet_core.kept import kept
 from sfnet_core.run import Run
+from sfnet_core.sky import typical_sky
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -62,7 +63,9 @@ def regions(
     network = run.network()
     network = network.to(where, memory_format=network.memory_format)
     about, batch = run.metadata, micro_batch(where)
-    key = [codes.fingerprint, run.fingerprint, dataset.fingerprint, target, fill, draws, steps, seed, batch]
+    sky = codes.sky or Encoder(network, about, dataset).sky(typical_sky(dataset.cutouts, about["crop"]))
+    maps = sky.maps.astype(np.float64)
+    key = [codes.fingerprint, run.fingerprint, dataset.fingerprint, target, fill, draws, steps, seed, batch, sky.level]
     mark = hashlib.blake2b(
         repr([*key, where.type, __version__, torch.__version__]).encode(), digest_size=12
     ).hexdigest()
@@ -71,7 +74,8 @@ def regions(
         cutout = torch.from_numpy(np.array(centre(dataset.cutouts[place : place + 1], about["crop"]))).to(where)
         image = to_input(cutout, about["mean"], about["std"])[0].contiguous()
         mine = int.from_bytes(hashlib.blake2b(str(codes.ids[row]).encode(), digest_size=4).digest(), "little") + seed
-        return curves(network, image, target=target, fill=fill, draws=draws, steps=steps, seed=mine, batch=batch)
+        more = {"seed": mine, "batch": batch, "sky": maps}
+        return curves(network, image, target=target, fill=fill, draws=draws, steps=steps, **more)
 
     parts = []
     with tqdm(total=len(rows), unit=" galaxies", desc=f"regions, {fill}", disable=not progress, file=sys.stderr) as bar:
@@ -135,7 +139,7 @@ def summary(whole: dict[str, np.ndarray], truth: np.ndarray, draws: int, seed: i
                 name: interval(sign * (area[:, names.index(mine)] - area[:, i]))
                 | {"share_of_galaxies": float((sign * (area[:, names.index(mine)] - area[:, i]) > 0).mean())}
                 for i, name in enumerate(names)
-                if name not in MAPS
+                if name not in MAPS or (name == "map" != mine)
             }
             for mine in MAPS
         }

@@ -32,6 +32,7 @@ from sfnet_core.fused import can_fuse
 from sfnet_core.kept import read_arrays, write_arrays
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
+from sfnet_core.sky import Sky, typical_sky
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.target import read_target, remarks
 from sfnet_core.unlike import COLUMNS, Typical
@@ -65,7 +66,8 @@ def infer(
         out: the codes file (``.parquet``), replaced atomically.
         tta: also the mean prediction over the 8 orientations (``prediction_NAME_d4``); eight times the work.
         runners_up: activations stored after the k kept ones.
-        maps: store the feature-map cells of the kept features, from which contribution maps are drawn.
+        maps: store the feature-map cells of the kept features, from which contribution maps are drawn, and every
+            feature's map of one blank image of the dataset's typical sky (:mod:`sfnet_core.sky`).
         batch: galaxies per piece of work; a finished piece survives a kill. Does not change the result.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         precision: ``float32``, or ``bfloat16``: activations are then off by about a percent of the galaxy's largest,
@@ -122,7 +124,8 @@ def infer(
         if dtype != torch.float32:
             with tqdm(unit=" galaxies", desc="float32", disable=not progress, file=sys.stderr) as bar:
                 computed |= make_certain(encoder, whole, partial(_piece, work), step, bar.update)
-        codes = _assemble(run, network, dataset, whole, notes, computed, encoder.typical)
+        sky = encoder.sky(typical_sky(dataset.cutouts, run.metadata["crop"])) if maps else None
+        codes = _assemble(run, network, dataset, whole, notes, computed, encoder.typical, sky)
         codes.save(out)
     return SparseCodes.open(out)
 
@@ -199,6 +202,7 @@ def _assemble(
     notes: list[str],
     computed: dict[str, Any],
     typical: Typical | None,
+    sky: Sky | None,
 ) -> SparseCodes:
     good, metadata = part["good"], run.metadata
     bad = [
@@ -266,6 +270,7 @@ def _assemble(
         column_units=dataset.units,
         maps=part["maps"][good] if "maps" in part else None,
         unlike={name: part[name][good] for name in COLUMNS} if typical else None,
+        sky=sky,
         simulated=dataset.simulated,
         provenance=provenance,
         set_aside=[*dataset.set_aside, *bad],

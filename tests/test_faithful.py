@@ -174,9 +174,11 @@ def test_sentences_say_better_worse_or_not_told_apart():
     area = {"deletion": one, "insertion": one}
     ends = {"occlusion": (-0.2, -0.1), "light": (-0.1, 0.1), "centre": (0.01, 0.1), "random": (0.2, 0.3)}
     gain = {"map": {name: {"value": 0.0, "low": low, "high": high} for name, (low, high) in ends.items()}}
+    gain["map less sky"] = {"map": {"value": 0.1, "low": 0.05, "high": 0.2}}
     found = {"areas": area, "advantage": {"deletion": gain, "insertion": gain}, "n": 9, "cells": [3, 3]}
     said = _regions("sky", found, "dex")[0]
     assert "is worse than occlusion; not told apart from light; better than centre first; better than random" in said
+    assert "Less the empty sky's, as the pages draw it, it is better than contribution map." in said
     features = [
         {"plain": {"value": 0.5, "low": 0.1, "high": 0.8}, "colour": {"value": -0.5, "low": -0.8, "high": -0.1}},
         {"plain": {"value": 0.5, "low": 0.1, "high": 0.8}, "colour": {"value": 0.5, "low": 0.1, "high": 0.8}},

@@ -62,7 +62,7 @@ def test_where_a_cell_sees_its_block_alone_the_map_is_the_best_order_of_all():
         value[order] = np.trapezoid(lost, found["share"]), np.trapezoid(lost[-1] - lost, found["share"])
     deletion, insertion = areas(found)
     for i, name in enumerate(NAMES):
-        if name in ("map", "map less cover", "occlusion"):
+        if name in ("map", "map less sky", "map less cover", "occlusion"):
             assert deletion[i] == pytest.approx(max(v[0] for v in value.values()), abs=1e-5), name
             assert insertion[i] == pytest.approx(min(v[1] for v in value.values()), abs=1e-5), name
         assert deletion[i] <= max(v[0] for v in value.values()) + 1e-5
@@ -105,11 +105,14 @@ def test_predictions_are_those_of_covering_by_hand(network, fill):
 def test_a_map_less_the_cover_sums_to_what_covering_everything_changes(network):
     image = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(2))
     cover = torch.zeros_like(image)
-    maps = _maps(network, image, cover, 0)
+    with torch.no_grad():
+        sky = network.maps(cover[None])[0].double().numpy()
+    maps = _maps(network, image, cover, 0, sky)
     with torch.no_grad():
         change = float(network(image[None]) - network(cover[None]))
         bias = float(network.head.bias[0])
         assert maps["map less cover"].sum() == pytest.approx(change, abs=1e-5)
+        np.testing.assert_allclose(maps["map less sky"], maps["map less cover"], atol=1e-5)  # here the same image's
         assert maps["map"].sum() == pytest.approx(float(network(image[None])) - bias, abs=1e-5)
         views = torch.cat([orient(image.permute(1, 2, 0)[None], i) for i in range(8)]).permute(0, 3, 1, 2)
         assert maps["map of views"].sum() == pytest.approx(float(network(views).mean()) - bias, abs=1e-5)
@@ -119,7 +122,9 @@ def test_a_map_less_the_cover_sums_to_what_covering_everything_changes(network):
 def test_the_map_of_8_views_turns_with_the_image(network, orientation):
     image = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(5))
     turned = orient(image.permute(1, 2, 0)[None], orientation)[0].permute(2, 0, 1)
-    first, other = (_maps(network, one, torch.zeros_like(one), 0)["map of views"] for one in (image, turned))
+    first, other = (
+        _maps(network, one, torch.zeros_like(one), 0, np.zeros((32, 2, 2)))["map of views"] for one in (image, turned)
+    )
     expected = orient(torch.from_numpy(first.copy())[None, :, :, None], orientation)[0, :, :, 0].numpy()
     np.testing.assert_allclose(other, expected, atol=1e-5)
 
@@ -160,6 +165,9 @@ def test_summaries_are_means_and_paired_differences():
     assert found["curves"]["insertion"]["rmse"]["map"][4] == pytest.approx(rmse) and found["n_with_truth"] == n - 1
     assert found["map_against_occlusion"]["value"] > 0.4
     assert set(found["advantage"]["deletion"]) == set(MAPS)
+    over_plain = found["advantage"]["deletion"]["map less sky"]["map"]["value"]
+    assert over_plain == pytest.approx((hand[:, NAMES.index("map less sky")] - hand[:, 0]).mean())
+    assert "map" not in found["advantage"]["deletion"]["map"]
 
 
 @pytest.fixture
@@ -172,7 +180,7 @@ def matter(tmp_path):
     run = SimpleNamespace(fingerprint="abc", name="run", metadata=metadata, network=lambda: network)
     codes = SimpleNamespace(
         provenance={"run_fingerprint": "abc"}, fingerprint="c", ids=np.array(["a", "b", "c"]),
-        truth=lambda t: np.full(3, 9.0), prediction=lambda t: np.zeros(3),
+        truth=lambda t: np.full(3, 9.0), prediction=lambda t: np.zeros(3), sky=None,
     )  # fmt: skip
     return codes, run, SimpleNamespace(cutouts=cutouts, fingerprint="d"), tmp_path
 

@@ -45,7 +45,7 @@ def gate_drawing(rmse: list[float], k: int, unit: str, title: str, caption: str 
 class Figures(SaveMenu):
     """The explorer's menu: keys 'plot-0' … 'plot-3', 'gate', 'picture'."""
 
-    observes = frozenset({"third", "fourth", "feature", "galaxy", "target", "split", "filter", "map", "labels"})
+    observes = frozenset({"third", "fourth", "feature", "galaxy", "target", "split", "filter", "map", "sky", "labels"})
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.quantities import format_value
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, text, whole
+from sfnet_core.explorer.where import map_of
 from sfnet_core.explorer.without import described
 from sfnet_core.interpret import round_to_sum
 from sfnet_core.intervals import LEVEL, Radii, validation_radii
@@ -65,7 +66,9 @@ class Inspector(View):
     """The galaxy in focus (``sf-inspector``), large, with its picture equation (``sf-sum``)."""
 
     _esm = front_end("said", "without", "inspector")
-    observes = frozenset({"off", "mode", "target", "galaxy", "map", "feature", "k", "tab", "labels", "split", "filter"})
+    observes = frozenset(
+        {"off", "mode", "target", "galaxy", "map", "sky", "feature", "k", "tab", "labels", "split", "filter"}
+    )
     among_others = True  # the scene has more galaxies than the one in focus
     empty = "Click a galaxy in the gallery or a point in a plot to see what its prediction is made of."
 
@@ -84,6 +87,7 @@ class Inspector(View):
             notify,
             {
                 "map": lambda m: state.change(map=text(m, "map")),
+                "sky": lambda m: state.change(sky=m["less"] is True),
                 "feature": lambda m: state.change(feature=whole(m, "feature")),
                 **(naming.actions() if naming else {}),
             },
@@ -137,7 +141,7 @@ class Inspector(View):
             "catalogue": self._catalogue(row),
             "without": described(scene, state, row, self._label, all_too=self.among_others),
             "links": survey_links(codes, row, (self._pictures.size or (None, None))[1]),
-            **self._map(row, picture["terms"]),
+            **map_of(scene, state, row, picture["terms"], self._label),
         }
 
     def _radius(self, prediction: float) -> float:
@@ -160,33 +164,7 @@ class Inspector(View):
         picture = equation(self._scene, self._state, row)
         for term in picture["terms"]:
             term["label"] = self._label(term["feature"])
-        return {**picture, **self._map(row, picture["terms"])}
-
-    def _map(self, row: int, terms: list[dict]) -> dict:
-        """The contribution map asked for: ``cells`` (h × w, target's unit per cell), or none and why."""
-        state = self._state
-        if state.map == "none":
-            return {"map": "none", "cells": [], "mapnote": ""}
-        maps = self._scene.codes.maps(np.array([row]))
-        if maps is None:
-            return {
-                "map": state.map,
-                "cells": [],
-                "mapnote": "These codes hold no maps (sfnet infer --maps adds them).",
-            }
-        maps = maps[0]  # (k, h, w), of the slots that the network's own gate kept
-        counted = [t for t in terms if t["state"] != "off"]
-        wanted = [t for t in counted if state.map == "sum" or str(t["feature"]) == state.map]
-        mapped = [t for t in wanted if t["slot"] < len(maps)]
-        cells = sum((t["weight"] * maps[t["slot"]] / maps[t["slot"]].size for t in mapped), np.zeros(maps.shape[1:]))
-        name = "all contributions" if state.map == "sum" else self._label(int(state.map))
-        if state.map == "sum" and len(mapped) < len(wanted):
-            name = f"{len(mapped)} of {len(wanted)} contributions (the others have no map)"
-        total = f"{signed(float(cells.sum()), 4)} {self._scene.unit(state.target)}"
-        note = f"{name}: {total} in {maps.shape[1]}×{maps.shape[2]} cells"
-        if state.map != "sum" and not mapped:
-            note = f"{name} has no map here" if wanted else f"{name} does not fire on this galaxy or is off"
-        return {"map": state.map, "cells": np.asarray(cells, dtype=float).tolist(), "mapnote": note}
+        return {**picture, **map_of(self._scene, self._state, row, picture["terms"], self._label)}
 
     def _catalogue(self, row: int) -> list[list[str]]:
         scene, out = self._scene, []

@@ -7,8 +7,6 @@ permalink, and undo is a list of its values.
 
 from __future__ import annotations
 
-import base64
-import functools
 import operator
 import zlib
 from collections.abc import Callable, Iterable
@@ -18,34 +16,16 @@ from urllib.parse import parse_qsl, urlencode
 import numpy as np
 from traitlets import Bool, Bytes, CaselessStrEnum, HasTraits, Instance, Int, TraitError, Unicode, validate
 
+from sfnet_core.explorer.packed import MAX_SELECTION, pack_rows, read_rows, unpack_rows, written_rows
+
 __all__ = ["LABELS", "MAX_QUERY", "TABS", "State", "pack_rows", "unpack_rows"]
 
 MAX_QUERY = 8192  # characters of a permalink's query that are read; more is refused with a notice
-MAX_SELECTION = 4096  # characters a selection may take in a permalink
 MAX_FILTER = 500
 UNDO_STEPS = 200
+FLAGS = frozenset({"descending", "sky"})  # choices that are yes or no
 TABS = {"galaxy": "Galaxy", "selection": "Selection", "compare": "Compare", "near": "Neighbours", "notes": "Notes"}
 LABELS = frozenset({"labels"})  # what observers hear of when a label, a note, a star or a list is another
-
-
-def pack_rows(rows: Iterable[int] | np.ndarray) -> bytes:
-    """Row numbers as sorted unique int32 bytes: immutable, and quick to compare and to keep in the undo list."""
-    return np.unique(np.asarray(rows, dtype=np.int32)).tobytes()
-
-
-def unpack_rows(packed: bytes) -> np.ndarray:
-    """The inverse of :func:`pack_rows`: ``(n,)`` int32, ascending."""
-    return np.frombuffer(packed, dtype=np.int32)
-
-
-@functools.lru_cache(maxsize=4)
-def written_rows(packed: bytes) -> str | None:
-    """Packed rows as a permalink has them; ``None`` where they take more than :data:`MAX_SELECTION` characters."""
-    steps = np.diff(unpack_rows(packed), prepend=np.int32(0)).tobytes()
-    if len(zlib.compress(steps, 1)) > 4 * MAX_SELECTION:  # hopeless, and level 9 would take 0.4 s to say so
-        return None
-    text = base64.urlsafe_b64encode(zlib.compress(steps, 9)).decode("ascii").rstrip("=")
-    return text if len(text) <= MAX_SELECTION else None
 
 
 class Features(Instance):
@@ -92,6 +72,7 @@ class State(HasTraits):
     descending = Bool(True)
     page = Int(0, min=0, help="page of the gallery, from 0")
     map = Unicode("sum", help="contribution map drawn over the galaxy: a feature's number, 'sum' or 'none'")
+    sky = Bool(True, help="whether the empty sky's map is taken off the contribution map")
 
     def __init__(
         self,
@@ -277,8 +258,8 @@ class State(HasTraits):
             elif name in ("selection", "kept"):
                 if (rows := written_rows(value)) is not None:
                     out[name] = rows
-            elif name == "descending":
-                out["descending"] = "1" if value else "0"
+            elif name in FLAGS:
+                out[name] = "1" if value else "0"
             else:
                 out[name] = str(value)
         query = urlencode(out, safe=",")
@@ -321,24 +302,12 @@ class State(HasTraits):
                 raise ValueError("there is no galaxy with that identifier here")
             return row
         if name in ("selection", "kept"):
-            return self._read_selection(text)
-        if name == "descending":
+            return read_rows(text, self._galaxies)
+        if name in FLAGS:
             if text not in ("0", "1"):
                 raise ValueError("it is 0 or 1")
             return text == "1"
         return int(text) if name in ("target", "feature", "page", "k") else text
-
-    def _read_selection(self, text: str) -> bytes:
-        if not text:
-            return b""
-        unpacker = zlib.decompressobj()
-        steps = unpacker.decompress(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), 4 * self._galaxies + 4)
-        if not unpacker.eof or len(steps) > 4 * self._galaxies:  # cut short, or more rows than there are: a bomb too
-            raise ValueError("its rows can't be unpacked")
-        rows = np.cumsum(np.frombuffer(steps, dtype=np.int32), dtype=np.int64)
-        if len(rows) and (rows.min() < 0 or rows.max() >= self._galaxies):
-            raise ValueError("a selected row is not in this table")
-        return pack_rows(rows)
 
     def _validate_alone(self, name: str, value: Any) -> None:
         """Raise ``TraitError`` where ``value`` would be refused, and leave the state as it is."""

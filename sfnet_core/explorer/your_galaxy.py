@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["YourGalaxy", "your_galaxy"]
 
 # This page's own choices: a link may carry the explorer's too (features off, a selection), which mean nothing here.
-OWN = frozenset({"split", "target", "galaxy", "feature", "map", "third", "fourth", "sort"})
+OWN = frozenset({"split", "target", "galaxy", "feature", "map", "sky", "third", "fourth", "sort"})
 
 
 class YourGalaxy:
@@ -214,7 +214,7 @@ class YourGalaxy:
             if subject is not None:
                 checks = self.training.checks(subject, self.engine.trained, self.state.target, self.label)
             self.checks.draw(checks, self.training.name)
-        if other or touched("target", "map", "feature"):
+        if other or touched("target", "map", "sky", "feature"):
             margin = self.training.margin_place(subject) if subject is not None else ""
             self.inspector.show(subject, margin)
         if other or touched("split", "target", "feature", "third", "fourth"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import save_page
+from sfnet_core.explorer.header import signed
 from sfnet_core.explorer.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.labels import LabelBook
@@ -256,6 +258,40 @@ def test_the_page_follows_the_systems_theme_and_fits(saved, browser, scheme):
     page.wait_for_selector(".sf-leaf[data-slow]")
     assert page.evaluate(wider) == []
     context.close()
+
+
+def test_maps_are_less_the_empty_sky_and_unlike_galaxies_are_marked(saved, page):
+    codes = saved[0]
+    rows = np.flatnonzero(codes.in_split("validation") & (codes.unlike > 1))
+    unlike = set(codes.ids[rows].tolist())
+    strongest = int(codes.column("unlike_feature")[rows[0]])
+    page.goto(f"{saved[1].as_uri()}#f{strongest}")
+    page.wait_for_selector(f".sf-leaf[data-slow='{strongest}']")
+    marked = page.locator(".sf-thumb:has(.sf-tile-unlike)").evaluate_all("all => all.map(e => e.dataset.id)")
+    shown = page.locator(".sf-thumb").evaluate_all("all => all.map(e => e.dataset.id)")
+    assert marked == [name for name in shown if name in unlike] and marked
+    page.locator(".sf-thumb:has(.sf-tile-unlike)").first.click()
+    page.wait_for_selector("dialog[open]")
+    assert page.inner_text("dialog .sf-unlike").startswith("Unlike the training galaxies")
+    page.keyboard.press("Escape")
+    feature = int(table_of(codes)["feature"][0])
+    page.goto(f"{saved[1].as_uri()}#f{feature}")
+    page.wait_for_selector(f".sf-leaf[data-slow='{feature}']")
+    words = ".sf-looks figure:first-child figcaption"
+    light, empty = re.search(
+        r"the light gives ([+-][\d.]+) dex, an empty sky ([+-][\d.]+)", plain(page.inner_text(words))
+    ).groups()
+    table = table_of(codes)
+    mean = float(table["mean_fires"][table["feature"].tolist().index(feature)])
+    assert float(light) + float(empty) == pytest.approx(mean, abs=2e-4)
+    assert float(empty) == pytest.approx(codes.weight[0, feature] * codes.sky.maps[feature].mean(), abs=1e-4)
+    page.locator(".sf-sky input").click()
+    page.wait_for_function(f"() => !document.querySelector('{words}').textContent.includes('empty sky')")
+    assert f"sum {signed(mean, 4)} dex" in page.inner_text(words)
+    page.wait_for_function("location.hash.includes('sky=0')")
+    assert page.evaluate("document.activeElement.matches('.sf-sky input')")
+    page.click("[aria-label='Undo']")
+    page.wait_for_function(f"() => document.querySelector('{words}').textContent.includes('empty sky')")
 
 
 def test_the_served_page_saves_itself(serve, open_page, browser, tmp_path):

@@ -17,6 +17,7 @@ from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.interpret import top_galaxies
+from sfnet_core.sky import Sky
 
 N, K, R, F = 400, 4, 3, 24
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -516,6 +517,32 @@ def test_the_mean_map_sums_to_the_mean_contribution(monkeypatch):
                 )
     assert looking.mean_map(Firing(plain, np.arange(N)), 0, 0) is None
     assert looking.mean_map(Firing(with_maps, np.arange(N)), 21, 0) is None  # silent
+
+
+def test_the_mean_map_less_the_empty_sky_is_a_choice_like_the_others():
+    plain, rng = plain_codes(), np.random.default_rng(2)
+    maps = np.broadcast_to(plain.values[:, :K, None, None], (N, K, 2, 2))
+    sky = Sky((4, 3, 3), rng.uniform(0, 2, (F, 2, 2)).astype(np.float32))
+    codes = SparseCodes.from_arrays(
+        ids=plain.ids, indices=plain.indices, values=plain.values, k=K, features=F, weight=plain.weight,
+        bias=plain.bias, targets=["oh_p50"], truth=plain.truth(), maps=maps, sky=sky,
+    )  # fmt: skip
+    page = Atlas(codes)
+    feature = int(page.almanac.table("", 0)["feature"][0])
+    page.state.change(feature=feature)
+    leaf = page.leaf
+    leaf._receive(leaf, {"do": "slow"}, [])
+    assert leaf.slow["less"] is True
+    np.testing.assert_allclose(leaf.slow["sky"], plain.weight[0, feature] * sky.maps[feature] / 4, rtol=1e-6)
+    before = page.query
+    leaf._receive(leaf, {"do": "sky", "less": False}, [])
+    assert leaf.slow["less"] is False and leaf.slow["map"] and "sky=0" in page.query and "sky" not in before
+    page.open_link(before)
+    assert leaf.slow == {} or leaf.slow["less"] is True
+    other = Atlas(plain)
+    other.state.change(feature=feature)
+    other.leaf._receive(other.leaf, {"do": "slow"}, [])
+    assert other.leaf.slow["sky"] is None
 
 
 def test_t10_identifiers_and_links_are_texts_and_addresses(codes):

@@ -30,7 +30,9 @@ from sfnet_core.explorer.atlas.saved_file import as_json
 from sfnet_core.explorer.atlas.saving import PART, Saving, file_name
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.labels import LabelBook
+from sfnet_core.sky import Sky
 from sfnet_core.survey.dataset import Dataset
+from sfnet_core.unlike import COLUMNS, why_unlike
 
 N, K, R, F = 300, 3, 2, 14
 HOSTILE = [
@@ -108,8 +110,11 @@ def made(tmp_path_factory) -> tuple[SparseCodes, Dataset]:
     values = np.take_along_axis(dense, order, axis=1).astype(np.float32)
     share = rng.uniform(0.5, 1.5, (N, K, 2, 2))
     maps = (share / share.mean(axis=(2, 3), keepdims=True) * values[:, :K, None, None]).astype(np.float32)
+    unlike = np.where(np.arange(N) % 9 == 2, 1.5, 0.5)
+    unlike = dict(zip(COLUMNS, (unlike, unlike, np.ones(N), np.zeros(N, int)), strict=True))
     codes = SparseCodes.from_arrays(
-        ids=ids, indices=np.where(values > 0, order, -1), values=values, k=K, features=F,
+        ids=ids, indices=np.where(values > 0, order, -1), values=values, k=K, features=F, unlike=unlike,
+        sky=Sky((4, 3, 3), rng.uniform(0, 1, (F, 2, 2)).astype(np.float32)),
         weight=rng.normal(0, 0.1, (1, F)), bias=[8.7], targets=["oh_p50"], units=["dex"],
         split=np.where(np.arange(N) % 2, "train", "validation"), truth=oh, columns=columns, maps=maps, simulated=True,
         provenance={"dataset_fingerprint": dataset.fingerprint, "crop": 40, "dataset": HOSTILE[0]},
@@ -219,6 +224,9 @@ def test_cards_and_pages_say_what_plain_numpy_says(made, blocks):
         assert [blocks["index"]["ids"][g] for g, _ in card["strip"]] == codes.ids[top].tolist()
         page = blocks[f"f{card['feature']}"]
         assert page["looks"]["used"] == card["fires"]
+        assert np.sum(page["looks"]["sky"]) == pytest.approx(
+            weight * made[0].sky.maps[card["feature"]].mean(), rel=1e-5
+        )
         assert np.sum(page["looks"]["map"]) == pytest.approx((weight * a[a > 0]).mean(), rel=1e-5)
         drawn = numbers(page["drawn"]["galaxies"], "<i4")
         rows = [codes.index_of(blocks["index"]["ids"][g]) for g in drawn]
@@ -243,6 +251,15 @@ def test_the_equation_of_every_galaxy_is_there(made, blocks):
     terms = np.where(features >= 0, weights[features] * activations.astype(float), 0)
     assert index["bias"] + terms.sum(axis=1) == pytest.approx(codes.prediction()[rows], abs=1e-12)
     assert index["said"] == {str(index["ids"].index(HOSTILE[1])): ["</script>", "odd"]}
+
+
+def test_galaxies_unlike_the_training_galaxies_are_marked_and_say_why(made, blocks):
+    codes, index = made[0], blocks["index"]
+    expected = {name: why_unlike(codes, codes.index_of(name), lambda f: f"f{f}") for name in index["ids"]}
+    assert {index["ids"][int(g)]: words for g, words in index["unlike"].items()} == {
+        name: words for name, words in expected.items() if words
+    }
+    assert len(index["unlike"]) > 5
 
 
 def test_every_quantity_matrix_and_table_is_numpys(made, blocks):

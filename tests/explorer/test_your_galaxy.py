@@ -34,6 +34,7 @@ from sfnet_core.explorer.yours.likeness import (
 )
 from sfnet_core.explorer.yours.work import Worker
 from sfnet_core.neighbours import nearest_to_code, similarity
+from sfnet_core.sky import blank_map
 
 
 def png(pixels: np.ndarray, **how) -> bytes:
@@ -195,7 +196,11 @@ def test_an_uploaded_cutout_has_the_code_that_inference_gave_it(page, sample):
     data = page.inspector.data
     assert data["id"] == "mine.png" and add_up(data) == Decimal(minus(data["prediction"]))
     total = sum(term["contribution"] for term in data["terms"])
-    assert np.sum(data["cells"]) == pytest.approx(total, abs=1e-6)  # the map of all contributions, native grid
+    blank = blank_map(codes.weight[0], codes.sky.maps, codes.k).sum()  # the loaded codes' sky, not this image's own
+    assert np.sum(data["cells"]) == pytest.approx(total - blank, abs=1e-6)  # less the empty sky, native grid
+    page.inspector._receive(page.inspector, {"do": "sky", "less": False}, [])
+    assert np.sum(page.inspector.data["cells"]) == pytest.approx(total, abs=1e-6)  # all contributions
+    assert "sky=0" in page.query
     assert page.near.data["galaxies"][0]["id"] == codes.ids[row]
     assert page.near.data["galaxies"][0]["likeness"].startswith("1.0000")
     assert page.query == "" or "galaxy" not in page.query

@@ -45,6 +45,7 @@ class Leaf(View):
             "against": lambda m: self._against(text(m, "key")),
             "again": lambda _m: state.change(seed=(state.seed + 1) % 10_000),
             "slow": lambda _m: self._send_slow(),
+            "sky": lambda m: state.change(sky=m["less"] is True),
             "peek": lambda m: self._peek(whole(m, "row")),
         }
         super().__init__(notify, actions)
@@ -78,6 +79,8 @@ class Leaf(View):
         self._open = True
         if everything:
             self._slow_sent, self.slow = False, {}
+        elif "sky" in changed and self._slow_sent:
+            self.slow = {**self.slow, "less": state.sky}
         if everything or changed & {"seed"}:
             self.galaxies = self._sheet.examples(state)
         if everything or changed & {"against", "labels"}:
@@ -107,4 +110,4 @@ class Leaf(View):
         self._slow_sent = True
         fires = self._almanac.firing(state.split).fires[state.feature]
         coefficients = self._sheet.coefficients(state, intervals=True) if fires else []
-        self.slow = {**self._sheet.looks(state), "coefficients": coefficients}
+        self.slow = {**self._sheet.looks(state), "less": state.sky, "coefficients": coefficients}

@@ -26,11 +26,12 @@ def explore_link(split: str, **choices: str | int) -> str:
 
 def galaxy(scene: Scene, pictures: Pictures, row: int, *, split: str, feature: int, activation: float) -> dict:
     """One example galaxy: identifier, picture, its activation and its address in the explorer."""
-    name = str(scene.codes.ids[row])
+    name, unlike = str(scene.codes.ids[row]), scene.codes.unlike
     return {
         "id": name,
         "jpeg": pictures.jpeg(int(row)),
         "activation": float(activation),
+        "unlike": unlike is not None and bool(unlike[row] > 1),
         "link": explore_link(split, galaxy=name, feature=feature),
     }
 

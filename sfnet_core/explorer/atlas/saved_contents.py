@@ -19,6 +19,7 @@ from sfnet_core.explorer.atlas.resampled import Resampled
 from sfnet_core.explorer.atlas.sheet import Sheet
 from sfnet_core.explorer.atlas.tables import signs
 from sfnet_core.explorer.links import survey_links
+from sfnet_core.unlike import why_unlike
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac
@@ -253,6 +254,7 @@ class Contents:
             "sampled": self.sampled,
             "codes": self._codes(rows),
             "said": self._galaxies_said(),
+            "unlike": self._unlike(rows),
             "sky": self._sky(rows),
             "homes": packed(np.array([self._home.get(g, -2) for g in range(len(rows))]), "<i4"),
         }
@@ -268,6 +270,12 @@ class Contents:
             "activations": packed(codes.values[rows[named], : codes.k], "<f4"),
             "weights": packed(codes.weight[self.state.target], "<f8"),
         }
+
+    def _unlike(self, rows: np.ndarray) -> dict[int, str]:
+        """Galaxy → by what it is unlike the training galaxies, of those that are."""
+        codes = self.almanac.codes
+        beyond = [] if codes.unlike is None else np.flatnonzero(codes.unlike[rows] > 1).tolist()
+        return {galaxy: why_unlike(codes, int(rows[galaxy]), self._label) for galaxy in beyond}
 
     def _sky(self, rows: np.ndarray) -> dict | None:
         """Zoom of the Legacy Survey's viewer and scale of SDSS's for a cutout's field; ``None`` for no sky."""

@@ -210,6 +210,14 @@ class Sheet:
             for feature, both, *rest in zip(*vars(found).values(), strict=True)
         ]
 
+    def _sky(self, state: AtlasState) -> list[list[float]] | None:
+        """(h, w) the feature's contribution map of an empty sky; ``None`` where the codes do not hold it."""
+        codes = self._almanac.codes
+        if codes.sky is None:
+            return None
+        cells = codes.sky.maps[state.feature].astype(np.float64)
+        return (codes.weight[state.target][state.feature] * cells / cells.size).tolist()
+
     def looks(self, state: AtlasState, found: MeanMap | bool | None = False) -> dict:
         """Where it looks: the mean contribution map (given, or averaged here) and the mean picture."""
         almanac = self._almanac
@@ -220,6 +228,7 @@ class Sheet:
         return {
             "feature": state.feature,
             "map": None if found is None else found.cells.tolist(),
+            "sky": self._sky(state),
             "used": found.used if found else 0,
             "fires": found.fires if found else 0,
             "maps": almanac.codes.map_shape is not None,

@@ -42,9 +42,10 @@ function pageLink(href, props, ...children) {
 
 /** A galaxy's picture with its link; the size is kept before the picture is there. */
 function galaxyTile(galaxy, url, caption) {
-  const words = `galaxy ${galaxy.id}, activation ${galaxy.activation.toFixed(3)}`;
+  const words = `galaxy ${galaxy.id}, activation ${galaxy.activation.toFixed(3)}${galaxy.unlike ? ", unlike the training galaxies" : ""}`;
   const picture = url ? h("img", { src: url, alt: "", draggable: "false" }) : h("span", { class: "sf-blank sf-no-image" }, galaxy.id);
-  const inside = [picture, caption ? h("span", { class: "sf-value" }, caption) : null];
+  const mark = galaxy.unlike ? h("span", { class: "sf-tile-unlike", "aria-hidden": "true" }, "≠") : null;
+  const inside = [picture, mark, caption ? h("span", { class: "sf-value" }, caption) : null];
   if (SAVED) return h("button", { type: "button", class: "sf-thumb", "data-id": galaxy.id, "aria-label": words, title: words, onclick: () => openGalaxy(galaxy.number) }, ...inside);
   return pageLink(galaxy.link, { class: "sf-thumb", "data-id": galaxy.id, "aria-label": words, title: `${words}\n${IN_VOILA ? "open in Explore" : ""}`.trim() }, ...inside);
 }

@@ -70,6 +70,8 @@ function render({ model, el }) {
   const forestNote = caption();
   const looks = h("div", { class: "sf-looks" });
   const looksNote = caption();
+  const box = h("input", { type: "checkbox", onchange: () => send({ do: "sky", less: box.checked }) });
+  const choice = h("label", { class: "sf-sky" }, box, "less empty sky");
   const fellows = h("div", { class: "sf-fellows" });
   const fellowsNote = caption();
 
@@ -269,12 +271,16 @@ function render({ model, el }) {
     if (!data.coefficients || data.feature !== model.get("data").feature) return;
     drawForest(data.coefficients, model.get("data"));
     slowPictures.turn();
+    const focused = document.activeElement === box;
     const parts = [];
     const url = slowPictures.url(data.mean);
     const share = data.crop && data.size.length ? [data.crop / data.size[1], data.crop / data.size[0]] : [1, 1];
     const inside = `width:${100 * share[0]}%;height:${100 * share[1]}%;left:${50 * (1 - share[0])}%;top:${50 * (1 - share[1])}%`;
     if (data.map) {
-      const flat = data.map.flat();
+      const less = Boolean(data.less && data.sky);
+      const cells = less ? data.map.map((row, i) => row.map((value, j) => value - data.sky[i][j])) : data.map;
+      const flat = cells.flat();
+      const sum = (values) => signed(values.reduce((a, b) => a + b, 0), 4);
       const largest = Math.max(1e-12, ...flat.map(Math.abs));
       const canvas = h("canvas", { class: "sf-mean-map", width: data.map[0].length, height: data.map.length, style: inside });
       const context = canvas.getContext("2d");
@@ -284,17 +290,23 @@ function render({ model, el }) {
       const unit = model.get("data").unit;
       const { label } = model.get("data");
       const used = `${data.used < data.fires ? `${count(data.used)} of the ` : ""}${count(data.fires)} galaxies where it fires`;
-      const saveMap = saveButtons(() => mapSheet(`Where ${brief(label)} looks`, data.map, share), () => ({ name: `f${data.feature}-mean-map`, caption: () => figureCaption(model.get("data"), `Mean contribution map of ${label}`, data.used, [
+      const saveMap = saveButtons(() => mapSheet(`Where ${brief(label)} looks`, cells, share), () => ({ name: `f${data.feature}-mean-map`, caption: () => figureCaption(model.get("data"), `Mean contribution map of ${label}`, data.used, [
+        less ? `Less the feature's map of an empty sky: the light gives ${sum(flat)} ${unit}, an empty sky ${sum(data.sky.flat())}` : "",
         `Mean over ${used}, ${data.map.length}×${data.map[0].length} cells; red adds, blue takes away, full colour ${largest.toFixed(4)} ${unit} a cell`,
         "Frame: the stored picture",
       ]) }));
-      parts.push(h("figure", {}, saveMap, h("div", { class: "sf-square", role: "img", "aria-label": "mean contribution map" }, canvas), h("figcaption", {}, `mean contribution map, ${data.map.length}×${data.map[0].length} cells; full colour ${signed(flat.find((v) => Math.abs(v) === largest) ?? 0, 4)} ${unit}; sum ${signed(flat.reduce((a, b) => a + b, 0), 4)} ${unit}`)));
+      box.checked = less;
+      box.disabled = !data.sky;
+      choice.title = data.sky ? "Takes off the feature's map of an image that shows the empty sky alone. What is left is what the galaxies' light gives." : "These codes do not hold the map of an empty sky; sfnet infer of now writes it with them.";
+      const ends = less ? `the light gives ${sum(flat)} ${unit}, an empty sky ${sum(data.sky.flat())}` : `sum ${sum(flat)} ${unit}`;
+      parts.push(h("figure", {}, saveMap, h("div", { class: "sf-square", role: "img", "aria-label": "mean contribution map" }, canvas), choice, h("figcaption", {}, `mean contribution map, ${data.map.length}×${data.map[0].length} cells; full colour ${signed(flat.find((v) => Math.abs(v) === largest) ?? 0, 4)} ${unit}; ${ends}`)));
     }
     const savePicture = () => saveButtons(() => pictureSheet(`The ${data.stack} strongest galaxies of ${brief(model.get("data").label)}`, data.mean, share), () => ({ name: `f${data.feature}-mean-picture`, caption: () => figureCaption(model.get("data"), `Mean picture of the ${data.stack} strongest galaxies of ${model.get("data").label}`, data.stack, ["Averaged as stored (display values); dashed: what the network sees"]) }));
     if (url) parts.push(h("figure", {}, savePicture(), h("div", { class: "sf-square sf-night" }, h("img", { src: url, alt: `mean picture of the ${data.stack} strongest galaxies` }), h("span", { class: "sf-crop", style: inside })), h("figcaption", {}, `mean picture of its ${data.stack} strongest galaxies; dashed: what the network sees`)));
     looks.replaceChildren(...(parts.length ? parts : [h("p", { class: "sf-empty" }, "These codes hold no maps and there are no images: run sfnet infer with maps, and name the dataset.")]));
     const lacks = [data.map ? "" : data.maps ? "" : "These codes hold no maps.", data.why].filter(Boolean).join(" ");
     say(looksNote, data.map ? `Mean over ${data.used < data.fires ? `${count(data.used)} of the ` : ""}${count(data.fires)} galaxies where it fires; red adds, blue takes away. Pictures are averaged as stored (display values). ${lacks}` : lacks);
+    if (focused) box.focus({ preventScroll: true });
     el.dataset.slow = data.feature;
   }
 

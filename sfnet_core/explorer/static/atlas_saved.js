@@ -48,11 +48,11 @@ function start(index) {
     if (homes[galaxy] === -2) return "";
     return `data:image/jpeg;base64,${kept(albums, homes[galaxy], () => block(`p${homes[galaxy]}`))[galaxy]}`;
   }
-  const galaxy = ([number, activation, more]) => ({ number, id: index.ids[number], activation, jpeg: picture(number), ...(Array.isArray(more) ? { place: more } : { caption: more }) });
+  const galaxy = ([number, activation, more]) => ({ number, id: index.ids[number], unlike: number in index.unlike, activation, jpeg: picture(number), ...(Array.isArray(more) ? { place: more } : { caption: more }) });
 
   // -- the state, its undo list and its link -------------------------------------------------------------------
 
-  const FIRST = { view: "cards", feature: -1, galaxy: -1, sort: "contribution", descending: true, find: "", least: "", against: index.against };
+  const FIRST = { view: "cards", feature: -1, galaxy: -1, sort: "contribution", descending: true, find: "", least: "", against: index.against, sky: true };
   const ALLOWED = {
     view: ["cards", "signs", "matrix", "about"],
     sort: index.head.sorts.map(([key]) => key),
@@ -91,7 +91,7 @@ function start(index) {
   }
 
   function query() {
-    const words = (name) => (name === "descending" ? Number(state[name]) : name === "galaxy" ? index.ids[state.galaxy] : state[name]);
+    const words = (name) => (typeof FIRST[name] === "boolean" ? Number(state[name]) : name === "galaxy" ? index.ids[state.galaxy] : state[name]);
     const parts = Object.keys(FIRST).filter((name) => name !== "feature" && state[name] !== FIRST[name]).map((name) => `${name}=${encodeURIComponent(words(name))}`);
     return (state.feature < 0 ? parts : [`f${state.feature}`, ...parts]).join("&");
   }
@@ -107,7 +107,7 @@ function start(index) {
       if (feature && place.has(Number(feature[1]))) choices.feature = Number(feature[1]);
       else if (name === "find" && text.length <= 80) choices.find = text;
       else if (name === "galaxy" && index.ids.includes(text)) choices.galaxy = index.ids.indexOf(text);
-      else if (name === "descending" && /^[01]$/.test(text)) choices.descending = text === "1";
+      else if (["descending", "sky"].includes(name) && /^[01]$/.test(text)) choices[name] = text === "1";
       else if (ALLOWED[name]?.includes(text)) choices[name] = text;
       else notices.push(`The link's “${part.slice(0, 60)}” was left out: this page has no such thing.`);
     }
@@ -148,7 +148,8 @@ function start(index) {
   const leaf = model({ galaxies: {}, plot: {}, slow: {} }, {
     open: ({ feature }) => open(feature),
     against: ({ key }) => change({ against: key }),
-    slow: () => leaf.set("slow", { ...page(state.feature).looks, mean: pageMean(), coefficients: page(state.feature).numbers.coefficients }),
+    slow: () => leaf.set("slow", { ...page(state.feature).looks, less: state.sky, mean: pageMean(), coefficients: page(state.feature).numbers.coefficients }),
+    sky: ({ less }) => change({ sky: less }),
     peek: ({ row }) => leaf.answer({ peek: row, galaxy: { id: index.ids[row], activation: 0 } }, [picture(row)]),
   });
   const tables = model({}, {
@@ -213,6 +214,7 @@ function start(index) {
       leaf.set("slow", {});
       leaf.set("galaxies", { feature: state.feature, images: index.images, why: index.why, groups: groups.map((group) => ({ ...group, galaxies: group.galaxies.map(galaxy) })) });
     }
+    else if (changed.has("sky") && leaf.get("slow").coefficients) leaf.set("slow", { ...leaf.get("slow"), less: state.sky });
     if (everything || changed.has("against")) leaf.set("plot", plot());
     const at = order.indexOf(place.get(state.feature));
     const beside = (step) => {
@@ -288,6 +290,7 @@ function start(index) {
     const [ra, dec] = [value("ra"), value("dec")];
     return card.set("data", {
       open: true, id: index.ids[state.galaxy], jpeg: picture(state.galaxy), terms, known: at !== undefined, prediction, bias: index.bias, unit: overview.unit,
+      unlike: index.unlike[state.galaxy] ?? "",
       label: index.said[state.galaxy]?.[0] ?? "", note: index.said[state.galaxy]?.[1] ?? "",
       facts: quantities.filter((q) => named.includes(q.key)).map((q) => [q.name, q.key === "residual" ? `${signedOr(Number.isFinite(value(q.key)) ? value(q.key) : null, 4)}${unit}` : Number.isFinite(value(q.key)) ? `${value(q.key).toFixed(4)}${unit}` : "–"]),
       catalogue: quantities.filter((q) => !named.includes(q.key)).map((q) => [q.axis, ["ra", "dec"].includes(q.key) && Number.isFinite(value(q.key)) ? minus(value(q.key).toFixed(5)) : words(value(q.key))]),

@@ -26,6 +26,7 @@ function renderGalaxy({ model: its, el }) {
   const close = h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => send({ do: "close" }) }, "×");
   const heading = h("h2", { id: "sf-galaxy-name" });
   const said = h("p", { class: "sf-feature-note" });
+  const unlike = h("p", { class: "sf-unlike" });
   const image = h("img", {});
   const noImage = h("p", { class: "sf-empty" });
   const links = h("p", { class: "sf-links" });
@@ -37,6 +38,7 @@ function renderGalaxy({ model: its, el }) {
     { class: "sf-galaxy-card", "aria-labelledby": "sf-galaxy-name" },
     h("div", { class: "sf-bar" }, heading, h("span", { class: "sf-push" }), close),
     said,
+    unlike,
     h("div", { class: "sf-galaxy-top" }, h("div", {}, image, noImage, links), h("div", {}, facts, h("h3", {}, "Picture equation"), bars)),
     h("div", { class: "sf-more" }, h("h3", {}, "Catalogue"), catalogue),
   );
@@ -63,6 +65,8 @@ function renderGalaxy({ model: its, el }) {
     say(heading, data.label ? `${data.id} · ${data.label}` : data.id);
     say(said, data.note);
     said.hidden = !data.note;
+    say(unlike, data.unlike);
+    unlike.hidden = !data.unlike;
     image.hidden = !data.jpeg;
     if (data.jpeg) image.src = data.jpeg;
     image.alt = `cutout of galaxy ${data.id}`;

@@ -19,12 +19,14 @@ function render({ model, el }) {
   const facts = h("dl");
   const legend = h("p", { class: "sf-caption" });
   const buttons = h("div", { class: "sf-maps", role: "group", "aria-label": "Contribution map drawn over the image" });
+  const less = h("input", { type: "checkbox", onchange: () => send({ do: "sky", less: less.checked }) });
+  const sky = h("label", { class: "sf-sky" }, less, "less empty sky");
   const unlike = h("p", { class: "sf-unlike", title: "Its activations are further from the training galaxies' than 99 % of theirs are from each other: the prediction may not hold for it" });
   const bars = h("div", { class: "sf-bars" });
   const sum = h("output", { class: "sf-sum" });
   const more = h("div", { class: "sf-more" });
   const empty = h("p", { class: "sf-empty" });
-  const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, frame, facts, buttons), unlike, legend, h("h3", {}, "Picture equation"), bars, sum, more);
+  const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, frame, facts, h("div", { class: "sf-mapping" }, buttons, sky)), unlike, legend, h("h3", {}, "Picture equation"), bars, sum, more);
   el.classList.add("sf-inspector");
   el.setAttribute("role", "region");
   el.tabIndex = 0;
@@ -97,8 +99,12 @@ function render({ model, el }) {
     const choices = [["none", "no map"], ["sum", "sum"], ...data.terms.filter((t) => t.state === "on").map((t) => [String(t.feature), t.label])];
     buttons.replaceChildren(...choices.map(([value, label]) => h("button", { type: "button", "aria-pressed": value === data.map, onclick: () => send({ do: "map", map: value }), title: `Map of ${label}` }, nameParts(label)[0], nameParts(label)[1] ? h("span", { class: "sf-called" }, ` · ${nameParts(label)[1]}`) : null)));
     const peak = data.cells.length ? Math.max(...data.cells.flat().map(Math.abs)) : 0;
+    sky.hidden = !data.cells.length;
+    less.checked = data.sky === "on";
+    less.disabled = !data.sky;
+    sky.title = data.skywhy || "Takes off the map of an image that shows the empty sky alone: what the network answers to its own bias, padding and borders. What is left is what the galaxy's light added.";
     say(legend, data.why || (data.cells.length ? `Map of ${data.mapnote}, colour to ±${peak.toFixed(4)}` : data.mapnote));
-    legend.title = "Contribution map: red cells add to the prediction, blue ones take away; the number is the sum over the cells";
+    legend.title = "Contribution map: red cells add to the prediction, blue ones take away; " + (data.sky === "on" ? "less the empty sky they sum to what the galaxy's light gives" : "the number is the sum over the cells");
     const largest = Math.max(1e-12, ...data.terms.map((t) => Math.abs(t.contribution)));
     bars.replaceChildren(
       h("div", { class: "sf-bar-row sf-bias" }, h("span", { class: "sf-name" }, "bias"), h("span", { class: "sf-axis" }), h("span", { class: "sf-number" }, data.bias)),

@@ -17,6 +17,7 @@ from sfnet_core.unlike import COLUMNS
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
+    from sfnet_core.sky import Sky
 
 __all__ = ["Engine", "Mismatch", "Wishes", "find_run", "mismatch"]
 
@@ -183,11 +184,12 @@ class Engine:
             one = Dataset.create(Path(folder, "dataset"), [name], rgb[None], pixel_scale=scale, source=name)
             out, r = Path(folder, "codes.parquet"), self._codes.runners_up
             found = infer(self._run, one, out, runners_up=r, progress=False, allow_mismatch=wishes.anyway)
-            return in_memory(found), rgb, scale
+            same = found.provenance["run_fingerprint"] == self._codes.provenance.get("run_fingerprint")
+            return in_memory(found, self._codes.sky if same else None), rgb, scale
 
 
-def in_memory(codes: SparseCodes) -> SparseCodes:
-    """The same codes without their file, which is about to go."""
+def in_memory(codes: SparseCodes, sky: Sky | None = None) -> SparseCodes:
+    """The same codes without their file, which is about to go; with ``sky``, the empty sky that others are less by."""
     return type(codes).from_arrays(
         ids=codes.ids,
         indices=codes.indices,
@@ -200,6 +202,7 @@ def in_memory(codes: SparseCodes) -> SparseCodes:
         units=codes.units,
         maps=codes.maps(slice(None)),
         unlike=None if codes.unlike is None else {name: codes.column(name) for name in COLUMNS},
+        sky=sky or codes.sky,
         simulated=codes.simulated,
         provenance=codes.provenance,
     )

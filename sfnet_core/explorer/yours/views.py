@@ -217,7 +217,7 @@ class SubjectInspector(Inspector):
             return
         page, codes = self._page_state, subject.codes
         state = State(codes.features, 1, subject.scene.splits, len(codes.targets), k=codes.k)
-        state.change(galaxy=0, target=page.target, map=page.map, feature=page.feature)
+        state.change(galaxy=0, target=page.target, map=page.map, sky=page.sky, feature=page.feature)
         self._scene, self._state = subject.scene, state
         self._pictures = OnePicture(subject.rgb, self._why)
         with self.hold_sync():

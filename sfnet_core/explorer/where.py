@@ -1,0 +1,83 @@
+"""Where in the image a galaxy's contributions come from: the cells of a map, and the sentence that says their sum.
+
+A plain map sums to the contribution. Less the empty sky, it sums to what the galaxy's light added: of one feature, its
+contribution less the same feature's of a blank image; of all, the prediction less the blank image's, under the same
+gate and with the same features off. Both are identities of the numbers on the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core.explorer.header import MINUS, signed
+from sfnet_core.interpret import round_to_sum
+from sfnet_core.sky import blank_map
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.state import State
+
+__all__ = ["NO_SKY", "map_of"]
+
+DIGITS = 4
+NO_MAPS = "These codes hold no maps (sfnet infer --maps adds them)."
+NO_SKY = "These codes do not hold the map of an empty sky; sfnet infer of now writes it with them."
+
+
+def map_of(scene: Scene, state: State, row: int, terms: list[dict], label: Callable[[int], str]) -> dict[str, Any]:
+    """The map that ``state.map`` asks for, of a galaxy's ``terms`` (:meth:`Scene.terms`).
+
+    ``cells`` (h × w, the target's unit per cell), empty where there is none; ``mapnote``, the sentence; ``sky``: ``on``
+    or ``off``, or empty where there is nothing to take off, and then ``skywhy`` says why.
+    """
+    if state.map == "none":
+        return _none(state, "")
+    codes = scene.codes
+    maps = codes.maps(np.array([row]))
+    if maps is None:
+        return _none(state, NO_MAPS)
+    maps = maps[0].astype(np.float64)  # (k, h, w), of the slots that the network's own gate kept
+    counted = [t for t in terms if t["state"] != "off"]
+    wanted = [t for t in counted if state.map == "sum" or str(t["feature"]) == state.map]
+    mapped = [t for t in wanted if t["slot"] < len(maps)]
+    cells = sum((t["weight"] * maps[t["slot"]] / maps[t["slot"]].size for t in mapped), np.zeros(maps.shape[1:]))
+    whole = state.map == "sum" and len(mapped) == len(wanted)
+    name = "all contributions" if state.map == "sum" else label(int(state.map))
+    if state.map == "sum" and not whole:
+        name = f"{len(mapped)} of {len(wanted)} contributions (the others have no map)"
+    unit, total = scene.unit(state.target), float(cells.sum())
+    less = codes.sky is not None and state.sky
+    if state.map != "sum" and not mapped:
+        note = f"{name} has no map here" if wanted else f"{name} does not fire on this galaxy or is off"
+    elif not less:
+        note = f"{name}: {signed(total, DIGITS)} {unit} in {maps.shape[1]}×{maps.shape[2]} cells"
+    elif whole:
+        sky = blank_map(codes.weight[state.target], codes.sky.maps, codes.k, state.off, state.mode == "refill")
+        cells = cells - sky
+        empty, light = _parts(float(codes.bias[state.target] + sky.sum()), scene.prediction_of(state, row))
+        note = f"{name}: the light gives {light} {unit}, an empty sky {empty.lstrip('+')}"
+    else:
+        sky = sum(t["weight"] * codes.sky.maps[t["feature"]].astype(np.float64) for t in mapped) / cells.size
+        cells = cells - sky
+        empty, light = _parts(float(np.sum(sky)), total)
+        note = f"{name}: the light gives {light} {unit}, an empty sky {empty}"
+    return {
+        "map": state.map,
+        "cells": cells.tolist(),
+        "mapnote": note,
+        "sky": "" if codes.sky is None else "on" if state.sky else "off",
+        "skywhy": NO_SKY if codes.sky is None else "",
+    }
+
+
+def _none(state: State, note: str) -> dict[str, Any]:
+    return {"map": state.map, "cells": [], "mapnote": note, "sky": "", "skywhy": ""}
+
+
+def _parts(sky: float, total: float) -> tuple[str, str]:
+    """What an empty sky gives and what the light adds, signed: as decimals they make up the total as it is shown."""
+    texts = round_to_sum([sky, total - sky], total, DIGITS)
+    return tuple(text.replace("-", MINUS) if text.startswith("-") else f"+{text}" for text in texts)

@@ -1,0 +1,107 @@
+"""What the network answers to no galaxy at all: each feature's map of an image that shows the empty sky alone.
+
+A part of every contribution map is the network's answer to an empty sky: its biases, the padding at the image's border,
+the sky's own colour. With the maps of one blank image, whose every pixel is the typical sky of the galaxies at hand,
+that part can be taken off. A feature's contribution map less the same feature's map of the blank image sums to the
+contribution less the empty sky's; the map of all contributions less that of the features which the blank image itself
+keeps sums to the prediction less the blank image's: to what the galaxy's light changed.
+
+Shape letters: F features, h w cells, N galaxies, H W pixels.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sfnet_core.errors import SFNetError
+
+__all__ = ["Sky", "blank_map", "kept_of", "typical_sky"]
+
+LOOKED_AT = 1000  # galaxies whose border says what the sky is
+
+
+@dataclass(frozen=True)
+class Sky:
+    """``level`` (3,) display values 0…255 of the blank image's pixels; ``maps`` (F, h, w) float32, before the gate."""
+
+    level: tuple[int, ...]
+    maps: np.ndarray
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the maps as base64 of their bytes, little-endian, row by row."""
+        cells = np.ascontiguousarray(self.maps, dtype="<f4")
+        return {"level": list(self.level), "maps": base64.b64encode(cells.tobytes()).decode("ascii")}
+
+    @classmethod
+    def from_dict(cls, value: Any, features: int, shape: tuple[int, int] | None, where: str) -> Sky | None:
+        """The inverse, checked; ``None`` where there is none, or no maps that it could belong to."""
+        if value is None or shape is None:
+            return None
+        level, text = (value.get(name) for name in ("level", "maps")) if isinstance(value, dict) else (None, None)
+        if not (isinstance(level, list) and len(level) == 3 and all(type(v) is int and 0 <= v <= 255 for v in level)):
+            raise SFNetError(f"{where}: `sky` needs a `level` of three whole numbers from 0 to 255, not {level!r:.80}.")
+        size = 4 * features * shape[0] * shape[1]
+        try:
+            cells = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+        except binascii.Error:
+            cells = b""
+        if len(cells) != size:
+            raise SFNetError(
+                f"{where}: the `maps` of `sky` are not the {features}×{shape[0]}×{shape[1]} numbers that fit these "
+                "codes; write the codes again with `sfnet infer`."
+            )
+        sky = cls(tuple(level), np.frombuffer(cells, "<f4").astype(np.float32).reshape(features, *shape))
+        sky.check(features, shape, where)
+        return sky
+
+    def check(self, features: int, shape: tuple[int, int] | None, where: str) -> None:
+        """Raise :class:`SFNetError` where the maps are not these features' on this grid, or no activations."""
+        if shape is None or self.maps.shape != (features, *shape):
+            raise SFNetError(
+                f"{where}: the sky's maps have shape {self.maps.shape}; these codes need {features} × {shape}."
+            )
+        if not (np.isfinite(self.maps).all() and (self.maps >= 0).all()):
+            raise SFNetError(
+                f"{where}: the sky's maps hold values below 0 or not finite; these weights cannot be used."
+            )
+
+
+def kept_of(sky: np.ndarray, k: int, off: Iterable[int] = (), refill: bool = False) -> np.ndarray:
+    """The features that a gate of ``k`` keeps of the blank image's maps (F, h, w), by falling activation.
+
+    Those of ``off`` are left out: after the gate, or before it (``refill``: another one takes the place).
+    """
+    activations = sky.mean(axis=(1, 2), dtype=np.float64)  # (F,)
+    out = np.fromiter(off, dtype=np.int64)
+    if refill:
+        activations[out] = 0.0
+    kept = np.argsort(-activations, kind="stable")[:k]  # of equal ones the lowest index wins
+    return kept[(activations[kept] > 0) & ~np.isin(kept, out)]
+
+
+def blank_map(weight: np.ndarray, sky: np.ndarray, k: int, off: Iterable[int] = (), refill: bool = False) -> np.ndarray:
+    """(h, w) float64 contribution map of the blank image, weight (F,): sums to its prediction less the bias."""
+    kept = kept_of(sky, k, off, refill)
+    return np.tensordot(weight[kept], sky[kept].astype(np.float64), axes=1) / (sky.shape[1] * sky.shape[2])
+
+
+def typical_sky(cutouts: np.ndarray, side: int) -> tuple[int, ...]:
+    """(3,) the typical sky of (N, H, W, 3) uint8 cutouts: the median over galaxies of the medians of their borders.
+
+    The border is the outermost row and column of the central square of ``side`` px, which is what the network sees. Of
+    many galaxies :data:`LOOKED_AT` are looked at, spread evenly.
+    """
+    n, height, width = cutouts.shape[:3]
+    top, left = (height - side) // 2, (width - side) // 2
+    medians = []
+    for row in np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).round().astype(int)).tolist():
+        square = np.asarray(cutouts[row])[top : top + side, left : left + side]
+        border = np.concatenate([square[0], square[-1], square[:, 0], square[:, -1]])  # (4·side, 3)
+        medians.append(np.median(border, axis=0))
+    return tuple(int(v) for v in np.rint(np.median(medians, axis=0)))
