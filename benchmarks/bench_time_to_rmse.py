@@ -5,11 +5,11 @@
 
 The yardstick is :mod:`benchmarks.plain_training`: the paper's recipe for its 20 epochs in float32. Beside it
 :func:`sfnet_core.training.train` at several numbers of epochs, each a training of its own, since the schedule goes by
-its length. Both on one thread and the same simulated galaxies (128 px halved to 64 px, seen whole); 20 % of them are
-held out: one half of those chooses the number of epochs, the other reports. Both ways predict the held-out galaxies
-after each epoch, and that is counted. Seconds of processor time are of this process, so that a busy machine spoils
-their ratio least; the seconds on the clock are given too. ``--ablate`` tries single changes of our recipe, for
-galaxies that report nothing else. Simulated galaxies say nothing about real ones.
+its length. Both on one thread and the same simulated galaxies (128 px halved to 64 px); 20 % of them are held out: one
+half of those chooses the number of epochs, the other reports. Both ways predict the held-out galaxies after each epoch,
+and that is counted. Seconds of processor time are of this process, so that a busy machine spoils their ratio least; the
+seconds on the clock are given too. ``--ablate`` tries changes of our recipe on galaxies that report nothing else, seen
+whole unless it says otherwise. Simulated galaxies say nothing about real ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -33,10 +32,9 @@ from benchmarks import common
 from benchmarks.bench_alive import survey
 from benchmarks.paper_peer import PaperSFNet, RAdamLookahead, training_step
 from benchmarks.plain_training import train_plainly
-from sfnet_core import training
+from benchmarks.training_tricks import TRICKS, tricks
 from sfnet_core.augment import centre, to_input
 from sfnet_core.files import atomic_path
-from sfnet_core.optimiser import make_optimiser
 from sfnet_core.plan import make_plan
 from sfnet_core.recipes import RECIPES, Recipe
 from sfnet_core.run import Run
@@ -45,10 +43,11 @@ from sfnet_core.training import train
 
 RESAMPLES = 2000
 GOAL = 4.0  # times sooner
+CHOSEN = {"crop": 48}  # what paid in the ablation: the share that the recipe takes of larger cutouts too
 PLAIN, OURS = "plain implementation, the paper's recipe", "sfnet train"
 K = 4
 
-#: Single changes of our recipe, see :func:`recipe`; ``average`` and ``flat`` belong to :class:`Averaged`.
+#: Changes of our recipe, see :func:`recipe`, and what :mod:`benchmarks.training_tricks` puts into ``train``.
 CHANGES: dict[str, dict[str, Any]] = {
     "rate × 2": {"rate": 6e-3},
     "rate × 3": {"rate": 9e-3},
@@ -57,8 +56,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "batches of 64": {"batch": 64},
     "central half": {"crop_share": 0.5},
     "central three quarters": {"crop": 48},
+    "central three quarters, rate × 2": {"crop": 48, "rate": 6e-3},
+    "central three quarters, half of the epochs on halved images": {"crop": 48, "halved": 0.5},
     "gain and sky varied": {"gain": 0.1, "sky": 0.02},
     "warm-up a tenth": {"warm_up": 0.1},
+    "half of the epochs on halved images": {"halved": 0.5},
+    "three quarters on halved images": {"halved": 0.75},
     "average of weights": {"average": 0.98},
     "average of weights, rate kept up": {"average": 0.98, "flat": True},
 }
@@ -76,6 +79,7 @@ def main() -> None:
     parser.add_argument("--ours", type=int, nargs="+", default=[3, 4, 6, 8], help="numbers of epochs of our trainings")
     parser.add_argument("--ablate", action="store_true", help="try changes of our recipe instead")
     parser.add_argument("--changes", nargs="+", default=list(CHANGES), choices=CHANGES, help="which, with --ablate")
+    parser.add_argument("--kept", action="store_true", help="with --ablate: of the changes, those kept in --work")
     parser.add_argument("--work", type=Path, help="keep galaxies and trainings here; finished ones are used again")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
     parser.add_argument("--out", type=Path)
@@ -83,37 +87,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.galaxies, arguments.width, arguments.plain_epochs = 120, 4, 2
-        arguments.ours, arguments.changes = [1, 2], ["rate × 2"]
+        arguments.ours, arguments.changes = [1, 2], ["rate × 2", *(n for n in CHANGES if CHANGES[n].keys() & {*TRICKS})]
     with tempfile.TemporaryDirectory() as folder:
         work = Trainings(arguments, arguments.work or Path(folder))
         (ablate if arguments.ablate else compare)(arguments, work)
-
-
-class Averaged:
-    """An optimiser that keeps a running average of the network's weights and statistics, and ends on it.
-
-    A step keeps the share ``average`` of it; with ``flat`` the rate stays at its peak once it is reached.
-    """
-
-    def __init__(self, network: torch.nn.Module, recipe: Recipe, steps: int, average: float, flat: bool = False):
-        self.inner, self.steps, self.average, self.done = make_optimiser(network, recipe), steps, average, 0
-        self.peak, self.flat = recipe.rate, flat
-        self.tensors = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
-        self.kept = [tensor.detach().clone() for tensor in self.tensors]
-        self.param_groups, self.zero_grad = self.inner.param_groups, self.inner.zero_grad
-        self.state_dict = self.inner.state_dict
-
-    @torch.no_grad()
-    def step(self) -> None:
-        if self.flat and self.done > self.steps / 4:
-            for group in self.param_groups:
-                group["lr"] = self.peak
-        self.inner.step()
-        self.done += 1
-        for kept, now in zip(self.kept, self.tensors, strict=True):
-            kept.lerp_(now, 1 - self.average)
-            if self.done == self.steps:
-                now.copy_(kept)
 
 
 class Trainings:
@@ -147,17 +124,14 @@ class Trainings:
 
         return self._timed(f"plain-{epochs}-seed{seed}", work)
 
-    def ours(self, name: str, recipe: Recipe, seed: int, **averaged: Any) -> dict[str, Any]:
+    def ours(self, name: str, recipe: Recipe, seed: int, **more: Any) -> dict[str, Any]:
         """``train`` with this recipe; predictions are read from the run, after the clock has stopped."""
         steps = recipe.epochs * max(1, round(len(self.train) / recipe.batch))
-        label = f"{name}-{recipe.epochs}-seed{seed}".replace(" ", "_").replace("/", "over")
+        label = self.label(name, recipe.epochs, seed)
         out = self.work / f"run-{label}"
 
-        def optimiser(network: torch.nn.Module, recipe: Recipe) -> Any:
-            return Averaged(network, recipe, steps, **averaged) if averaged else make_optimiser(network, recipe)
-
         def work() -> Run:
-            with patch.object(training, "make_optimiser", optimiser):
+            with tricks(steps, **more):
                 return train(
                     self.dataset, out, recipe=recipe, device="cpu", overwrite=True, progress=False, **self._how(seed)
                 )
@@ -171,6 +145,15 @@ class Trainings:
             return torch.cat(found).numpy()
 
         return self._timed(label, work, read)
+
+    @staticmethod
+    def label(name: str, epochs: int, seed: int) -> str:
+        """What a training's files are called."""
+        return f"{name}-{epochs}-seed{seed}".replace(" ", "_").replace("/", "over")
+
+    def kept(self, name: str, epochs: int) -> bool:
+        """Whether this was trained with every seed."""
+        return all((self.work / f"{self.label(name, epochs, seed)}.json").is_file() for seed in self.arguments.seeds)
 
     def _rmse(self, predicted: np.ndarray) -> float:
         return float(np.sqrt(np.mean((predicted - self.truth[self.held]) ** 2)))
@@ -196,7 +179,7 @@ class Trainings:
         """What is to be said of the data."""
         a = self.arguments
         return {
-            **self.data, "n_train": len(self.train), "n_held_out": len(self.held),
+            **self.data, "cutouts": "128 px halved to 64 px", "n_train": len(self.train), "n_held_out": len(self.held),
             "network": f"width {a.width}, k = {K}", "precision": "float32", "threads": torch.get_num_threads(),
         }  # fmt: skip
 
@@ -245,12 +228,12 @@ def compare(arguments: argparse.Namespace, work: Trainings) -> None:
     plain, ours = [], {epochs: [] for epochs in sorted(arguments.ours)}
     for seed in arguments.seeds:  # the ways take turns, so that a busy hour meets both
         for epochs, found in ours.items():
-            found.append(work.ours("ours", recipe(epochs), seed))
+            found.append(work.ours("chosen", recipe(epochs, **CHOSEN), seed))
         plain.append(work.plain(seed))
     goal = numbers(plain, choosing)["rmse_dex"]
     reached = [epochs for epochs, found in ours.items() if numbers(found, choosing)["rmse_dex"] <= goal]
     measured: dict[str, Any] = {
-        "recipe": recipe(max(ours)).sentence(),
+        "recipe": recipe(max(ours), **CHOSEN).sentence(),
         "choosing_half": {
             PLAIN: numbers(plain, choosing),
             **{f"{OURS}, {epochs} epochs": numbers(found, choosing) for epochs, found in ours.items()},
@@ -293,12 +276,13 @@ def ablate(arguments: argparse.Namespace, work: Trainings) -> None:
     everything = slice(None)
     found: dict[str, Any] = {}
     for epochs in arguments.ours:
-        ours: dict[str, list[dict]] = {name: [] for name in ["ours", *arguments.changes]}
+        names = ["ours", *(n for n in arguments.changes if not arguments.kept or work.kept(n, epochs))]
+        ours: dict[str, list[dict]] = {name: [] for name in names}
         for seed in arguments.seeds:
             for name, trainings in ours.items():
                 change = CHANGES.get(name, {})
-                fields = {key: value for key, value in change.items() if key not in ("average", "flat")}
-                more = {key: value for key, value in change.items() if key in ("average", "flat")}
+                fields = {key: value for key, value in change.items() if key not in TRICKS}
+                more = {key: value for key, value in change.items() if key in TRICKS}
                 trainings.append(work.ours(name, recipe(epochs, **fields), seed, **more))
         base = ours["ours"]
         found[f"{epochs} epochs"] = {
