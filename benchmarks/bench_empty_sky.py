@@ -25,7 +25,7 @@ from sfnet_core.augment import centre, to_input
 from sfnet_core.encoding import Encoder
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_run
 from sfnet_core.faithful_ablation import resample_counts
-from sfnet_core.faithful_regions import areas, blocks, cover_of, curves
+from sfnet_core.faithful_regions import Covering, areas, blocks, cover_of, curves
 from sfnet_core.faithful_words import ORDERS
 from sfnet_core.kept import kept
 from sfnet_core.run import Run
@@ -119,7 +119,7 @@ def measured(arguments: argparse.Namespace, work: Path, run: Run, dataset: Datas
             "same features": plain - (terms * blank["typical"][index]).sum(axis=0),
             "same features, own sky": plain - (terms * own[index]).sum(axis=0),
         }
-        found = curves(network, image, draws=DRAWS, seed=row, batch=32, sky=blank["typical"], also=also)
+        found = curves(network, image, Covering(draws=DRAWS, seed=row), batch=32, sky=blank["typical"], also=also)
         return dict(zip(KINDS, areas(found), strict=True)) | {"rho": agreement(network, image, index, maps[0].numpy())}
 
     @torch.no_grad()

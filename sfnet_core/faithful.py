@@ -142,6 +142,7 @@ def _regions(
         return {"missing": f"Not made: {why}."}
     if min(galaxies, draws, steps) < 1:
         raise SFNetError(f"Galaxies, draws and steps are at least 1, not {galaxies}, {draws}, {steps}.")
+    from sfnet_core.faithful_regions import Covering
     from sfnet_core.faithful_work import regions
     from sfnet_core.run import Run
 
@@ -153,8 +154,7 @@ def _regions(
         return {
             fill: regions(
                 matter.codes, opened, matter.dataset, matter.rows[usable], matter.places[usable], Path(work),
-                target=matter.target, fill=fill, draws=draws, steps=steps, seed=matter.seed, device=device,
-                progress=matter.progress,
+                Covering(matter.target, fill, draws, steps, matter.seed), device=device, progress=matter.progress,
             )
             for fill in fills
         }  # fmt: skip

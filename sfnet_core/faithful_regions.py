@@ -18,6 +18,7 @@ Shape letters: s side of the crop in px, h w cells of a side, C = h·w cells, S 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -29,21 +30,36 @@ from sfnet_core.errors import SFNetError
 from sfnet_core.faithful_words import FILLS, ORDERS
 from sfnet_core.sky import blank_map
 
-__all__ = ["areas", "blocks", "cover_of", "curves", "orders_of"]
+__all__ = ["Covering", "areas", "blocks", "cover_of", "curves", "orders_of"]
 
 STRIDE = 32  # px between the centres of neighbouring cells of the last map
+
+
+@dataclass(frozen=True)
+class Covering:
+    """How cells are covered.
+
+    ``target``: whose prediction is followed; ``fill``: what a covered cell shows, of ``faithful_words.FILLS``;
+    ``draws``: random orders, from ``seed``; ``steps``: how often more cells are covered, at most.
+    """
+
+    target: int = 0
+    fill: str = "sky"
+    draws: int = 5
+    steps: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.fill not in FILLS:
+            raise SFNetError(f"A covered cell shows {' or '.join(FILLS)}, not {self.fill!r}.")
 
 
 @torch.no_grad()
 def curves(
     network: nn.Module,
     image: Tensor,
+    covering: Covering | None = None,
     *,
-    target: int = 0,
-    fill: str = "sky",
-    draws: int = 5,
-    steps: int = 16,
-    seed: int = 0,
     batch: int = 32,
     sky: np.ndarray | None = None,
     also: Mapping[str, np.ndarray] | None = None,
@@ -53,16 +69,15 @@ def curves(
     ``image`` (3, s, s), normalised; ``network`` gives (B, T) and has ``encode``, as :class:`~sfnet_core.network.SFNet`.
     ``sky`` (F, h, w): the features' maps of a blank image, by default of the image's own sky; ``also``: more maps.
     Returns both (O, S + 1) float64 in the order of ``faithful_words.ORDERS``, then those of ``also``, ``random`` last
-    and ``draws`` times; ``share`` (S + 1,), the share of cells covered or uncovered; ``map`` and ``occlusion`` (h, w).
-    Cells are taken one at a time where there are at most ``steps``, else several. Batches have one size: a galaxy's
+    and as often as drawn; ``share`` (S + 1,), the share of cells covered or uncovered; ``map`` and ``occlusion``
+    (h, w). Cells are taken one at a time where there are few enough, else several. Batches have one size: a galaxy's
     numbers depend on it alone.
     """
-    if fill not in FILLS:
-        raise SFNetError(f"A covered cell shows {' or '.join(FILLS)}, not {fill!r}.")
-    cover = cover_of(image, fill)
+    how = covering or Covering()
+    cover = cover_of(image, how.fill)
     if sky is None:
         sky = network.maps(cover_of(image, "sky")[None].contiguous())[0].double().cpu().numpy()
-    maps = _maps(network, image, cover, target, sky)
+    maps = _maps(network, image, cover, how.target, sky)
     shape, cells = maps["map"].shape, maps["map"].size
     block = blocks(image.shape[1:], shape).to(image.device)  # (s, s) number of each pixel's cell
 
@@ -75,7 +90,7 @@ def curves(
             if count < batch:
                 some = torch.cat([some, some[:1].expand(batch - count, -1)])
             seen = some.to(image.device)[:, block][:, None]  # (batch, 1, s, s)
-            found.append(network(torch.where(seen, image, cover))[:count, target].double().cpu().numpy())
+            found.append(network(torch.where(seen, image, cover))[:count, how.target].double().cpu().numpy())
         return np.concatenate(found)
 
     alone = predicted(np.vstack([np.ones((1, cells), bool), ~np.eye(cells, dtype=bool)]))
@@ -84,8 +99,8 @@ def curves(
         0, block.cpu().ravel(), (image - cover_of(image, "sky")).sum(dim=0).double().cpu().ravel()
     )
     scores = maps | {"occlusion": occlusion, "light": light.numpy()} | dict(also or {})
-    orders = orders_of(scores, draws=draws, seed=seed)  # (O, C)
-    taken = np.unique(np.linspace(0, cells, min(steps, cells) + 1).round().astype(int))
+    orders = orders_of(scores, draws=how.draws, seed=how.seed)  # (O, C)
+    taken = np.unique(np.linspace(0, cells, min(how.steps, cells) + 1).round().astype(int))
     place = np.argsort(orders, axis=1)  # (O, C): each cell's place in the order
     first = place[:, None, :] < taken[None, :, None]  # (O, S+1, C)
     masks, inverse = np.unique(np.concatenate([~first, first]).reshape(-1, cells), axis=0, return_inverse=True)

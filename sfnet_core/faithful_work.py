@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder, micro_batch
 from sfnet_core.errors import SFNetError
 from sfnet_core.faithful_ablation import resample_counts
-from sfnet_core.faithful_regions import areas, curves
+from sfnet_core.faithful_regions import Covering, areas, curves
 from sfnet_core.faithful_words import MAPS, ORDERS
 from sfnet_core.kept import kept
 from sfnet_core.run import Run
@@ -41,12 +42,8 @@ def regions(
     rows: np.ndarray,
     places: np.ndarray,
     work: Path,
+    covering: Covering | None = None,
     *,
-    target: int = 0,
-    fill: str = "sky",
-    draws: int = 5,
-    steps: int = 16,
-    seed: int = 0,
     device: str = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -59,13 +56,13 @@ def regions(
             f"The codes were not made by {run.name}: their run has fingerprint "
             f"{codes.provenance.get('run_fingerprint') or 'unknown'}, this one {run.fingerprint}; name theirs (--run)."
         )
-    where = pick_device(device)
+    how, where = covering or Covering(), pick_device(device)
     network = run.network()
     network = network.to(where, memory_format=network.memory_format)
     about, batch = run.metadata, micro_batch(where)
     sky = codes.sky or Encoder(network, about, dataset).sky(typical_sky(dataset.cutouts, about["crop"]))
     maps = sky.maps.astype(np.float64)
-    key = [codes.fingerprint, run.fingerprint, dataset.fingerprint, target, fill, draws, steps, seed, batch, sky.level]
+    key = [codes.fingerprint, run.fingerprint, dataset.fingerprint, *astuple(how), batch, sky.level]
     mark = hashlib.blake2b(
         repr([*key, where.type, __version__, torch.__version__]).encode(), digest_size=12
     ).hexdigest()
@@ -73,12 +70,12 @@ def regions(
     def one(row: int, place: int) -> dict[str, np.ndarray]:
         cutout = torch.from_numpy(np.array(centre(dataset.cutouts[place : place + 1], about["crop"]))).to(where)
         image = to_input(cutout, about["mean"], about["std"])[0].contiguous()
-        mine = int.from_bytes(hashlib.blake2b(str(codes.ids[row]).encode(), digest_size=4).digest(), "little") + seed
-        more = {"seed": mine, "batch": batch, "sky": maps}
-        return curves(network, image, target=target, fill=fill, draws=draws, steps=steps, **more)
+        mine = int.from_bytes(hashlib.blake2b(str(codes.ids[row]).encode(), digest_size=4).digest(), "little")
+        return curves(network, image, replace(how, seed=how.seed + mine), batch=batch, sky=maps)
 
     parts = []
-    with tqdm(total=len(rows), unit=" galaxies", desc=f"regions, {fill}", disable=not progress, file=sys.stderr) as bar:
+    desc = f"regions, {how.fill}"
+    with tqdm(total=len(rows), unit=" galaxies", desc=desc, disable=not progress, file=sys.stderr) as bar:
         for start in range(0, len(rows), PIECE):
             some = slice(start, start + PIECE)
             chosen = hashlib.blake2b("\n".join(codes.ids[rows[some]].tolist()).encode(), digest_size=8).hexdigest()
@@ -87,12 +84,12 @@ def regions(
                 found = [one(int(r), int(p)) for r, p in zip(rows[some], places[some], strict=True)]
                 return {name: np.stack([each[name] for each in found]) for name in found[0]}
 
-            parts.append(kept(work / f"regions-{fill}-{chosen}.npz", mark, make))
+            parts.append(kept(work / f"regions-{how.fill}-{chosen}.npz", mark, make))
             bar.update(len(rows[some]))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    found = summary(whole, codes.truth(target)[rows], draws)
-    gap = np.abs(whole["deletion"][:, 0, 0] - codes.prediction(target)[rows]).max()
-    return {"fill": fill, "crop": about["crop"], "largest_gap_to_the_codes": float(gap)} | found
+    found = summary(whole, codes.truth(how.target)[rows], how.draws)
+    gap = np.abs(whole["deletion"][:, 0, 0] - codes.prediction(how.target)[rows]).max()
+    return {"fill": how.fill, "crop": about["crop"], "largest_gap_to_the_codes": float(gap)} | found
 
 
 def summary(whole: dict[str, np.ndarray], truth: np.ndarray, draws: int, seed: int = 0) -> dict[str, Any]:

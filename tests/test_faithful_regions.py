@@ -13,7 +13,7 @@ from torch import nn
 import sfnet_core.faithful_work as faithful_work
 from sfnet_core.augment import orient
 from sfnet_core.errors import SFNetError
-from sfnet_core.faithful_regions import _maps, areas, curves
+from sfnet_core.faithful_regions import Covering, _maps, areas, curves
 from sfnet_core.faithful_words import MAPS, ORDERS
 from sfnet_core.faithful_work import regions, summary
 from sfnet_core.network import SFNet, code_of, gate, pool
@@ -53,7 +53,7 @@ def bright(side: int = 64, seed: int = 0) -> torch.Tensor:
 
 def test_where_a_cell_sees_its_block_alone_the_map_is_the_best_order_of_all():
     network, image = Blocks(), bright()
-    found = curves(network, image, draws=2, seed=3)
+    found = curves(network, image, Covering(draws=2, seed=3))
     np.testing.assert_allclose(found["map"], found["occlusion"], atol=1e-6)  # the sky gives nothing
     contribution = found["map"].ravel()
     value = {}
@@ -79,7 +79,7 @@ def network() -> SFNet:
 @pytest.mark.parametrize("fill", ["sky", "blur"])
 def test_predictions_are_those_of_covering_by_hand(network, fill):
     image = torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(1))
-    found = curves(network, image, draws=2, fill=fill, seed=9, batch=16)
+    found = curves(network, image, Covering(draws=2, fill=fill, seed=9), batch=16)
     assert found["share"].tolist() == pytest.approx(np.arange(5) / 4)
     assert found["deletion"].shape == found["insertion"].shape == (len(NAMES), 5)
     border = torch.cat([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], dim=1).median(dim=1).values
@@ -192,7 +192,7 @@ def test_finished_pieces_are_kept_and_pieces_of_another_question_are_not(matter,
     rows = np.arange(3)
 
     def measure(**more):
-        return regions(codes, run, dataset, rows, rows, work, draws=2, progress=False, **more)
+        return regions(codes, run, dataset, rows, rows, work, Covering(draws=2, **more), progress=False)
 
     calls, real = [], faithful_work.curves
 
@@ -221,4 +221,4 @@ def test_the_wrong_network_and_the_wrong_cover_are_named(matter):
     with pytest.raises(SFNetError, match="not made by run"):
         regions(codes, run, dataset, np.arange(3), np.arange(3), work)
     with pytest.raises(SFNetError, match="sky or blur"):
-        curves(Blocks(), bright(), fill="black")
+        Covering(fill="black")

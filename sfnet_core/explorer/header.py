@@ -10,7 +10,8 @@ import numpy as np
 from sfnet_core.explorer.filterbox import FilterBox
 from sfnet_core.explorer.filters import FilterError
 from sfnet_core.explorer.state import MAX_FILTER, State, unpack_rows
-from sfnet_core.explorer.view import STATIC, View, front_end, text, whole
+from sfnet_core.explorer.top import Top
+from sfnet_core.explorer.view import STATIC, front_end, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
@@ -52,7 +53,7 @@ def unlike_in_view(scene: Scene, state: State) -> int:
     return scene.remember(key, lambda: int((scene.own.unlike[scene.view(state)] > 1).sum()), keep=4)
 
 
-class Header(View):
+class Header(Top):
     """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
 
     _esm = front_end("said", "keys", "explore_keys", "filter_box", "header")
@@ -71,23 +72,17 @@ class Header(View):
     ):
         self._scene, self._state, self._title, self._facts = scene, state, title, facts
         self._box = FilterBox(scene, state, label)
-        self._notices: list[str] = []
-        self._serial = 0
-        self._query = ""
         super().__init__(
-            self.notify,
+            state,
+            open_link,
             {
                 "target": lambda m: state.change(target=whole(m, "target")),
                 "split": lambda m: state.change(split=text(m, "split"), page=0, selection=b""),
                 "filter": lambda m: self._filter(text(m, "filter", MAX_FILTER)),
                 "filter-ask": lambda m: self._ask(text(m, "text", MAX_FILTER), whole(m, "cursor"), whole(m, "serial")),
                 "filter-examples": lambda _m: self.send({"filterExamples": self._box.examples()}),
-                "undo": lambda _m: state.undo(),
-                "redo": lambda _m: state.redo(),
                 "clear-selection": lambda _m: state.change(selection=b"", page=0),
-                "open-link": lambda m: open_link(text(m, "query", 1 << 20)),
                 "theme": lambda m: set_theme(m["dark"] is True),
-                "dismiss": lambda _m: self.dismiss(),
             },
         )
 
@@ -103,21 +98,6 @@ class Header(View):
 
     def _ask(self, given: str, cursor: int, serial: int) -> None:
         self.send({"filter": {**self._box.ask(given, cursor), "serial": serial}})
-
-    def notify(self, message: str) -> None:
-        """Show a message to the user."""
-        self._notices = [*self._notices[-3:], message]
-        self.draw()
-
-    def dismiss(self) -> None:
-        """Take the messages away."""
-        self._notices = []
-        self.draw()
-
-    def opened(self) -> None:
-        """Tell the browser that its permalink has been read: the page is ready."""
-        self._serial += 1
-        self.draw()
 
     def draw(self, query: str | None = None) -> None:
         """Send what the header shows; ``query`` is the state's permalink."""

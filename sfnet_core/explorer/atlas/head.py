@@ -10,7 +10,8 @@ import numpy as np
 from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.saving import Saving, file_name
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
-from sfnet_core.explorer.view import STATIC, View, text, whole
+from sfnet_core.explorer.top import Top
+from sfnet_core.explorer.view import STATIC, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac
@@ -31,7 +32,7 @@ def status(almanac: Almanac, state: AtlasState) -> str:
     return " · ".join(parts)
 
 
-class AtlasHead(View):
+class AtlasHead(Top):
     """Title, badge, facts, split, sort, search; the number of features (``sf-status``), messages (``sf-notice``)."""
 
     _esm = front_end("keys", "atlas_keys", "atlas_head")
@@ -49,16 +50,14 @@ class AtlasHead(View):
     ):
         """``make_page(progress)`` gives the atlas as one HTML file; without it the page offers none."""
         self._almanac, self._state, self._title, self._facts = almanac, state, title, facts
-        self._notices: list[str] = []
-        self._serial = 0
-        self._query = ""
         saving = None if make_page is None else Saving(make_page, self.send, file_name(title))
         self._savable = saving is not None
         actions = {}
         if saving is not None:
             actions = {"save-page": lambda _m: saving.begin(), "save-piece": lambda m: saving.piece(whole(m, "from"))}
         super().__init__(
-            self.notify,
+            state,
+            open_link,
             {
                 **actions,
                 "split": lambda m: state.change(split=text(m, "split")),
@@ -68,10 +67,6 @@ class AtlasHead(View):
                 "find": lambda m: state.change(find=text(m, "find").strip()),
                 "least": lambda m: state.change(least=text(m, "least")),
                 "view": lambda m: state.change(view=text(m, "view"), feature=-1),
-                "undo": lambda _m: state.undo(),
-                "redo": lambda _m: state.redo(),
-                "open-link": lambda m: open_link(text(m, "query", 1 << 20)),
-                "dismiss": lambda _m: self.dismiss(),
             },
         )
 
@@ -85,21 +80,6 @@ class AtlasHead(View):
         if key not in self._almanac.sorts():
             raise ValueError("there is no such quantity to sort by")
         self._state.change(sort=key)
-
-    def notify(self, message: str) -> None:
-        """Show a message to the user."""
-        self._notices = [*self._notices[-3:], message]
-        self.draw()
-
-    def dismiss(self) -> None:
-        """Take the messages away."""
-        self._notices = []
-        self.draw()
-
-    def opened(self) -> None:
-        """Tell the browser that its permalink has been read: the page is ready."""
-        self._serial += 1
-        self.draw()
 
     def status(self) -> str:
         """What the numbers on the page are of."""

@@ -55,33 +55,13 @@ class Choices:
                 raise SFNetError(f"--{name} is a number from {least} to {most:,}, not {value}.")
 
 
-def save_page(
-    codes: SparseCodes,
-    out: str | os.PathLike,
-    dataset: Dataset | None = None,
-    *,
-    choices: Choices | None = None,
-    naming: Naming | None = None,
-    title: str = "",
-    notes: Sequence[str] = (),
-    date: datetime.datetime | str | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Contents:
-    """Write the atlas of ``codes`` to the file ``out``, whole or not at all; gives what is on it.
-
-    ``naming`` has the labels, by default those beside the codes; ``notes`` are sentences for the reader. The same
-    input gives the same bytes but for the date, which ``date`` or the environment's SOURCE_DATE_EPOCH sets.
-
-    In tables of more than 5,000 galaxies the plots show an even draw, and the page says of how many.
-    """
+def save_page(codes: SparseCodes, out: str | os.PathLike, dataset: Dataset | None = None, **how: Any) -> Contents:
+    """Write the atlas of ``codes`` to the file ``out``, whole or not at all; ``how``: as of :func:`write_page`."""
     out = Path(out)
     if codes.path is not None and out.exists() and out.resolve() == codes.path.resolve():
         raise SFNetError(f"{out} is the codes file itself; choose another name for the page.")
     with atomic_path(out) as part, open(part, "w", encoding="utf-8", newline="\n") as handle:
-        return write_page(
-            codes, handle, dataset, choices=choices, naming=naming, title=title, notes=notes, date=date, name=out.name,
-            progress=progress,
-        )  # fmt: skip
+        return write_page(codes, handle, dataset, name=out.name, **how)
 
 
 def write_page(
@@ -97,7 +77,14 @@ def write_page(
     name: str = "atlas.html",
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Contents:
-    """As :func:`save_page`, to an open text file."""
+    """Write the atlas of ``codes`` to an open text file; gives what is on it.
+
+    ``naming`` has the labels, by default those beside the codes; ``notes`` are sentences for the reader; ``name`` is
+    the file's, in the command that the page tells. The same input gives the same bytes but for the date, which ``date``
+    or the environment's SOURCE_DATE_EPOCH sets.
+
+    In tables of more than 5,000 galaxies the plots show an even draw, and the page says of how many.
+    """
     choices = choices or Choices()
     choices.check()
     date = written(date)

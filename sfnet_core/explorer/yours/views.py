@@ -9,6 +9,7 @@ import numpy as np
 
 from sfnet_core.explorer.inspector import Inspector
 from sfnet_core.explorer.state import State
+from sfnet_core.explorer.top import Top
 from sfnet_core.explorer.view import STATIC, View, front_end, text
 from sfnet_core.explorer.yours.likeness import evenly
 from sfnet_core.neighbours import nearest_to_code
@@ -25,7 +26,7 @@ NEIGHBOURS = 24
 ORDERS = {"cosine": "cosine of the codes", "shared": "shared features"}
 
 
-class Head(View):
+class Head(Top):
     """Title, provenance, split, the one-line answer (``sf-status``), messages (``sf-notice``)."""
 
     _esm = front_end("keys", "your_galaxy_keys", "your_galaxy_head")
@@ -42,35 +43,16 @@ class Head(View):
         set_theme: Callable[[bool], None],
     ):
         self._scene, self._state, self._title, self._facts = scene, state, title, facts
-        self._notices: list[str] = []
-        self._serial, self._query, self._status = 0, "", ""
+        self._status = ""
         super().__init__(
-            self.notify,
+            state,
+            open_link,
             {
                 "split": lambda m: state.change(split=text(m, "split")),
                 "target": lambda m: state.change(target=int(text(m, "target", 6)), map="sum"),
-                "undo": lambda _m: state.undo(),
-                "redo": lambda _m: state.redo(),
-                "open-link": lambda m: open_link(text(m, "query", 1 << 20)),
                 "theme": lambda m: set_theme(m["dark"] is True),
-                "dismiss": lambda _m: self.dismiss(),
             },
         )
-
-    def notify(self, message: str) -> None:
-        """Show a message to the user."""
-        self._notices = [*self._notices[-3:], message]
-        self.draw()
-
-    def dismiss(self) -> None:
-        """Take the messages away."""
-        self._notices = []
-        self.draw()
-
-    def opened(self) -> None:
-        """Tell the browser that its permalink has been read."""
-        self._serial += 1
-        self.draw()
 
     def draw(self, query: str | None = None, status: str | None = None) -> None:
         """Send what the head shows; ``query`` is the permalink, ``status`` the answer in one line."""

@@ -1,0 +1,56 @@
+"""What the top of every page on codes does: messages to the user, undo and redo, the permalink."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sfnet_core.explorer.view import View, text
+
+if TYPE_CHECKING:
+    from sfnet_core.explorer.atlas.state import AtlasState
+    from sfnet_core.explorer.state import State
+
+__all__ = ["Top"]
+
+MESSAGES = 4  # shown at once, the newest
+
+
+class Top(View):
+    """Keeps the messages (``sf-notice``) and how often a permalink was read; what else it shows, ``draw`` sends."""
+
+    def __init__(
+        self,
+        state: State | AtlasState,
+        open_link: Callable[[str], None],
+        actions: dict[str, Callable[..., None]],
+    ):
+        self._notices: list[str] = []
+        self._serial = 0
+        self._query = ""
+        common = {
+            "undo": lambda _m: state.undo(),
+            "redo": lambda _m: state.redo(),
+            "open-link": lambda m: open_link(text(m, "query", 1 << 20)),
+            "dismiss": lambda _m: self.dismiss(),
+        }
+        super().__init__(self.notify, common | actions)
+
+    def draw(self, query: str | None = None) -> None:
+        """Send what the top shows; ``query`` is the state's permalink, where it is another than before."""
+        raise NotImplementedError
+
+    def notify(self, message: str) -> None:
+        """Show a message to the user."""
+        self._notices = [*self._notices, message][-MESSAGES:]
+        self.draw()
+
+    def dismiss(self) -> None:
+        """Take the messages away."""
+        self._notices = []
+        self.draw()
+
+    def opened(self) -> None:
+        """Tell the browser that its permalink has been read: the page is ready."""
+        self._serial += 1
+        self.draw()
