@@ -5,7 +5,8 @@
 
 ``--real`` and ``--unlabelled`` hold ``galaxies.csv`` and ``images`` (sdss-metallicity-400, sdss-gz1-6000);
 ``--simulated`` is a dataset as `sfnet simulate` writes it. All are packed at 64 px: a quarter of the pixels takes a
-quarter of the time; at their own 128 px (the second command, all labels only) the result is ``few_labels_128.json``.
+quarter of the time; at their own 128 px (the second command, all labels only) the result is ``few_labels_128.json``;
+with ``distilled`` among the ``--ways`` it is ``few_labels_distilled.json``.
 What is finished is kept in ``--work`` and not done again, so that two processes may share the ``--ways``; ``--minutes``
 ends early with what there is (then the rest says "not measured").
 
@@ -271,7 +272,8 @@ def main() -> None:
         "of 320 of these 400 galaxies had been seen.",
         "seeds": list(range(arguments.seeds)),
     }
-    common.write(f"few_labels{'' if arguments.side == 64 else f'_{arguments.side}'}", arguments, about, measured)
+    part = "_distilled" if "distilled" in ways else "" if arguments.side == 64 else f"_{arguments.side}"
+    common.write(f"few_labels{part}", arguments, about, measured)
 
 
 def whole(bench: Bench, ways: list[str]) -> dict[str, Any]:
