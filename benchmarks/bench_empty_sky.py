@@ -42,6 +42,7 @@ ALSO = {
 }
 AGAINST = ("map", "map less cover", *ALSO, "occlusion", "centre", "random")
 PIECE, DRAWS = 20, 2
+PARTS = ("fold0", "fold1", "simulated")
 
 
 def main() -> None:
@@ -53,6 +54,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
     parser.add_argument("--galaxies", type=int, default=200, help="whose regions are covered, of each half")
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only make these, record nothing"
+    )
     parser.add_argument("--work", type=Path, help="keep datasets, runs and pieces here; finished ones are used again")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
     parser.add_argument("--out", type=Path)
@@ -65,15 +69,20 @@ def main() -> None:
         data, found = {}, {}
         observed = packed(arguments.metallicity, work / "metallicity")
         for fold in (0, 1):
+            if f"fold{fold}" not in arguments.parts:
+                continue
             run = trained(arguments, work, observed, fold)
             rows = np.flatnonzero(np.isin(observed.ids, run.split["validation"]))
             found[f"fold{fold}"] = measured(arguments, work / f"fold{fold}", run, observed, rows)
             data[f"fold{fold}"] = (
                 f"{len(observed)} observed galaxies, 128 px: trained on one half, measured on the other"
             )
-        codes = sample_codes()
-        rows = np.flatnonzero(codes.in_split("validation"))
-        found["simulated"] = measured(arguments, work / "simulated", sample_run(), sample_dataset(), rows)
+        if "simulated" in arguments.parts:
+            rows = np.flatnonzero(sample_codes().in_split("validation"))
+            found["simulated"] = measured(arguments, work / "simulated", sample_run(), sample_dataset(), rows)
+        if set(found) < set(PARTS):
+            common.progress(f"Only {', '.join(found)}: nothing is recorded.")
+            return
         data["simulated"] = "the embedded sample's 240 validation galaxies and its network (data/README.md): simulated"
         data["network"] = f"width {arguments.width}, k = {arguments.k}, seed {arguments.seed}, one training a fold"
         common.write("empty_sky", arguments, data, found)

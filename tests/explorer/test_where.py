@@ -82,6 +82,29 @@ def test_the_light_and_the_empty_sky_make_up_what_the_page_shows(
         assert float(np.sum(found["cells"])) == pytest.approx(term["contribution"] - given_by_sky, abs=80 * scale)
 
 
+@pytest.mark.parametrize("k", range(1, F + 1))
+def test_at_another_k_the_empty_sky_passes_the_same_gate(gated, plain_prediction, k):
+    rng = np.random.default_rng(k)
+    dense, sky, weight = rng.uniform(0.1, 3, (2, F)), rng.uniform(0, 3, F), rng.normal(size=F)
+    scene = Scene(built(gated, dense, weight, 8.0, sky).at_k(k))
+    state = State(F, 2, k=k)
+    terms = scene.terms(state, 0)
+    found = map_of(scene, state, 0, terms, str)
+    name, light, empty = SAID.match(found["mapnote"]).groups()
+    if k <= K:
+        blank = plain_prediction(np.array([sky]), weight, 8.0, k, set(), "ablate")[0]
+        assert name == "all contributions" and float(number(empty)) == pytest.approx(blank, abs=1.01e-4)
+        assert float(number(light)) == pytest.approx(scene.prediction_of(state, 0) - blank, abs=1.01e-4)
+    else:  # the later features have no map, so only what is mapped counts, on both sides
+        mapped = [t for t in terms if t["slot"] < K]
+        given_by_sky = sum(t["weight"] * sky[t["feature"]] for t in mapped)
+        assert name.startswith(f"{K} of {k} contributions")
+        assert float(number(empty)) == pytest.approx(given_by_sky, abs=1.01e-4)
+        light_of = sum(t["contribution"] for t in mapped) - given_by_sky
+        assert float(number(light)) == pytest.approx(light_of, abs=1.01e-4)
+    assert np.sum(found["cells"]) == pytest.approx(float(number(light)), abs=1.01e-4)
+
+
 def shown(codes, **choices):
     state = State(F, 2, galaxy=1, **choices)
     view = Inspector(Scene(codes), state, Pictures(codes, None), lambda text: None, lambda f: f"f{f}")
