@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import nbformat
@@ -91,6 +92,19 @@ def test_r18_a_dead_kernel_is_said_at_once_and_reload_restores_the_view(open_pag
     expect(page.locator(BANNER)).to_have_count(0)
     expect(page.locator(".sf-status")).to_have_text(status, timeout=60_000)
     assert page.get_attribute(f".sf-toggle[data-feature='{feature}']", "aria-checked") == "false"
+
+
+def test_r18_a_page_that_begins_to_be_left_answers_until_it_is(open_page, serve):
+    """A reload that waits for a busy server, or a download: the page lives on after this event, with its kernel."""
+    page = open_page(serve())
+    before = page.inner_text(".sf-status")
+    page.evaluate("() => window.dispatchEvent(new Event('beforeunload'))")
+    page.evaluate("() => window.dispatchEvent(new Event('sfnet-stale'))")  # widgets ask by themselves, too
+    toggle(page, 2)
+    page.wait_for_function("text => document.querySelector('.sf-status').textContent !== text", arg=before)
+    pid = kernel_of(kernel(page))
+    page.close()
+    until(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_r19_a_line_cut_for_five_seconds_loses_no_click(bare, serve):

@@ -244,7 +244,7 @@
       still(true);
     }
 
-    /** Jupyter's client closes its line when the page seems to be left; a page that stays (a download) has none then. */
+    /** Jupyter's client closes its line when it lets go of the kernel; a page that stays has none then. */
     close() {
       this.readyState = Native.CLOSING;
       this.ws?.close();
@@ -266,6 +266,13 @@
   setInterval(() => { if (!document.hidden) check(); }, LOOK);
 
   // -- the end of a page -----------------------------------------------------------------------------------------------
+
+  // Jupyter's client lets go of its kernel as soon as the page may be left. Until the server answers, for seconds where it
+  // is busy, or for good where that was a download, the page lives on: so the client hears of it when it is really left.
+  for (const name of ["addEventListener", "removeEventListener"]) {
+    const plain = window[name];
+    window[name] = (kind, ...rest) => plain.call(window, kind === "beforeunload" ? "pagehide" : kind, ...rest);
+  }
 
   // Nobody can come back to a closed page's kernel. A page that the browser kept and shows again has to be made anew.
   window.addEventListener("pagehide", () => {
