@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,25 @@ def test_a_feature_is_labelled_and_every_page_says_so(serve, open_page, mine):
     assert atlas.evaluate(MARKUP) == 0 and book(mine).feature(feature).label == "spiral arms"
     atlas.keyboard.press("u")
     wait_for_text(atlas, ".sf-leaf h2", HOSTILE)
+
+
+def test_what_is_typed_as_the_page_is_left_is_kept(serve, open_page, mine):
+    page = open_page(serve(mine, sample_dataset().path))
+    feature = int(page.get_attribute(".sf-row.sf-focus .sf-toggle", "data-feature"))
+    page.keyboard.press("l")
+    page.wait_for_selector(f"{FEATURE_FORM} .sf-note-label:focus")
+    # typed and left within one task of the browser: no pause in which the page could have sent it
+    page.evaluate("""() => {
+      const box = document.activeElement;
+      box.value = "left at once";
+      box.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      location.href = "about:blank";
+    }""")
+    page.wait_for_url("about:blank")
+    deadline = time.monotonic() + 20
+    while not labels_path(mine).is_file() or book(mine).feature(feature).label != "left at once":
+        assert time.monotonic() < deadline, "what was typed is lost"
+        time.sleep(0.1)
 
 
 def test_two_tabs_keep_each_others_labels_and_nobodys_letters_are_lost(serve, open_page, mine):

@@ -29,6 +29,7 @@ __all__ = ["CONFIGURATION", "ExplorerServer", "main"]
 
 CONFIGURATION = Path(__file__).parents[1] / "voila"  # the folder of voila.json
 RETRY = 10  # s until a visitor of a full server looks again
+LAST_WORDS = 1.0  # s that a closed tab's kernel has for what is on its way
 HASHED = re.compile(r"\.[0-9a-f]{8,}\.(js|css|woff2?|svg)$")
 NAME = re.compile(r"[A-Za-z0-9_-]+\.ipynb")
 
@@ -79,9 +80,15 @@ class EndHandler(JupyterHandler):
         if kernel_id not in self.kernel_manager:
             self.set_status(404)
             return
-        task = asyncio.ensure_future(self.kernel_manager.shutdown_kernel(kernel_id))
+        task = asyncio.ensure_future(self._end(kernel_id))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         self.set_status(204)
+
+    async def _end(self, kernel_id: str) -> None:
+        """The line may still bring what was typed as the tab closed, and the kernel writes it before it ends."""
+        await asyncio.sleep(LAST_WORDS)
+        if kernel_id in self.kernel_manager:
+            await self.kernel_manager.shutdown_kernel(kernel_id)
 
 
 class LaterHandler(EndHandler):

@@ -269,6 +269,8 @@
 
   // Jupyter's client lets go of its kernel as soon as the page may be left. Until the server answers, for seconds where it
   // is busy, or for good where that was a download, the page lives on: so the client hears of it when it is really left.
+  // What is typed and not yet sent has to go now: a line drops what it is given while the page goes.
+  window.addEventListener("beforeunload", () => window.dispatchEvent(new Event("sfnet-leaving")));
   for (const name of ["addEventListener", "removeEventListener"]) {
     const plain = window[name];
     window[name] = (kind, ...rest) => plain.call(window, kind === "beforeunload" ? "pagehide" : kind, ...rest);

@@ -25,6 +25,7 @@ function render({ model, el }) {
 
   const watch = watchLabels(() => send({ do: "look" }));
   document.addEventListener("visibilitychange", editor.flush);
+  window.addEventListener("sfnet-leaving", editor.flush);
   window.addEventListener("pagehide", editor.flush);
   model.on("change:data", update);
   update();
@@ -33,6 +34,7 @@ function render({ model, el }) {
     editor.flush();
     watch.stop();
     document.removeEventListener("visibilitychange", editor.flush);
+    window.removeEventListener("sfnet-leaving", editor.flush);
     window.removeEventListener("pagehide", editor.flush);
     model.off("change:data", update);
   };

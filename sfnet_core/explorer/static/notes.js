@@ -85,6 +85,7 @@ function render({ model, el }) {
   const flush = () => Object.values(editors).forEach((editor) => editor.flush());
   document.addEventListener("sf-edit", edit);
   document.addEventListener("visibilitychange", flush);
+  window.addEventListener("sfnet-leaving", flush);
   window.addEventListener("pagehide", flush);
   model.on("change:data", update);
   model.on("msg:custom", saveFile);
@@ -95,6 +96,7 @@ function render({ model, el }) {
     watch.stop();
     document.removeEventListener("sf-edit", edit);
     document.removeEventListener("visibilitychange", flush);
+    window.removeEventListener("sfnet-leaving", flush);
     window.removeEventListener("pagehide", flush);
     model.off("change:data", update);
     model.off("msg:custom", saveFile);
