@@ -20,7 +20,7 @@ import torch
 from scipy.stats import rankdata
 
 from benchmarks import common
-from benchmarks.bench_faithful import packed
+from benchmarks.bench_faithful import asked, options, packed, trained
 from sfnet_core.augment import centre, to_input
 from sfnet_core.encoding import Encoder
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_run
@@ -31,7 +31,6 @@ from sfnet_core.kept import kept
 from sfnet_core.run import Run
 from sfnet_core.sky import blank_map, typical_sky
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
 
 KINDS = {"deletion": 1, "insertion": -1}  # the sign of what is better
 ALSO = {
@@ -47,22 +46,7 @@ PARTS = ("fold0", "fold1", "simulated")
 
 def main() -> None:
     """Train, measure, write ``results/empty_sky.json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--metallicity", type=Path, required=True, help="folder of galaxies with oh_p50")
-    parser.add_argument("--width", type=int, default=32, help="channels of the first stage")
-    parser.add_argument("--k", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
-    parser.add_argument("--galaxies", type=int, default=200, help="whose regions are covered, of each half")
-    parser.add_argument(
-        "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only make these, record nothing"
-    )
-    parser.add_argument("--work", type=Path, help="keep datasets, runs and pieces here; finished ones are used again")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.width, arguments.epochs, arguments.galaxies = 4, 1, 4
+    arguments = asked(options(__doc__, PARTS))
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         work = arguments.work or Path(folder)
@@ -71,7 +55,7 @@ def main() -> None:
         for fold in (0, 1):
             if f"fold{fold}" not in arguments.parts:
                 continue
-            run = trained(arguments, work, observed, fold)
+            run = trained(arguments, work, fold)
             rows = np.flatnonzero(np.isin(observed.ids, run.split["validation"]))
             found[f"fold{fold}"] = measured(arguments, work / f"fold{fold}", run, observed, rows)
             data[f"fold{fold}"] = (
@@ -86,17 +70,6 @@ def main() -> None:
         data["simulated"] = "the embedded sample's 240 validation galaxies and its network (data/README.md): simulated"
         data["network"] = f"width {arguments.width}, k = {arguments.k}, seed {arguments.seed}, one training a fold"
         common.write("empty_sky", arguments, data, found)
-
-
-def trained(arguments: argparse.Namespace, work: Path, observed: Dataset, fold: int) -> Run:
-    """The network of one half, trained once; the same as :mod:`benchmarks.bench_faithful`'s."""
-    path = work / f"run-fold{fold}"
-    if not path.is_dir() or Run.open(path).status != "finished":
-        train(
-            observed, path, target="oh_p50", k=arguments.k, width=arguments.width, epochs=arguments.epochs,
-            folds=2, fold=fold, seed=arguments.seed, resume=True, progress=False,
-        )  # fmt: skip
-    return Run.open(path)
 
 
 def measured(arguments: argparse.Namespace, work: Path, run: Run, dataset: Dataset, rows: np.ndarray) -> dict[str, Any]:
@@ -116,8 +89,7 @@ def measured(arguments: argparse.Namespace, work: Path, run: Run, dataset: Datas
         cutout = torch.from_numpy(np.array(centre(dataset.cutouts[row : row + 1], about["crop"])))
         image = to_input(cutout, about["mean"], about["std"])[0].contiguous()
         with torch.no_grad():
-            border = torch.cat([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], dim=1).median(dim=1).values
-            own = network.maps(border[:, None, None].expand_as(image)[None].contiguous())[0].double().numpy()
+            own = network.maps(cover_of(image, "sky")[None].contiguous())[0].double().numpy()
             indices, _, maps = network.encode(image[None], runners_up=0)
         index = indices[0].numpy().astype(np.int64)
         terms = weight[index][:, None, None] / maps[0, 0].numel()  # of an empty slot 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,29 +35,39 @@ CLASSES, MIRRORED = "gz1_class", ("spiral_cw", "spiral_acw")
 PARTS = ("fold0", "zoo-fold0", "simulated", "fold1", "zoo-fold1")
 
 
-def main() -> None:
-    """Train, measure, write ``results/faithful.json``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(description: str, parts: Sequence[str]) -> argparse.ArgumentParser:
+    """What a benchmark that judges explanations on two halves of the observed galaxies can be asked."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--metallicity", type=Path, required=True, help="folder of galaxies with oh_p50")
-    parser.add_argument("--zoo", type=Path, required=True, help="folder of galaxies with gz1_class")
     parser.add_argument("--width", type=int, default=32, help="channels of the first stage")
     parser.add_argument("--k", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
     parser.add_argument("--galaxies", type=int, default=200, help="whose regions are covered")
     parser.add_argument(
-        "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only make these, record nothing"
+        "--parts", nargs="+", choices=parts, default=list(parts), help="only make these, record nothing"
     )
-    parser.add_argument("--cover", nargs="+", choices=tuple(FILLS), default=["sky"], help="what a covered cell shows")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--work", type=Path, help="keep datasets, runs, codes and pages here; finished ones are used again"
-    )
+    parser.add_argument("--work", type=Path, help="keep what is made here; what is finished is used again")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
     parser.add_argument("--out", type=Path)
+    return parser
+
+
+def asked(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The arguments; tiny sizes for ``--quick``."""
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.width, arguments.epochs, arguments.galaxies = 4, 1, 4
+    return arguments
+
+
+def main() -> None:
+    """Train, measure, write ``results/faithful.json``."""
+    parser = options(__doc__, PARTS)
+    parser.add_argument("--zoo", type=Path, required=True, help="folder of galaxies with gz1_class")
+    parser.add_argument("--cover", nargs="+", choices=tuple(FILLS), default=["sky"], help="what a covered cell shows")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = asked(parser)
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
         measure(arguments, arguments.work or Path(folder))
@@ -69,16 +80,22 @@ def packed(source: Path, out: Path) -> Dataset:
     return pack(source / "galaxies.csv", source / "images", out, progress=False)
 
 
+def trained(arguments: argparse.Namespace, work: Path, fold: int) -> Run:
+    """The network that has not seen this half of ``work/metallicity``, trained once."""
+    path = work / f"run-fold{fold}"
+    if path.is_dir() and (run := Run.open(path)).status == "finished":
+        return run
+    return train(
+        work / "metallicity", path, target="oh_p50", k=arguments.k, width=arguments.width, epochs=arguments.epochs,
+        folds=2, fold=fold, seed=arguments.seed, resume=True, progress=False,
+    )  # fmt: skip
+
+
 def coded(
     arguments: argparse.Namespace, work: Path, fold: int, dataset: Dataset, name: str
 ) -> tuple[SparseCodes, Path]:
     """Codes of ``dataset`` by the network that has not seen this half of the first one, and its run."""
-    run = work / f"run-fold{fold}"
-    if not run.is_dir() or Run.open(run).status != "finished":
-        train(
-            work / "metallicity", run, target="oh_p50", k=arguments.k, width=arguments.width, epochs=arguments.epochs,
-            folds=2, fold=fold, seed=arguments.seed, resume=True, progress=False,
-        )  # fmt: skip
+    run = trained(arguments, work, fold).path
     path = work / f"{name}.parquet"
     if not path.is_file():
         infer(run, dataset, path, maps=False, progress=False)

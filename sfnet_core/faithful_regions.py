@@ -74,9 +74,10 @@ def curves(
     numbers depend on it alone.
     """
     how = covering or Covering()
-    cover = cover_of(image, how.fill)
+    own = cover_of(image, "sky")
+    cover = own if how.fill == "sky" else cover_of(image, how.fill)
     if sky is None:
-        sky = network.maps(cover_of(image, "sky")[None].contiguous())[0].double().cpu().numpy()
+        sky = network.maps(own[None].contiguous())[0].double().cpu().numpy()
     maps = _maps(network, image, cover, how.target, sky)
     shape, cells = maps["map"].shape, maps["map"].size
     block = blocks(image.shape[1:], shape).to(image.device)  # (s, s) number of each pixel's cell
@@ -96,7 +97,7 @@ def curves(
     alone = predicted(np.vstack([np.ones((1, cells), bool), ~np.eye(cells, dtype=bool)]))
     occlusion = (alone[0] - alone[1:]).reshape(shape)
     light = torch.zeros(cells, dtype=torch.float64).index_add_(
-        0, block.cpu().ravel(), (image - cover_of(image, "sky")).sum(dim=0).double().cpu().ravel()
+        0, block.cpu().ravel(), (image - own).sum(dim=0).double().cpu().ravel()
     )
     scores = maps | {"occlusion": occlusion, "light": light.numpy()} | dict(also or {})
     orders = orders_of(scores, draws=how.draws, seed=how.seed)  # (O, C)

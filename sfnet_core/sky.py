@@ -33,6 +33,11 @@ class Sky:
     level: tuple[int, ...]
     maps: np.ndarray
 
+    def contribution(self, feature: int, weight: float) -> np.ndarray:
+        """(h, w) float64 a feature's contribution map of the blank image, as if the gate kept it."""
+        cells = self.maps[feature].astype(np.float64)
+        return weight * cells / cells.size
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the maps as base64 of their bytes, little-endian, row by row."""
         cells = np.ascontiguousarray(self.maps, dtype="<f4")

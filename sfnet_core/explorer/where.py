@@ -60,7 +60,7 @@ def map_of(scene: Scene, state: State, row: int, terms: list[dict], label: Calla
         empty, light = _parts(float(codes.bias[state.target] + sky.sum()), scene.prediction_of(state, row))
         note = f"{name}: the light gives {light} {unit}, an empty sky {empty.lstrip('+')}"
     else:
-        sky = sum(t["weight"] * codes.sky.maps[t["feature"]].astype(np.float64) for t in mapped) / cells.size
+        sky = sum(codes.sky.contribution(t["feature"], t["weight"]) for t in mapped)
         cells = cells - sky
         empty, light = _parts(float(np.sum(sky)), total)
         note = f"{name}: the light gives {light} {unit}, an empty sky {empty}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -15,6 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from proxy import Cable
 from visitor import kernel_of
+from waiting import until
 
 from sfnet_core.explorer.serve import serving
 
@@ -31,13 +31,6 @@ HOARD = """from sfnet_core.explorer.page import explore
 page, hoard = explore(), []
 page.state.on_change(lambda changed: hoard.append(bytearray(b"1" * (600 << 20))))
 page"""
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def kernel(page: Page) -> str:

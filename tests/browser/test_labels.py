@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from waiting import until
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.sample import sample_dataset, sample_folder
@@ -142,10 +142,7 @@ def test_what_is_typed_as_the_page_is_left_is_kept(serve, open_page, mine):
       location.href = "about:blank";
     }""")
     page.wait_for_url("about:blank")
-    deadline = time.monotonic() + 20
-    while not labels_path(mine).is_file() or book(mine).feature(feature).label != "left at once":
-        assert time.monotonic() < deadline, "what was typed is lost"
-        time.sleep(0.1)
+    until(lambda: labels_path(mine).is_file() and book(mine).feature(feature).label == "left at once", 20)
 
 
 def test_two_tabs_keep_each_others_labels_and_nobodys_letters_are_lost(serve, open_page, mine):

@@ -10,10 +10,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 import websocket
 from visitor import Visitor, frame, kernel_of, processes_of, resident
+from waiting import until
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
@@ -473,13 +473,6 @@ def test_r21_five_thousand_settings_in_a_second_are_drawn_together(attacker):
 
 
 # -- sessions -----------------------------------------------------------------------------------------------------
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_full_server_says_so_and_takes_the_next_one_when_a_place_is_free():

@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 
 import psutil
 import pytest
+import waiting
 
 SERVES = """
 import time
@@ -34,11 +35,7 @@ time.sleep(600)
 """
 
 
-def until(done: Callable[[], bool], patience: float = 60) -> None:
-    deadline = time.monotonic() + patience
-    while not done():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
+until = partial(waiting.until, seconds=60)
 
 
 def alive(process: psutil.Process) -> bool:

@@ -215,8 +215,7 @@ class Sheet:
         codes = self._almanac.codes
         if codes.sky is None:
             return None
-        cells = codes.sky.maps[state.feature].astype(np.float64)
-        return (codes.weight[state.target][state.feature] * cells / cells.size).tolist()
+        return codes.sky.contribution(state.feature, codes.weight[state.target][state.feature]).tolist()
 
     def looks(self, state: AtlasState, found: MeanMap | bool | None = False) -> dict:
         """Where it looks: the mean contribution map (given, or averaged here) and the mean picture."""
