@@ -16,6 +16,7 @@ import waiting
 from jupyter_client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
+from sfnet_core.explorer.server import forked
 from sfnet_core.explorer.server.forked import ForkedProcess, Line, NurseryGone, _after_launcher
 
 
@@ -98,6 +99,22 @@ def test_a_kernel_that_cannot_start_is_reported(line, tmp_path):
     assert line.status(pid) != 0
     other = line.start(["--version"], dict(os.environ), str(tmp_path))  # the next one is not held up
     until(lambda: line.status(other) == 0)
+
+
+def test_a_process_number_that_comes_again_is_a_new_kernel(monkeypatch):
+    ours, theirs = forked.socket.socketpair()
+    nursery = theirs.dup()
+    monkeypatch.setattr(forked.socket, "socketpair", lambda: (ours, theirs))
+    monkeypatch.setattr(forked.subprocess, "Popen", lambda *_, **__: None)
+    line = Line()
+    nursery.sendall(b'{"pid": 7}\n')
+    assert line.start([], {}, None) == 7 and line.status(7) is None
+    nursery.sendall(b'{"pid": 7, "status": -9}\n')
+    assert line.status(7) == -9
+    nursery.sendall(b'{"pid": 7}\n')
+    assert line.start([], {}, None) == 7 and line.status(7) is None
+    ours.close()
+    nursery.close()
 
 
 HOLD = """

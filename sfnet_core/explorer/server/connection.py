@@ -55,10 +55,16 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
         self._pump()
 
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
-        """Pass on what the kernel says, and note which messages it is done with."""
+        """Pass on what the kernel says, and note which messages it is done with.
+
+        A websocket that never agreed on our protocol hears nothing, and neither does one that :meth:`end` has closed:
+        Jupyter then falls back to its older frames, and Voilà reads those as ours, with a count of parts so large that
+        the server would count for ever.
+        """
         if getattr(stream, "channel", stream) == "iopub":
             self._note(outgoing_msg)
-        super().handle_outgoing_message(stream, outgoing_msg)
+        if self.subprotocol == V1:
+            super().handle_outgoing_message(stream, outgoing_msg)
 
     def connect(self) -> Any:
         """Connect, and go on with what an earlier connection left waiting."""

@@ -78,6 +78,7 @@ class Line:
             if "status" in message:
                 self.ended[message["pid"]] = message["status"]
             else:
+                self.ended.pop(message["pid"], None)  # of an earlier kernel: numbers come again
                 self._started.append(message["pid"])
 
     def close(self) -> None:
