@@ -22,6 +22,7 @@ __all__ = [
         "ResidualSums",
         "blocks",
         "check_feature",
+        "mean_contributions",
         "off_table",
         "predictions",
         "residual_sums",
@@ -107,6 +108,22 @@ def predictions(
             taken += use
             if slot >= k - 1 and (taken >= k).all():
                 break
+    return out
+
+
+def mean_contributions(codes: SparseCodes | Part, target: int, rows: np.ndarray | None = None) -> np.ndarray:
+    """(2, n) float64: each galaxy's mean of the contributions that the gate keeps, and of their squares; 0 of none.
+
+    What leaving out one of them, drawn at random, is expected to take from the prediction.
+    """
+    weight = np.append(codes.weight[target], 0.0)
+    out = np.zeros((2, len(codes) if rows is None else len(rows)))
+    for place, indices, values in blocks(codes, rows):
+        for slot in range(codes.k):
+            term = weight[indices[:, slot]] * values[:, slot]
+            out[0, place] += term
+            out[1, place] += term * term
+        out[:, place] /= np.maximum(np.count_nonzero(indices[:, : codes.k] >= 0, axis=1), 1)
     return out
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core import code_sums
-from sfnet_core.code_sums import ResidualSums, predictions, residual_sums, squares_by_k
+from sfnet_core.code_sums import ResidualSums, mean_contributions, predictions, residual_sums, squares_by_k
 from sfnet_core.feature_index import FeatureIndex
 from sfnet_core.interpret import Counterfactual, feature_table, predict, predict_by_k
 
@@ -41,6 +41,17 @@ def test_some_galaxies_get_what_all_get(off, mode, rows, k):
         assert whole[row] == pytest.approx(
             CODES.bias[0] + sum(CODES.weight[0, f] * float(a) for f, a in kept), abs=1e-12
         )
+
+
+@given(rows=ROWS)
+def test_the_mean_of_what_a_gate_keeps(rows):
+    found = mean_contributions(CODES, 0, rows)
+    for place, row in enumerate(range(400) if rows is None else rows):
+        kept = [
+            CODES.weight[0, f] * float(CODES.values[row, s]) for s, f in enumerate(CODES.indices[row, :3]) if f >= 0
+        ]
+        expected = (np.mean(kept), np.mean(np.square(kept))) if kept else (0, 0)
+        assert found[:, place] == pytest.approx(expected, abs=1e-12)
 
 
 @settings(max_examples=60, deadline=None)

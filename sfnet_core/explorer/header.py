@@ -56,7 +56,7 @@ def unlike_in_view(scene: Scene, state: State) -> int:
 class Header(Top):
     """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
 
-    _esm = front_end("said", "keys", "explore_keys", "filter_box", "header")
+    _esm = front_end("said", "keys", "explore_keys", "page_head", "filter_box", "header")
     _css = (STATIC / "explorer.css").read_text(encoding="utf-8")
 
     def __init__(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from sfnet_core.code_sums import mean_contributions
 from sfnet_core.explorer.header import signed
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from sfnet_core.explorer.state import State
 
 __all__ = ["Change", "described", "everywhere", "one_galaxy"]
+
+NAMES = {"ablate": "ablate", "refill": "refill", "chance": "one at random"}
 
 
 class Change(NamedTuple):
@@ -44,8 +47,10 @@ def one_galaxy(scene: Scene, state: State, row: int) -> dict[str, Any]:
 def everywhere(scene: Scene, state: State, feature: int) -> dict[str, Change] | None:
     """ΔRMSE and Δbias over the galaxies in view with ``feature`` silenced, by ``ablate`` and by ``refill``.
 
-    ``None`` where it fires on none of them. The galaxies on which it does not fire keep their prediction, so only the
-    others are looked at: exact, as fast as the feature is rare.
+    ``chance`` stands beside them: on each galaxy on which the feature fires, one of the features kept there, drawn at
+    random, is left out instead; the expectation over that draw (``same_galaxies`` of
+    :func:`sfnet_core.faithful_ablation.ablation`). ``None`` where the feature fires on none of them. The galaxies on
+    which it does not fire keep their prediction, so only the others are looked at: exact, as fast as it is rare.
     """
     key = ("everywhere", state.split, state.filter, state.target, feature)
     return scene.remember(key, lambda: _everywhere(scene, state, feature), keep=8)
@@ -72,12 +77,28 @@ def _everywhere(scene: Scene, state: State, feature: int) -> dict[str, Change] |
     residual = scene.prediction(state, all_on=True)[rows] - scene.truth(state.target)[rows]
     n, square = len(scene.errors.known(state)[0]), scene.errors.squares_on(state)
     here = np.isfinite(residual)
-    out = {}
-    for mode, change in (("ablate", -lost), ("refill", gained - lost)):
-        r, d = residual[here], change[here]
-        rmse = np.sqrt(max(square + float(np.sum(d * (2 * r + d))), 0.0) / n) - np.sqrt(square / n) if n else np.nan
-        out[mode] = Change(n, len(rows), float(rmse), float(d.sum() / n) if n else np.nan)
-    return out
+    r = residual[here]
+
+    def change(moved: np.ndarray, squared: np.ndarray) -> Change:
+        """Of a change of the predictions by ``moved``, whose square is ``squared``."""
+        d, d2 = moved[here], squared[here]
+        rmse = np.sqrt(max(square + float(np.sum(2 * r * d + d2)), 0.0) / n) - np.sqrt(square / n) if n else np.nan
+        return Change(n, len(rows), float(rmse), float(d.sum() / n) if n else np.nan)
+
+    mean, mean_square = _mean_contributions(scene, state.target)[:, rows]
+    refill = gained - lost
+    return {
+        "ablate": change(-lost, lost * lost),
+        "refill": change(refill, refill * refill),
+        "chance": change(-mean, mean_square),
+    }
+
+
+def _mean_contributions(scene: Scene, target: int) -> np.ndarray:
+    """Of all galaxies, (2, N); the same for all sessions on these codes."""
+    codes = scene.codes
+    name = f"mean-contributions-{target}-k{codes.k}"
+    return scene.remember((name,), lambda: codes.derived(name, lambda: mean_contributions(codes, target)))
 
 
 def described(
@@ -96,7 +117,7 @@ def described(
         n, name, fires = len(scene.view(state)), label(state.feature), found["ablate"].fires
         out["where"] = f"{name} off in all {n:,}, {state.where} (fires on {fires:,})"
         out["all"] = [
-            [mode, *(signed(x, 4) if np.isfinite(x) else "–" for x in (change.rmse, change.bias))]
+            [NAMES[mode], *(signed(x, 4) if np.isfinite(x) else "–" for x in (change.rmse, change.bias))]
             for mode, change in found.items()
         ]
     return out

@@ -11,6 +11,7 @@ from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.without import everywhere, one_galaxy
+from sfnet_core.faithful_ablation import ablation
 from sfnet_core.interpret import predict
 
 
@@ -27,6 +28,7 @@ def test_as_predicting_anew_has_it(gated, seed, k, r, split):
     view = np.flatnonzero(codes.split == split) if split else np.arange(30)
     known = view[np.isfinite(truth[view])]
     before = predict(codes)
+    without = {j: predict(codes, off={j}) for j in range(8)}
     for feature in range(8):
         found = everywhere(scene, state, feature)
         fires = (codes.indices[view, :k] == feature).any(axis=1).sum()
@@ -37,6 +39,16 @@ def test_as_predicting_anew_has_it(gated, seed, k, r, split):
             assert found[mode].n == len(known) and found[mode].fires == fires
             assert found[mode].rmse == pytest.approx(rmse[0] - rmse[1], abs=1e-9)
             assert found[mode].bias == pytest.approx(np.mean(now[known] - before[known]), abs=1e-9)
+        if found:
+            square, bias = (before[known] - truth[known]) ** 2, np.zeros(len(known))
+            for i, row in enumerate(known):
+                kept = [j for j in codes.indices[row, :k] if j >= 0]
+                if feature in kept:
+                    square[i] = np.mean([(without[j][row] - truth[row]) ** 2 for j in kept])
+                    bias[i] = np.mean([without[j][row] - before[row] for j in kept])
+            rmse = [np.sqrt(np.mean(part)) for part in (square, (before[known] - truth[known]) ** 2)]
+            assert found["chance"].rmse == pytest.approx(rmse[0] - rmse[1], abs=1e-9)
+            assert found["chance"].bias == pytest.approx(np.mean(bias), abs=1e-9)
     for row in range(30):
         each = one_galaxy(scene, state, row)
         assert sorted(f for f, *_ in each["rows"]) == sorted(f for f in codes.indices[row, :k] if f >= 0)
@@ -71,4 +83,7 @@ def test_the_inspector_says_it_in_the_targets_unit(made_up):
     assert data["all"][1][0] == "refill" and data["where"].startswith(
         f"f{feature} off in all {rows.sum()}, validation ("
     )
+    alone = ablation(codes, rows, draws=1)["features"]
+    chance = next(found["same_galaxies"] for found in alone if found["feature"] == feature)
+    assert data["all"][2][:2] == ["one at random", f"{chance:+.4f}".replace("-", "\N{MINUS SIGN}")]
     assert data["all"][1][2] == f"{np.mean(now - before[rows]):+.4f}".replace("-", "\N{MINUS SIGN}")

@@ -35,7 +35,7 @@ def status(almanac: Almanac, state: AtlasState) -> str:
 class AtlasHead(Top):
     """Title, badge, facts, split, sort, search; the number of features (``sf-status``), messages (``sf-notice``)."""
 
-    _esm = front_end("keys", "atlas_keys", "atlas_head")
+    _esm = front_end("keys", "atlas_keys", "page_head", "atlas_head")
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "atlas.css"))
 
     def __init__(

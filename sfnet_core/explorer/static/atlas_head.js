@@ -23,13 +23,12 @@ function render({ model, el }) {
   const views = h("span", { class: "sf-modes", role: "group", "aria-label": "Overview" }, ...VIEWS.map(([key, name]) => h("button", { type: "button", "data-view": key, onclick: () => send({ do: "view", view: key }) }, name)));
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
   const warn = h("span", { class: "sf-warn", title: "Numbers over all splits include the galaxies that the network was trained on" }, "includes training galaxies");
-  const undo = h("button", { type: "button", title: "Undo the last change", "aria-label": "Undo", onclick: () => send({ do: "undo" }) }, "↶");
-  const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
+  const [undo, redo] = undoButtons(send);
   const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: () => copyLink(link, model.get("data").query, PERMALINK.part) }, "copy link");
   const save = h("button", { type: "button", "data-action": "save-page", title: "Save this atlas as one HTML file that opens without a server", hidden: true, onclick: savePage }, "save as a page");
-  const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
-  const keys = keyList(KEYS);
-  const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
+  const wished = SAVED && matchMedia("(prefers-color-scheme: dark)").matches;
+  const theme = themeButton(el, OWN_PAGE, () => document.dispatchEvent(new Event("sf-theme")), wished); // figures are drawn anew
+  const keys = keyboard(KEYS);
   const notice = h("div", { class: "sf-notice", role: "status" });
   const targetLabel = h("label", {}, "target ", target);
   const splitLabel = h("label", {}, "galaxies ", split);
@@ -72,40 +71,23 @@ function render({ model, el }) {
   el.classList.add("sf-header");
   el.replaceChildren(
     h("div", { class: "sf-title" }, title, badge, facts, pageLinks("atlas")),
-    h("div", { class: "sf-bar" }, splitLabel, targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link, save, theme, help),
+    h("div", { class: "sf-bar" }, splitLabel, targetLabel, status, warn, h("span", { class: "sf-push" }), undo, redo, link, save, theme.button, keys.button),
     bar,
-    keys,
+    keys.list,
     notice,
   );
-
-  let dark = false;
-  function paint(wanted) {
-    dark = wanted;
-    el.closest(".sf-root")?.classList.toggle("sf-dark", dark);
-    document.body.classList.toggle("sf-dark-page", dark && OWN_PAGE);
-    document.dispatchEvent(new Event("sf-theme")); // figures are drawn anew
-    try { localStorage.setItem("sfnet-dark", dark ? "1" : "0"); } catch { /* a page without storage stays light next time */ }
-  }
-  function remembered() {
-    const wished = SAVED && matchMedia("(prefers-color-scheme: dark)").matches;
-    try { return (localStorage.getItem("sfnet-dark") ?? (wished ? "1" : "0")) === "1"; } catch { return wished; }
-  }
-  const deafen = listenToKeys(keys, KEYS);
 
   let ready = false;
   let before = -1;
   function address(data) {
     if (!OWN_PAGE || !ready) return;
-    const url = new URL(location.href);
-    const token = url.searchParams.get("token");
+    const href = addressOf(data.query, PERMALINK.part);
     const step = before !== data.feature;
     before = data.feature;
-    url[PERMALINK.part] = data.query;
-    if (token) url.searchParams.set("token", token);
-    if (url.href === location.href) return;
+    if (href === location.href) return;
     // Opening a feature is a step that the browser's own Back button takes back; sorting is not.
-    if (step) history.pushState(null, "", url.href);
-    else history.replaceState(null, "", url.href);
+    if (step) history.pushState(null, "", href);
+    else history.replaceState(null, "", href);
   }
   const back = () => send({ do: "open-link", query: linked() });
   const linked = () => location[PERMALINK.part].slice(1);
@@ -113,11 +95,7 @@ function render({ model, el }) {
   function update() {
     const data = model.get("data");
     say(title, data.title);
-    say(badge, data.simulated ? "simulated" : "observed");
-    badge.className = `sf-badge ${data.simulated ? "sf-simulated" : "sf-observed"}`;
-    badge.title = data.simulated ? "These galaxies are simulated: no number here says anything about real galaxies" : "These galaxies were observed";
-    say(facts, data.facts.join(" · "));
-    facts.title = data.facts.join("\n");
+    showOrigin(badge, facts, data);
     options(split, data.splits, data.split);
     splitLabel.hidden = data.splits.length < 2;
     options(target, data.targets, data.target);
@@ -131,9 +109,7 @@ function render({ model, el }) {
     save.hidden = !data.savable;
     bar.hidden = data.feature >= 0;
     for (const button of views.children) button.setAttribute("aria-pressed", data.feature < 0 && button.dataset.view === data.view);
-    notice.replaceChildren(...data.notices.map((text) => h("p", {}, text)));
-    notice.hidden = data.notices.length === 0;
-    if (data.notices.length) notice.append(h("button", { type: "button", "aria-label": "Dismiss messages", onclick: () => send({ do: "dismiss" }) }, "×"));
+    showNotices(notice, data.notices, send);
     address(data);
     if (data.opened) show();
   }
@@ -146,7 +122,7 @@ function render({ model, el }) {
       ready = true;
       before = model.get("data").feature;
       if (IN_VOILA) root.setAttribute("role", "main");
-      if (remembered()) paint(true);
+      theme.restore();
       root.classList.add("sf-page");
       update();
     });
@@ -160,7 +136,7 @@ function render({ model, el }) {
   if (OWN_PAGE && linked()) back();
   else show();
   return () => {
-    deafen();
+    keys.deafen();
     window.removeEventListener(PERMALINK.event, back);
     model.off("change:data", update);
     model.off("msg:custom", receive);

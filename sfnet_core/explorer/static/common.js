@@ -69,18 +69,3 @@ function pageLinks(current) {
   const links = PAGES.map(([name, label]) => h("a", { href: `${name}.ipynb`, "aria-current": name === current ? "page" : null }, label));
   return h("nav", { class: "sf-nav", "aria-label": "Pages", hidden: document.body.dataset.voila === undefined }, ...links);
 }
-
-/** Copy a link to the page as it is now. The address's token goes along: without it no other browser is let in. */
-async function copyLink(button, query, part = "search") {
-  const url = new URL(location.href);
-  const token = url.searchParams.get("token");
-  url[part] = query;
-  if (token) url.searchParams.set("token", token);
-  try {
-    await navigator.clipboard.writeText(url.href);
-    say(button, "copied");
-  } catch {
-    say(button, "copy it from the address bar");
-  }
-  setTimeout(() => say(button, "copy link"), 1500);
-}

@@ -21,9 +21,3 @@ function command(words, line) {
   }
   return h("div", { class: "sf-command" }, h("span", { class: "sf-caption" }, words), copy, h("code", { tabindex: "0" }, line));
 }
-
-function painted(node) {
-  if (node.querySelector?.("canvas")) return true;
-  const all = node.querySelectorAll ? [node, ...node.querySelectorAll("*")] : [];
-  return all.some((child) => child.shadowRoot && painted(child.shadowRoot));
-}

@@ -1,11 +1,5 @@
 // The top of the page. Marks the page ready (class sf-page), reads the permalink once and keeps the address current.
 
-function painted(node) {
-  if (node.querySelector?.("canvas")) return true;
-  const all = node.querySelectorAll ? [node, ...node.querySelectorAll("*")] : [];
-  return all.some((child) => child.shadowRoot && painted(child.shadowRoot));
-}
-
 function render({ model, el }) {
   const inVoila = document.body.dataset.voila !== undefined;
   const send = (message) => model.send(message);
@@ -15,86 +9,49 @@ function render({ model, el }) {
   const split = h("select", { "aria-label": "Galaxies in the plots, by split", title: "Which galaxies stand in the plots", onchange: () => send({ do: "split", split: split.value }) });
   const target = h("select", { "aria-label": "Target that the features explain", onchange: () => send({ do: "target", target: target.value }) });
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
-  const undo = h("button", { type: "button", title: "Undo the last change", "aria-label": "Undo", onclick: () => send({ do: "undo" }) }, "↶");
-  const redo = h("button", { type: "button", title: "Redo", "aria-label": "Redo", onclick: () => send({ do: "redo" }) }, "↷");
+  const [undo, redo] = undoButtons(send);
   const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view; an image of yours is not in it", onclick: () => copyLink(link, model.get("data").query) }, "copy link");
-  const theme = h("button", { type: "button", "data-action": "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: () => paint(!dark) }, "◐");
-  const keys = keyList(KEYS);
-  const help = h("button", { type: "button", title: "Keyboard", "aria-label": "Keyboard", onclick: () => { keys.hidden = !keys.hidden; } }, "?");
+  const theme = themeButton(el, inVoila, (dark) => send({ do: "theme", dark }));
+  const keys = keyboard(KEYS);
   const notice = h("div", { class: "sf-notice", role: "status" });
   const targetLabel = h("label", {}, "target ", target);
 
   el.classList.add("sf-header");
   el.replaceChildren(
     h("div", { class: "sf-title" }, title, badge, facts, pageLinks("your_galaxy")),
-    h("div", { class: "sf-bar" }, status, h("span", { class: "sf-push" }), targetLabel, h("label", {}, "plots show ", split), undo, redo, link, theme, help),
+    h("div", { class: "sf-bar" }, status, h("span", { class: "sf-push" }), targetLabel, h("label", {}, "plots show ", split), undo, redo, link, theme.button, keys.button),
     notice,
-    keys,
+    keys.list,
   );
 
   function update() {
     const data = model.get("data");
     say(title, data.title);
-    say(badge, data.simulated ? "simulated" : "observed");
-    badge.className = `sf-badge ${data.simulated ? "sf-simulated" : "sf-observed"}`;
-    badge.title = data.simulated ? "The galaxies to compare with are simulated: no number here says anything about real galaxies" : "The galaxies to compare with were observed";
-    say(facts, data.facts.join(" · "));
-    facts.title = data.facts.join("\n");
+    showOrigin(badge, facts, data, "The galaxies to compare with");
     options(split, data.splits, data.split);
     options(target, data.targets, data.target);
     targetLabel.hidden = data.targets.length < 2;
     say(status, data.status);
-    notice.replaceChildren(...data.notices.map((text) => h("p", {}, text)));
-    notice.hidden = data.notices.length === 0;
-    if (data.notices.length) notice.append(h("button", { type: "button", "aria-label": "Dismiss messages", onclick: () => send({ do: "dismiss" }) }, "×"));
-    if (inVoila && ready) {
-      const url = new URL(location.href);
-      const token = url.searchParams.get("token");
-      url.search = data.query;
-      if (token) url.searchParams.set("token", token);
-      if (url.href !== location.href) history.replaceState(null, "", url.href);
-    }
+    showNotices(notice, data.notices, send);
+    if (inVoila && ready) keepAddress(data.query);
     if (data.opened) waitForPlots();
   }
 
-  let dark = false;
-  function paint(wanted) {
-    dark = wanted;
-    el.closest(".sf-root")?.classList.toggle("sf-dark", dark);
-    document.body.classList.toggle("sf-dark-page", dark && inVoila);
-    send({ do: "theme", dark });
-    try { localStorage.setItem("sfnet-dark", dark ? "1" : "0"); } catch { /* a page without storage stays light next time */ }
-  }
-  function remembered() {
-    try { return localStorage.getItem("sfnet-dark") === "1"; } catch { return false; }
-  }
-  const deafen = listenToKeys(keys, KEYS);
-
   let ready = false;
-  let waiting = false;
-  function waitForPlots() {
-    if (waiting) return;
-    waiting = true;
-    const started = performance.now();
-    (function look() {
-      const root = el.closest(".sf-root");
-      const plots = root?.querySelector(".sf-plots");
-      if (root && plots && painted(plots)) {
-        ready = true;
-        if (inVoila) root.setAttribute("role", "main");
-        if (remembered() && !dark) paint(true);
-        root.classList.add("sf-page");
-        update();
-      } else if (performance.now() - started < 60000) requestAnimationFrame(look);
-    })();
-  }
+  const waitForPlots = whenPlotsAreDrawn(el, (root) => {
+    ready = true;
+    if (inVoila) root.setAttribute("role", "main");
+    theme.restore();
+    root.classList.add("sf-page");
+    update();
+  });
 
   whenStale(send);
   model.on("change:data", update);
   update();
   if (inVoila && location.search.length > 1) send({ do: "open-link", query: location.search });
   else waitForPlots();
-  return () => { deafen(); model.off("change:data", update); };
+  return () => { keys.deafen(); model.off("change:data", update); };
 }
 
 export default { render };

@@ -15,7 +15,7 @@ __all__ = ["Examples", "Form", "Report", "Top"]
 class Top(View):
     """Title, facts, Start, Stop, Resume, progress (``sf-status``) and messages (``sf-notice``)."""
 
-    _esm = front_end("train_common", "keys", "train_keys", "train_top")
+    _esm = front_end("train_common", "keys", "train_keys", "page_head", "train_top")
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "train.css"))
 
     def __init__(self, actions: dict[str, Callable[[dict], None]]) -> None:

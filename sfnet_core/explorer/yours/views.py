@@ -29,7 +29,7 @@ ORDERS = {"cosine": "cosine of the codes", "shared": "shared features"}
 class Head(Top):
     """Title, provenance, split, the one-line answer (``sf-status``), messages (``sf-notice``)."""
 
-    _esm = front_end("keys", "your_galaxy_keys", "your_galaxy_head")
+    _esm = front_end("keys", "your_galaxy_keys", "page_head", "your_galaxy_head")
     _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "your_galaxy.css"))
 
     def __init__(
