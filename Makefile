@@ -12,15 +12,15 @@ PORT ?=
 explore: $(VENV)/.ready
 	@$(BIN)/sfnet explore $(CODES) $(if $(DATASET),--dataset "$(DATASET)") $(if $(PORT),--port $(PORT))
 
-# The browser's tests run in a process of their own: the browser's driver keeps an event loop running in it. The others
-# run in two, with one thread each.
+# The browser's tests run in processes of their own: the browser's driver keeps an event loop running in them. All run in
+# two, with one thread each; a file's tests stay together, for they share servers.
 test: $(VENV)/.ready-test
 	@sh tests/browser/ensure_browser.sh
 ifdef PYTEST_ARGS
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 else
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --ignore=tests/browser --ignore=tests/test_real_galaxies.py
-	$(BIN)/python -m pytest tests/browser tests/test_real_galaxies.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/browser tests/test_real_galaxies.py
 	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
 endif
 

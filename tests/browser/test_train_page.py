@@ -17,6 +17,8 @@ from sfnet_core.errors import SFNetError
 from sfnet_core.files import folder_lock
 from sfnet_core.metrics import rmse
 
+EPOCHS = 250  # more than are over before a slow browser has pressed Stop
+
 # The curve's points as the browser has them: the finite values of a column of the one source that has it.
 POINTS = """(name) => {
   for (const document of Bokeh.documents)
@@ -56,8 +58,8 @@ def facts(page, section: str) -> dict[str, str]:
 
 
 def test_choose_start_watch_stop_resume_and_explore(train, open_page, tmp_path):
-    page = train(epochs=40)
-    assert page.input_value("[data-choice=k]") == "2" and page.input_value("[data-choice=epochs]") == "40"
+    page = train(epochs=EPOCHS)
+    assert page.input_value("[data-choice=k]") == "2" and page.input_value("[data-choice=epochs]") == str(EPOCHS)
     page.fill("[data-choice=k]", "3")
     page.press("[data-choice=k]", "Enter")
     expect(page.locator(".sf-this")).to_contain_text("k = 3 of 32 features")
@@ -72,8 +74,8 @@ def test_choose_start_watch_stop_resume_and_explore(train, open_page, tmp_path):
     assert page.is_disabled("[data-choice=k]") and page.is_disabled("[data-action=start]")
     page.click("[data-action=stop]")
     wait_for(page, "stopped")
-    done = int(re.match(r"Stopped after (\d+) of 40 epochs", page.inner_text(".sf-status"))[1])
-    assert len(page.evaluate(POINTS, "validation_rmse")) == len(page.evaluate(POINTS, "active")) == done < 40
+    done = int(re.match(rf"Stopped after (\d+) of {EPOCHS} epochs", page.inner_text(".sf-status"))[1])
+    assert len(page.evaluate(POINTS, "validation_rmse")) == len(page.evaluate(POINTS, "active")) == done < EPOCHS
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
 
     page.click("[data-action=resume]")
@@ -81,7 +83,7 @@ def test_choose_start_watch_stop_resume_and_explore(train, open_page, tmp_path):
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["status"], record["config"]["k"], record["config"]["seed"]) == ("finished", 3, 5)
     curve = page.evaluate(POINTS, "validation_rmse")
-    assert len(curve) == 40 and curve[-1] == pytest.approx(record["metrics"]["validation_rmse"])
+    assert len(curve) == EPOCHS and curve[-1] == pytest.approx(record["metrics"]["validation_rmse"])
 
     codes = SparseCodes.open(tmp_path / "run" / "codes.parquet")
     held = codes.split == "validation"

@@ -44,6 +44,7 @@ from sfnet_core.run import Run
 from sfnet_core.survey.pack import pack
 
 SMALL = {"width": 4, "k": 2}
+EPOCHS = 120  # some of which are still to come when a second one was drawn
 
 
 @pytest.fixture(autouse=True)
@@ -368,11 +369,11 @@ def test_a_finished_run_is_not_overwritten(trained):
 
 def test_stop_leaves_a_run_that_resume_finishes(page):
     session = page.session
-    session.change(epochs=25, codes=False)
+    session.change(epochs=EPOCHS, codes=False)
 
     def stop_after_two(kind: str) -> None:
         page.draw(kind)
-        if len(session.progress.history) == 2:
+        if len(session.progress.history) >= 2:
             session.stop()
 
     session.listen(stop_after_two, page.top.notify)
@@ -382,17 +383,17 @@ def test_stop_leaves_a_run_that_resume_finishes(page):
     session.wait(120)
     assert session.phase == "stopped" and page.top.data["resumable"] and not page.top.data["startable"]
     done = len(session.progress.history)
-    assert 2 <= done < 25 and look_into(session.folder).epoch == done
-    assert f"Stopped after {done} of 25 epochs" in page.top.data["status"]
+    assert 2 <= done < EPOCHS and look_into(session.folder).epoch == done
+    assert f"Stopped after {done} of {EPOCHS} epochs" in page.top.data["status"]
     assert any("Resume goes on" in note for note in page.report.data["result"]["notes"])
 
     again = TrainPage(Choices().change(dataset=session.choices.dataset, out=str(session.folder), codes=False))
-    assert again.top.data["resumable"] and f"{done} of 25" in again.form.data["folder"]
+    assert again.top.data["resumable"] and f"{done} of {EPOCHS}" in again.form.data["folder"]
     again.session.resume()
-    assert (again.session.choices.k, again.session.choices.width, again.session.choices.epochs) == (2, 4, 25)
+    assert (again.session.choices.k, again.session.choices.width, again.session.choices.epochs) == (2, 4, EPOCHS)
     again.session.wait(120)
     assert again.session.phase == "finished"
-    assert [row["epoch"] for row in again.session.progress.history] == list(range(1, 26))
+    assert [row["epoch"] for row in again.session.progress.history] == list(range(1, EPOCHS + 1))
     assert [r["validation_rmse"] for r in again.session.progress.history[:done]] == [
         r["validation_rmse"] for r in session.progress.history
     ]
@@ -455,6 +456,25 @@ def test_a_training_that_no_browser_shows_any_more_stops(page, monkeypatch):
     session.start()
     session.wait(60)
     assert session.phase == "stopped" and look_into(session.folder).kind == "unfinished"
+
+
+def test_epochs_that_come_fast_are_drawn_now_and_then(page, monkeypatch):
+    session, told, now = page.session, [], [100.0]
+    monkeypatch.setattr(session_room.time, "monotonic", lambda: now[0])
+    session.listen(told.append, page.top.notify)
+    plan = {"epochs": 100, "unit": "dex", "done": 0, "steps": 2, "history": [], "truth": [8.5], "rows": [0]}
+    session._hear({"event": "plan", **plan})
+    for epoch in range(1, 31):  # 1.5 s
+        now[0] += 0.05
+        session._hear({"event": "epoch", "epoch": epoch, "validation_rmse": 0.1, "predictions": [8.5]})
+    assert told == ["plan", "all", "all", "all"]
+    session._hear({"event": "step", "done": 61})
+    now[0] += 0.5
+    session._hear({"event": "step", "done": 62})  # a long epoch: what was left out before is drawn
+    session._hear({"event": "step", "done": 63})
+    assert told[4:] == ["step", "all", "step"] and len(session.progress.history) == 30
+    session._ended(0, "")
+    assert told[-1] == "all"
 
 
 def test_what_the_training_refuses_is_said_on_the_page(page):

@@ -39,6 +39,7 @@ __all__ = ["Session"]
 WORKER = "sfnet_core.explorer.trainer.worker"
 ONWARD = "sfnet_core.explorer.trainer.onward"
 UNSEEN_SECONDS = 300  # a tab in the background may speak once a minute only
+DRAWN_SECONDS = 0.5  # between two drawings of the curves: a browser draws no faster than it can be clicked
 BUSY = frozenset({"starting", "training", "stopping", "inferring"})
 
 
@@ -67,6 +68,7 @@ class Session:
         self.process: Process | None = None
         self._last_event = ""
         self._seen: float | None = None  # when a browser last said that it shows the page
+        self._drawn, self._owed = -np.inf, False  # when the last epoch was told, and whether there was one since
         self._explorers: dict[Path, dict[str, Any]] = {}
         try:
             self._take(choices)
@@ -214,7 +216,20 @@ class Session:
             self._say(event["sentence"])
         if self._seen is not None and time.monotonic() - self._seen > UNSEEN_SECONDS:
             self.stop()  # the browser went without a word
-        self._tell(kind if kind in ("plan", "step") else "all")
+        self._tell_of(kind)
+
+    def _tell_of(self, kind: str) -> None:
+        """Tell of an event; of epochs that come faster than they can be watched, now and then."""
+        due = time.monotonic() - self._drawn >= DRAWN_SECONDS
+        if kind == "epoch" and not due:
+            self._owed = True
+        elif kind == "plan":
+            self._tell("plan")
+        elif kind == "step" and not (due and self._owed):
+            self._tell("step")
+        else:
+            self._tell("all")
+            self._drawn, self._owed = time.monotonic(), False
 
     def _ended(self, status: int, words: str) -> None:
         was, self.process, self.phase = self.phase, None, "ready"
