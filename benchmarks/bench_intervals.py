@@ -45,7 +45,8 @@ def main() -> None:
 def measure(arguments: argparse.Namespace, work: Path) -> None:
     """Train, look at each validation galaxy from eight sides, try each kind of width."""
     data = seeds.survey(arguments, work)
-    files = [seeds.trained(arguments, work, f"k{arguments.k}-seed{seed}", seed, arguments.k) for seed in arguments.seeds]
+    k = arguments.k
+    files = [seeds.trained(arguments, work, f"k{k}-seed{seed}", seed, k) for seed in arguments.seeds]
     codes = files[0]
     rows = np.flatnonzero(codes.in_split("validation") & np.isfinite(codes.truth()))
     prediction = codes.prediction()[rows]
