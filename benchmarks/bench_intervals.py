@@ -51,7 +51,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
     rows = np.flatnonzero(codes.in_split("validation") & np.isfinite(codes.truth()))
     prediction = codes.prediction()[rows]
     residual = prediction - codes.truth()[rows]
-    views = eight_views(Run.open(work / f"run-seed-{arguments.seeds[0]}"), Dataset.open(work / "survey"), rows)
+    views = eight_views(Run.open(work / f"run-k{k}-seed{arguments.seeds[0]}"), Dataset.open(work / "survey"), rows)
     spreads = {
         "eight orientations": views.std(axis=1),
         "seeds": np.std([one.prediction()[rows] for one in files], axis=0),
