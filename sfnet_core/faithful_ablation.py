@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.code_sums import mean_contributions
 from sfnet_core.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def ablation(
         "level": (residual[:, None] - terms[:, :k] + level[kept]) ** 2 - base[:, None],
     }
     full = kept >= 0
-    chosen = np.where(full, change["delta"], 0.0).sum(axis=1) / np.maximum(full.sum(axis=1), 1)  # (n,) expected
+    mean, mean_square = mean_contributions(part, t)
+    chosen = mean_square - 2 * residual * mean  # (n,) expected
     counts = resample_counts(n, seed)
     before = _moments(counts, base)  # (1 + R,): mean squared residual, of the galaxies and of each resample
     found, drawn_delta, drawn_abs = _each(kept, terms[:, :k], change, chosen, features, counts, before)

@@ -85,20 +85,13 @@ def _everywhere(scene: Scene, state: State, feature: int) -> dict[str, Change] |
         rmse = np.sqrt(max(square + float(np.sum(2 * r * d + d2)), 0.0) / n) - np.sqrt(square / n) if n else np.nan
         return Change(n, len(rows), float(rmse), float(d.sum() / n) if n else np.nan)
 
-    mean, mean_square = _mean_contributions(scene, state.target)[:, rows]
+    mean, mean_square = mean_contributions(codes, state.target, rows)
     refill = gained - lost
     return {
         "ablate": change(-lost, lost * lost),
         "refill": change(refill, refill * refill),
         "chance": change(-mean, mean_square),
     }
-
-
-def _mean_contributions(scene: Scene, target: int) -> np.ndarray:
-    """Of all galaxies, (2, N); the same for all sessions on these codes."""
-    codes = scene.codes
-    name = f"mean-contributions-{target}-k{codes.k}"
-    return scene.remember((name,), lambda: codes.derived(name, lambda: mean_contributions(codes, target)))
 
 
 def described(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
+from waiting import until
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
@@ -132,10 +132,7 @@ def test_closing_the_page_stops_the_training_so_that_it_can_be_resumed(train, tm
     page.wait_for_function(f"() => ({POINTS})('train_rmse').length >= 1", timeout=60_000)
     page.goto("about:blank")
     run = tmp_path / "run"
-    deadline = time.monotonic() + 30
-    while training(run) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not training(run)
+    until(lambda: not training(run))
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     page.go_back()
     page.wait_for_selector(".sf-page", timeout=90_000)

@@ -121,9 +121,7 @@ function render({ model, el }) {
       if (!root || !root.querySelector(".sf-drawn")) return requestAnimationFrame(look);
       ready = true;
       before = model.get("data").feature;
-      if (IN_VOILA) root.setAttribute("role", "main");
-      theme.restore();
-      root.classList.add("sf-page");
+      showPage(root, IN_VOILA, theme);
       update();
     });
   }

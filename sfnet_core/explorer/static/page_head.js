@@ -77,8 +77,15 @@ function painted(node) {
   return all.some((child) => child.shadowRoot && painted(child.shadowRoot));
 }
 
-/** Call `ready` with the page's root, once, when its figures are drawn. Returns what begins to look. */
-function whenPlotsAreDrawn(el, ready) {
+/** The page is there: in the theme that was chosen, and marked (class sf-page). */
+function showPage(root, own, theme) {
+  if (own) root.setAttribute("role", "main");
+  theme.restore();
+  root.classList.add("sf-page");
+}
+
+/** Show the page, once, when its figures are drawn, and call `shown`. Returns what begins to look. */
+function showWhenDrawn(el, own, theme, shown) {
   let looking = false;
   return () => {
     if (looking) return;
@@ -87,8 +94,10 @@ function whenPlotsAreDrawn(el, ready) {
     (function look() {
       const root = el.closest(".sf-root");
       const plots = root?.querySelector(".sf-plots");
-      if (root && plots && painted(plots)) ready(root);
-      else if (performance.now() - started < 60000) requestAnimationFrame(look);
+      if (root && plots && painted(plots)) {
+        showPage(root, own, theme);
+        shown();
+      } else if (performance.now() - started < 60000) requestAnimationFrame(look);
     })();
   };
 }

@@ -24,13 +24,7 @@ function render({ model, el }) {
   );
 
   let ready = false;
-  const waitForPlots = whenPlotsAreDrawn(el, (root) => {
-    ready = true;
-    if (IN_VOILA) root.setAttribute("role", "main");
-    theme.restore();
-    root.classList.add("sf-page");
-    update();
-  });
+  const waitForPlots = showWhenDrawn(el, IN_VOILA, theme, () => { ready = true; update(); });
 
   function update() {
     const data = model.get("data");

@@ -38,13 +38,7 @@ function render({ model, el }) {
   }
 
   let ready = false;
-  const waitForPlots = whenPlotsAreDrawn(el, (root) => {
-    ready = true;
-    if (inVoila) root.setAttribute("role", "main");
-    theme.restore();
-    root.classList.add("sf-page");
-    update();
-  });
+  const waitForPlots = showWhenDrawn(el, inVoila, theme, () => { ready = true; update(); });
 
   whenStale(send);
   model.on("change:data", update);

@@ -223,10 +223,8 @@ class Session:
         due = time.monotonic() - self._drawn >= DRAWN_SECONDS
         if kind == "epoch" and not due:
             self._owed = True
-        elif kind == "plan":
-            self._tell("plan")
-        elif kind == "step" and not (due and self._owed):
-            self._tell("step")
+        elif kind == "plan" or (kind == "step" and not (due and self._owed)):
+            self._tell(kind)
         else:
             self._tell("all")
             self._drawn, self._owed = time.monotonic(), False
