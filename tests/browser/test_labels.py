@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 from waiting import until
 
 from sfnet_core.codes import SparseCodes
@@ -88,7 +89,7 @@ def test_a_feature_is_labelled_and_every_page_says_so(serve, open_page, mine):
     page.press(f"{GALAXY_FORM} .sf-note-list", "Enter")
     page.click(".sf-named-mark button:has-text('odd ones · 1')")
     page.wait_for_function("document.querySelectorAll('.sf-galaxy').length === 1")
-    assert page.input_value(".sf-filter") == 'list = "odd ones"'
+    expect(page.locator(".sf-filter")).to_have_value('list = "odd ones"')
     for theme in ("light", "dark"):
         if theme == "dark":
             page.keyboard.press("Escape")
@@ -109,8 +110,9 @@ def test_a_feature_is_labelled_and_every_page_says_so(serve, open_page, mine):
     wait_for_title(page, f"f{feature} · blue <img")
     page.click("[data-tab=notes]")
     page.wait_for_selector(FEATURE_FORM)
-    assert page.input_value(f"{FEATURE_FORM} .sf-note-label") == HOSTILE
-    assert page.input_value(".sf-filter") == 'list = "odd ones"' and page.locator(".sf-galaxy").count() == 1
+    expect(page.locator(f"{FEATURE_FORM} .sf-note-label")).to_have_value(HOSTILE)
+    expect(page.locator(".sf-filter")).to_have_value('list = "odd ones"')
+    expect(page.locator(".sf-galaxy")).to_have_count(1)
     assert page.evaluate(MARKUP) == 0 and page.title() == "SFNet explorer"
     # the atlas names it on its card, finds it by its label, and has its form on its page
     atlas = open_page(address.replace("explore.ipynb", "atlas.ipynb"))
@@ -120,7 +122,7 @@ def test_a_feature_is_labelled_and_every_page_says_so(serve, open_page, mine):
     atlas.click(f".sf-card[data-feature='{feature}'] .sf-open")
     wait_for_text(atlas, ".sf-leaf h2", HOSTILE)
     wait_for_text(atlas, ".sf-leaf .sf-figure", f"f{feature} · blue")
-    assert atlas.input_value(".sf-note-strip .sf-note-label") == HOSTILE
+    expect(atlas.locator(".sf-note-strip .sf-note-label")).to_have_value(HOSTILE)
     atlas.keyboard.press("l")
     write(atlas, FEATURE_FORM, "spiral arms")
     wait_for_text(atlas, ".sf-leaf h2", f"f{feature} · spiral arms")
@@ -161,15 +163,15 @@ def test_two_tabs_keep_each_others_labels_and_nobodys_letters_are_lost(serve, op
         other.keyboard.type(word, delay=120)
     wait_for_text(other, ".sf-row.sf-focus .sf-said", "blue discs")
     wait_for_title(other, f"f{feature} · blue discs")
+    expect(other.locator(f"{FEATURE_FORM} .sf-note-label")).to_have_value("blue discs")  # in a message of its own
     assert other.input_value(f"{FEATURE_FORM} textarea") == "slowly typed words"
-    assert other.input_value(f"{FEATURE_FORM} .sf-note-label") == "blue discs"
     other.keyboard.press("Escape")
     other.keyboard.press("s")
     other.wait_for_selector(f".sf-galaxy[data-id='{galaxy}'] .sf-tile-star")
     one.keyboard.press("Escape")
     one.mouse.move(300, 300)
     one.wait_for_selector(f".sf-galaxy[data-id='{galaxy}'] .sf-tile-star")
-    assert one.input_value(f"{FEATURE_FORM} textarea") == "slowly typed words"
+    expect(one.locator(f"{FEATURE_FORM} textarea")).to_have_value("slowly typed words")
     kept = book(mine)
     assert (kept.feature(feature).label, kept.feature(feature).note) == ("blue discs", "slowly typed words")
     assert kept.galaxy(galaxy).star
@@ -180,6 +182,8 @@ def test_two_tabs_keep_each_others_labels_and_nobodys_letters_are_lost(serve, op
     wait_for_text(tab, ".sf-row.sf-focus .sf-said", "blue discs")
     one.keyboard.press("u")
     tab.wait_for_function("document.querySelector('.sf-row.sf-focus .sf-said').hidden")
+    tab.keyboard.press("ArrowRight")  # after its answer the gallery is as the undo left it
+    tab.wait_for_selector(f".sf-galaxy[aria-pressed=true]:not([data-id='{galaxy}'])")
     assert tab.locator(".sf-tile-star").count() == 1  # the other page's star is not taken back with it
 
 
@@ -207,10 +211,10 @@ def test_labels_are_exported_and_imported_and_the_import_is_undone(serve, open_p
     page.set_input_files(".sf-note-file", tmp_path / "theirs.json")
     wait_for_text(page, ".sf-notice p", "1 label(s) came in and 1 were replaced by later ones")
     wait_for_text(page, ".sf-row.sf-focus .sf-said", "theirs")
-    assert page.locator(".sf-row .sf-starred").inner_text() == f"f{other}"
+    expect(page.locator(".sf-row .sf-starred")).to_have_text(f"f{other}")
     page.click("button[aria-label=Undo]")
     wait_for_text(page, ".sf-row.sf-focus .sf-said", "mine")
-    assert page.locator(".sf-row .sf-starred").count() == 0
+    expect(page.locator(".sf-row .sf-starred")).to_have_count(0)
     # files that are no labels are refused with a sentence; one that is too large does not leave the browser
     (tmp_path / "bad.json").write_text('{"kind": "something else"}', encoding="utf-8")
     page.set_input_files(".sf-note-file", tmp_path / "bad.json")
