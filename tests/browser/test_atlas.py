@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from waiting import until
 
 from sfnet_core import astro
 from sfnet_core.codes import SparseCodes
@@ -93,10 +97,11 @@ def test_sort_search_and_permalink(made, address, open_page):
         "f => [...document.querySelectorAll('.sf-card')].every(e => e.dataset.feature.startsWith(String(f)))",
         arg=strongest,
     )
-    assert "sort=weight" in page.url and f"find=f{strongest}" in page.url
+    for choice in ("sort=weight", f"find=f{strongest}"):
+        expect(page).to_have_url(re.compile(rf"[?&]{choice}(&|$)"))
     again = open_page(page.url)
-    assert again.locator(".sf-card").first.get_attribute("data-feature") == str(strongest)
-    assert again.get_by_label("Sort the features by").input_value() == "weight"
+    expect(again.locator(".sf-card").first).to_have_attribute("data-feature", str(strongest))
+    expect(again.get_by_label("Sort the features by")).to_have_value("weight")
 
 
 def view(made) -> tuple[SparseCodes, np.ndarray, dict]:
@@ -110,7 +115,8 @@ def test_a_card_opens_its_feature_and_the_browser_goes_back(made, address, open_
     first = int(table["feature"][0])
     page.locator(f".sf-card[data-feature='{first}'] .sf-open").click()
     page.wait_for_selector(f".sf-leaf[data-slow='{first}']")
-    assert f"feature={first}" in page.url and page.locator(".sf-cards").is_hidden()
+    expect(page).to_have_url(re.compile(rf"feature={first}\b"))
+    expect(page.locator(".sf-cards")).to_be_hidden()
     a = np.where(codes.indices[rows, :K] == first, codes.values[rows, :K], 0).max(axis=1)
     top = page.locator("[data-group=top] .sf-thumb").evaluate_all("all => all.map(e => e.dataset.id)")
     assert top == codes.ids[rows[np.argsort(-a, kind="stable")[:8]]].tolist()
@@ -126,7 +132,8 @@ def test_a_card_opens_its_feature_and_the_browser_goes_back(made, address, open_
     assert page.locator(".sf-part-bpt svg path").count() > 3 and page.locator(".sf-mean-map").is_visible()
     page.go_back()
     page.wait_for_function("() => document.querySelector('.sf-leaf').hidden")
-    assert page.locator(f".sf-card[data-feature='{first}']").is_visible() and "feature=" not in page.url
+    expect(page.locator(f".sf-card[data-feature='{first}']")).to_be_visible()
+    assert "feature=" not in page.url
 
 
 def test_keys_choices_and_a_second_browser(made, address, open_page):
@@ -141,15 +148,18 @@ def test_keys_choices_and_a_second_browser(made, address, open_page):
     page.wait_for_function(
         "() => document.querySelector('.sf-part-scatter svg').textContent.includes('log stellar mass')"
     )
+
+    def drawn(page) -> list[str]:
+        return page.locator("[data-group=random] .sf-thumb").evaluate_all("all => all.map(e => e.dataset.id)")
+
+    before = drawn(page)
     page.get_by_role("button", name="draw again").click()
-    page.wait_for_function("() => location.search.includes('seed=1')")
-    drawn = "all => all.map(e => e.dataset.id)"
-    here = page.locator("[data-group=random] .sf-thumb").evaluate_all(drawn)
+    expect(page).to_have_url(re.compile(r"seed=1\b"))
+    until(lambda: drawn(page) != before)  # the address is there first
     again = open_page(page.url)
-    again.wait_for_selector("[data-group=random] .sf-thumb")
-    assert again.locator("[data-group=random] .sf-thumb").evaluate_all(drawn) == here
-    assert again.locator(".sf-leaf h2").inner_text() == f"f{third}"
-    assert "log stellar mass" in again.locator(".sf-part-scatter svg").text_content()
+    until(lambda: drawn(again) == drawn(page))
+    expect(again.locator(".sf-leaf h2")).to_have_text(f"f{third}")
+    expect(again.locator(".sf-part-scatter svg")).to_contain_text("log stellar mass")
     page.keyboard.press("Escape")
     page.wait_for_function("() => document.querySelector('.sf-leaf').hidden")
 
