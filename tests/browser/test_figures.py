@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from plots import frames, lasso
+from waiting import until
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.atlas.saved import save_page
@@ -76,12 +77,20 @@ def test_the_wheel_turns_a_density_into_points_and_a_lasso_there_selects_everywh
     low, high = (float(v) for v in re.search(r"([\d.]+) to ([\d.]+) dex", page.inner_text(".sf-tip")).groups())
     column = np.count_nonzero((truth >= low - 1e-4) & (truth <= high + 1e-4))
     assert 0 < count <= column
+
+    def followed(before: dict) -> bool:
+        """Whether another range is shown than before, and drawn."""
+        figure = page.evaluate(FIGURES)[1]
+        here = in_sight(figure, truth, prediction)
+        drawn = figure["counted"] == len(here) if figure["ids"] is None else figure["ids"] == codes.ids[here].tolist()
+        return figure["x"] != before["x"] and figure["title"].endswith(f" · {len(here):,} here") and drawn
+
     for _ in range(12):
+        before = page.evaluate(FIGURES)[1]
         page.mouse.wheel(0, -120)
-        page.wait_for_timeout(60)
+        until(lambda before=before: followed(before))
         if page.evaluate(FIGURES)[1]["ids"] is not None:
             break
-    page.wait_for_timeout(300)  # the last message of the wheel
     now = page.evaluate(FIGURES)
     rows = in_sight(now[1], truth, prediction)
     assert 0 < len(rows) <= 5000 and now[1]["ids"] == codes.ids[rows].tolist()
@@ -114,9 +123,12 @@ def test_the_wheel_turns_a_density_into_points_and_a_lasso_there_selects_everywh
     for _ in range(20):
         page.mouse.wheel(0, 120)
         page.wait_for_timeout(40)
-    page.wait_for_timeout(300)
-    wide = page.evaluate(FIGURES)[1]
-    assert wide["counted"] == len(in_sight(wide, truth, prediction)) == 20_000
+
+    def whole() -> bool:
+        wide = page.evaluate(FIGURES)[1]
+        return wide["counted"] == len(in_sight(wide, truth, prediction)) == 20_000
+
+    until(whole)
 
 
 def chunks(png: bytes) -> dict[str, bytes]:
