@@ -60,6 +60,7 @@ def test_axe_finds_no_violation_in_what_opens(open_page, serve):
         for tab in ("selection", "compare", "near") if theme == "dark" else ():
             page.click(f"[data-tab='{tab}']")
             page.wait_for_selector(f"[data-tab='{tab}'][aria-selected='true']")
+            page.wait_for_selector(f".sf-report[aria-label='{tab}']")
             found = Axe().run(page).response["violations"]
             said = [f"{v['id']}: {v['help']}: {node['html'][:160]}" for v in found for node in v["nodes"]]
             assert not said, f"{tab}, {theme}:\n" + "\n".join(said)

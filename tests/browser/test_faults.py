@@ -84,7 +84,7 @@ def test_r18_a_dead_kernel_is_said_at_once_and_reload_restores_the_view(open_pag
     page.click(f"{BANNER} button")
     expect(page.locator(BANNER)).to_have_count(0)
     expect(page.locator(".sf-status")).to_have_text(status, timeout=60_000)
-    assert page.get_attribute(f".sf-toggle[data-feature='{feature}']", "aria-checked") == "false"
+    expect(page.locator(f".sf-toggle[data-feature='{feature}']")).to_have_attribute("aria-checked", "false")
 
 
 def test_r18_a_page_that_begins_to_be_left_answers_until_it_is(open_page, serve):
@@ -165,7 +165,7 @@ def test_r21_a_slider_dragged_through_five_thousand_values_ends_where_it_is_left
     page.wait_for_function("() => new URLSearchParams(location.search).get('k') === '2'")
     assert page.inner_text(".sf-gate output") == "k = 2" and page.evaluate("() => window.sent") < 50
     feature = toggle(page, 0)
-    until(lambda: off(page) == [feature], 5)
+    until(lambda: off(page) == [feature])
 
 
 def test_r22_a_kernel_ends_with_its_tab_and_neighbours_live(browser, serve):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.sample import sample_dataset, sample_folder
@@ -78,7 +79,7 @@ def test_an_uploaded_image_gets_inferences_numbers(made, address, open_page, tmp
     assert left == right == Decimal(f"{expected.prediction()[0]:.4f}")
     shown = page.locator(".sf-bars button.sf-name").all_inner_texts()
     assert sorted(shown) == sorted(f"f{f}" for f in expected.indices[0, : expected.k] if f >= 0)
-    assert page.locator(".sf-check[data-name='pixel scale']").get_attribute("data-state") == "unknown"
+    expect(page.locator(".sf-check[data-name='pixel scale']")).to_have_attribute("data-state", "unknown")
     page.get_by_label("Pixel scale of your image").fill("0.198")
     page.keyboard.press("Enter")
     page.wait_for_selector(".sf-check[data-name='pixel scale'][data-state='good']", timeout=60_000)
@@ -110,7 +111,7 @@ def test_t23_another_size_is_refused_until_the_box_is_ticked(address, open_page,
     assert page.locator(".sf-status").inner_text() == "no galaxy yet"
     page.locator(".sf-anyway").check()
     page.wait_for_selector(".sf-check[data-name='image size'][data-state='warn']", timeout=60_000)
-    assert "big.png at 128×128 px" in page.locator(".sf-inspector h2").inner_text()
+    expect(page.locator(".sf-inspector h2")).to_contain_text("big.png at 128×128 px")
     assert sum_of(page)[0] == sum_of(page)[1]
 
 
