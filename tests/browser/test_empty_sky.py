@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.sample import sample_codes
@@ -57,7 +58,7 @@ def test_the_control_changes_the_map_and_its_sentence(serve, open_page):
         assert ((shade[:, 0] > shade[:, 2]) == (cells.ravel() >= 0))[shade[:, 3] > 1].all()
     assert "empty sky" not in page.inner_text(LEGEND) and less != drawn
     assert not page.locator(".sf-sky input").is_checked()
-    page.wait_for_function("location.search.includes('sky=0')")
+    expect(page).to_have_url(re.compile("sky=0"))
     again = open_page(page.url)  # a link opens the same map
     again.wait_for_function(
         f"(text) => document.querySelector('{LEGEND}').textContent === text", arg=page.text_content(LEGEND)

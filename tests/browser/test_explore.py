@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from plots import frames, lasso
 from reading import CHANGED, chosen, expected, numbers
 
@@ -55,7 +56,7 @@ def test_a_toggle_changes_the_status_to_numpys_numbers(page, codes):
     first, second = features[:2]
     text = click_and_wait(page, f".sf-toggle[data-feature='{first}']")
     assert numbers(text) == expected(codes, {first}, "ablate")
-    assert page.get_attribute(f".sf-toggle[data-feature='{first}']", "aria-checked") == "false"
+    expect(page.locator(f".sf-toggle[data-feature='{first}']")).to_have_attribute("aria-checked", "false")
     text = click_and_wait(page, f".sf-toggle[data-feature='{second}']")
     assert numbers(text) == expected(codes, {first, second}, "ablate")
     text = click_and_wait(page, "[data-mode='refill']")
@@ -106,8 +107,8 @@ def test_a_lasso_selects_in_every_plot_and_in_the_gallery(page, codes):
     others = np.setdiff1d(shown, rows)
     assert 0 < len(rows) < len(shown) and set(rows) <= set(shown)
     assert truth[rows].max() <= truth[others].min() + 0.02  # the cut is a line in the true value, to a pixel or two
-    assert page.inner_text(".sf-selected") == f"{len(rows)} selected of {len(shown)}"
-    assert page.inner_text(".sf-total").startswith(f"{len(rows)} selected galaxies")
+    expect(page.locator(".sf-selected")).to_have_text(f"{len(rows)} selected of {len(shown)}")
+    expect(page.locator(".sf-total")).to_have_text(re.compile(f"^{len(rows)} selected galaxies"))
     tiles = {tile.get_attribute("data-id") for tile in page.query_selector_all(".sf-galaxy")}
     assert tiles <= set(codes.ids[rows].tolist()) and len(tiles) == min(28, len(rows))
     page.click("button:text-is('clear selection')")
@@ -134,7 +135,8 @@ def test_a_permalink_opens_the_same_view(page, open_page, codes):
     other = open_page(url)
     assert other.inner_text(".sf-status") == status
     assert other.inner_text(".sf-sum") == equation
-    assert other.get_attribute(".sf-galaxy >> nth=0", "data-id") == page.get_attribute(".sf-galaxy >> nth=0", "data-id")
+    first = other.get_attribute(".sf-galaxy >> nth=0", "data-id")
+    expect(page.locator(".sf-galaxy").first).to_have_attribute("data-id", first)
 
 
 def test_find_undo_and_split(page, codes):
@@ -142,7 +144,7 @@ def test_find_undo_and_split(page, codes):
     page.fill("input[type=search]", identifier)
     page.press("input[type=search]", "Enter")
     page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent === id", arg=identifier)
-    assert page.get_attribute(f".sf-galaxy[data-id='{identifier}']", "aria-pressed") == "true"
+    expect(page.locator(f".sf-galaxy[data-id='{identifier}']")).to_have_attribute("aria-pressed", "true")
     page.click("button[aria-label=Undo]")
     page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent !== id", arg=identifier)
     page.fill("input[type=search]", "no such galaxy")
@@ -244,4 +246,6 @@ def test_the_keyboard_does_what_the_mouse_does(page, codes):
     assert page.locator(".sf-keys").is_visible()
     page.keyboard.press("/")
     page.keyboard.type("tax")  # typing in the search field toggles nothing
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".sf-notice p:has-text('“tax”')")  # by then every key before would have been answered
     assert page.inner_text(".sf-status") == before
