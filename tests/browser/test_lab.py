@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
-from reading import expected, numbers, wait_for_status
+from reading import expected, numbers, wait_for_galaxy, wait_for_status
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.sample import sample_codes
@@ -128,7 +128,7 @@ def toggles_give_numpys_numbers(page: Page, codes: SparseCodes) -> None:
     assert numbers(status) == expected(codes, {feature}, "refill")
     identifier = page.locator(".sf-galaxy").nth(3).get_attribute("data-id")
     page.locator(".sf-galaxy").nth(3).click()
-    page.wait_for_function("id => document.querySelector('.sf-inspector h2').textContent === id", arg=identifier)
+    wait_for_galaxy(page, identifier)
     wanted = f"{expected_prediction(codes, identifier, feature):.4f} dex"
     page.wait_for_function("end => document.querySelector('.sf-sum').textContent.endsWith(end)", arg=wanted)
 
@@ -153,7 +153,9 @@ def test_jupyterlab_runs_the_notebook_and_its_toggles_work(browser, tmp_path, co
         before = page.inner_text(".sf-status")
         page.click(".sf-header h1")
         page.keyboard.press("t")  # a key of JupyterLab's, not of the page
-        page.wait_for_timeout(300)
+        identifier = page.locator(".sf-galaxy").nth(1).get_attribute("data-id")
+        page.locator(".sf-galaxy").nth(1).click()  # its answer comes after a key's
+        wait_for_galaxy(page, identifier)
         assert page.inner_text(".sf-status") == before
 
 
