@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page
+from waiting import until
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.state import State, unpack_rows
@@ -116,7 +117,10 @@ def seen(page: Page) -> dict:
 
 
 def same_picture(one: Page, other: Page, selector: str) -> None:
-    """Two screens show the same there, but for the edges of letters and points."""
-    a, b = pixels(one, selector), pixels(other, selector)
-    assert a.shape == b.shape
-    assert np.mean(np.abs(a - b).max(axis=2) > 40) < 0.002, selector
+    """Two screens come to show the same there, but for the edges of letters and points."""
+
+    def alike() -> bool:
+        a, b = pixels(one, selector), pixels(other, selector)
+        return a.shape == b.shape and np.mean(np.abs(a - b).max(axis=2) > 40) < 0.002
+
+    until(alike)  # pictures are unpacked and figures are drawn a moment later

@@ -158,4 +158,4 @@ def test_everything_fits_the_window(train, size):
         box = page.locator(selector).first.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= size[0], selector
         assert box["y"] >= 0 and box["y"] + box["height"] <= size[1], selector
-    assert page.evaluate("() => document.documentElement.scrollHeight <= innerHeight + 1")
+    page.wait_for_function("() => document.documentElement.scrollHeight <= innerHeight + 1")
