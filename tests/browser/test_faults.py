@@ -24,6 +24,10 @@ COUNT = """() => {
   window.sent = 0;
   WebSocket.prototype.send = function (data) { window.sent += 1; return send.call(this, data); };
 }"""
+SOCKETS = """window.sockets = [];
+window.WebSocket = class extends WebSocket {
+  constructor(...how) { super(...how); window.sockets.push(this); }
+};"""
 TITLES = """() => Bokeh.documents.flatMap(
   (document) => Array.from(document._all_models.values()).filter((m) => m.type === "Title").map((m) => m.text))"""
 HOARD = """from sfnet_core.explorer.page import explore
@@ -115,6 +119,18 @@ def test_r19_a_line_cut_for_five_seconds_loses_no_click(bare, serve):
         until(lambda: off(page) == wanted)
         last = toggle(page, 4)
         until(lambda: off(page) == sorted([*wanted, last]))
+
+
+def test_r19_a_click_while_the_line_is_closing_is_not_lost_and_no_error(open_page, serve):
+    """Between a socket's end and the page's hearing of it; ``open_page`` fails on what the console calls an error."""
+    page = open_page(serve(), script=SOCKETS)
+    feature = int(page.locator(".sf-toggle").first.get_attribute("data-feature"))
+    page.evaluate("""() => {
+      for (const socket of window.sockets) socket.close();
+      document.querySelector(".sf-toggle").click();
+    }""")
+    until(lambda: off(page) == [feature])
+    expect(page.locator(BANNER)).to_have_count(0)
 
 
 def test_r19_a_line_that_is_dead_without_a_word_is_noticed_and_mended(bare, serve):

@@ -115,8 +115,9 @@
     send(data) {
       if (this.over) return;
       const id = data instanceof ArrayBuffer ? read(data, 1, "msg_id") : undefined;
-      if (id) this.unanswered.push({ id, data, at: performance.now(), sent: this.live });
-      if (this.live) this.ws.send(data);
+      const open = this.live && this.ws.readyState === Native.OPEN; // it may be closing, and onclose not have come yet
+      if (id) this.unanswered.push({ id, data, at: performance.now(), sent: open });
+      if (open) this.ws.send(data);
       else if (this.unanswered.length >= MOST) still(true);
       busy();
       this.watch();
