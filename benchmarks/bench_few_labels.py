@@ -28,6 +28,7 @@ import torch
 
 from benchmarks import common
 from sfnet_core.compare_networks import predictions
+from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
 from sfnet_core.files import write_json
 from sfnet_core.photometry import forest, photometry, ridge
@@ -171,7 +172,7 @@ class Bench:
     def read(self, run: Run, data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predictions [dex] of one view, and of the mean of 8."""
         network = run.network()
-        network = network.to(memory_format=network.memory_format)
+        network = network.to(pick_device(), memory_format=network.memory_format)
         part = Encoder(network, run.metadata, data, runners_up=0, maps=False, tta=True).encode(rows)
         one = predictions(run, part["indices"], part["values"])[:, 0]
         return one, (one + part["views"][:, 0]) / 8

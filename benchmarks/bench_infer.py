@@ -1,6 +1,7 @@
 """Inference, from packed cutouts and from a folder of JPEGs: ours beside the plain implementation.
 
     python -m benchmarks.bench_infer [--images FOLDER] [--n 1024] [--repeats 5] [--quick]
+    python -m benchmarks.bench_infer --device cuda --times 32 --out benchmarks/results/infer_gpu.json
 
 Ours is :func:`sfnet_core.inference.infer` to a codes file on disk, with runners-up and with the feature maps that the
 page draws (and once without them); from a folder it is ``pack``, then ``infer``. The plain way ends with arrays in
@@ -65,10 +66,11 @@ def main() -> None:
     parser.add_argument("--n", type=int, help="images")
     parser.add_argument("--side", type=int, help="pixels of made-up images; default 160, the paper's")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--times", type=int, default=1, help="every cutout so many times, packed alone: for a GPU")
     arguments = parser.parse_args()
     quick = arguments.quick
     n, side = arguments.n or (24 if quick else 1024), arguments.side or (64 if quick else 160)
-    repeats, workers = arguments.repeats or (1 if quick else 5), os.cpu_count() or 1
+    repeats, workers = arguments.repeats or (1 if quick else 5), len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="sfnet-bench-") as name:
         folder = Path(name)
         if arguments.images is None:
@@ -78,14 +80,19 @@ def main() -> None:
             images.mkdir()
             for path in sorted(arguments.images.rglob("*.jpg"))[:n]:
                 shutil.copyfile(path, images / path.name)
-        about = common.describe_images(images, n, arguments.images is None)
+        about = common.describe_images(arguments.images or images, n, arguments.images is None)
         dataset = pack(None, images, folder / "dataset", progress=False)
+        if arguments.times > 1:
+            some = (cutout for _ in range(arguments.times) for cutout in dataset.cutouts)
+            names = [f"{name}-{i}" for i in range(arguments.times) for name in dataset.ids]
+            dataset = Dataset.create(folder / "many", names, some, {})
         run = trained_run(folder / "run", dataset, epochs=1 if quick else 6)
         mean, std = run.metadata["mean"], run.metadata["std"]
         network = PaperSFNet(k=4)
         network.load_state_dict(run.network().state_dict())
         network.to(arguments.device)
-        files = Jpegs([images / f"{i}.jpg" for i in dataset.ids], np.zeros(len(dataset)), mean, std, augment=False)
+        paths = sorted(images.glob("*.jpg"))
+        files = Jpegs(paths, np.zeros(len(paths)), mean, std, augment=False)
         found: dict[str, object] = {}
 
         def ours(packed: Dataset, **options: object) -> SparseCodes:
@@ -107,6 +114,8 @@ def main() -> None:
             ),
             "plain, JPEGs": lambda: encode(network, files, workers=workers, device=arguments.device),
         }
+        if arguments.times > 1:
+            ways = {name: way for name, way in ways.items() if "JPEGs" not in name}
         seconds = common.interleaved(ways, repeats, say=common.progress)
         agreed = {
             name: agreement(found[key], found["plain"]) for name, key in (("float32", "ours"), ("bfloat16", "quick"))
@@ -116,19 +125,26 @@ def main() -> None:
     common.write(
         "infer",
         arguments,
-        {**about, "k": 4, "runners_up": 8, "weights": "ResNet18, 6 epochs on 256 of these", "device": arguments.device},
+        {
+            **about,
+            "each_so_many_times": arguments.times,
+            "k": 4,
+            "runners_up": 8,
+            "weights": "ResNet18, 6 epochs on 256 of these",
+            "device": arguments.device,
+        },
         {
             **{name: common.summary(each, count) for name, each in seconds.items()},
             "times_faster": {
-                "packed": common.ratio(seconds["plain, packed"], seconds["sfnet infer, packed"]),
-                "packed, without maps": common.ratio(
-                    seconds["plain, packed"], seconds["sfnet infer, packed, without maps"]
-                ),
-                "packed, bfloat16": common.ratio(seconds["plain, packed"], seconds["sfnet infer, packed, bfloat16"]),
-                "JPEGs": common.ratio(seconds["plain, JPEGs"], seconds["sfnet pack + infer, JPEGs"]),
-                "JPEGs, bfloat16": common.ratio(
-                    seconds["plain, JPEGs"], seconds["sfnet pack + infer, JPEGs, bfloat16"]
-                ),
+                name: common.ratio(seconds[plain], seconds[ours_])
+                for name, plain, ours_ in (
+                    ("packed", "plain, packed", "sfnet infer, packed"),
+                    ("packed, without maps", "plain, packed", "sfnet infer, packed, without maps"),
+                    ("packed, bfloat16", "plain, packed", "sfnet infer, packed, bfloat16"),
+                    ("JPEGs", "plain, JPEGs", "sfnet pack + infer, JPEGs"),
+                    ("JPEGs, bfloat16", "plain, JPEGs", "sfnet pack + infer, JPEGs, bfloat16"),
+                )
+                if plain in seconds
             },
             "bfloat16": computed,
             "agreement": agreed,

@@ -1,11 +1,13 @@
 """A training step at the paper's sizes: the package's own training beside the plain implementation.
 
     python -m benchmarks.bench_train_step [--images FOLDER --catalogue FILE] [--steps 8] [--repeats 5] [--quick]
+    python -m benchmarks.bench_train_step --device cuda --steps 60 --out benchmarks/results/train_step_gpu.json
 
 Ours is :func:`sfnet_core.training.train` itself with the recipe ``paper``: the time between two calls of its callback,
 with everything that happens there (the evaluation of the few held-out galaxies too). Between two such epochs the plain
 implementation trains on as many images, once from JPEGs through a ``DataLoader`` and once with its batches ready in
-memory, so that the ratio of the bare step is known too.
+memory, so that the ratio of the bare step is known too. On CUDA, where our step is one graph, the same training with
+its kernels launched one by one is timed afterwards, in the same process.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -24,12 +27,15 @@ from torch.utils.data import DataLoader
 
 from benchmarks import common
 from benchmarks.paper_peer import Jpegs, PaperSFNet, RAdamLookahead, training_step
-from sfnet_core.recipes import RECIPES
+from sfnet_core import graphed
+from sfnet_core.device import pick_device
+from sfnet_core.recipes import RECIPES, Recipe
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
 from sfnet_core.training import train
 
 MEAN, STD = [0.1, 0.1, 0.1], [0.15, 0.15, 0.15]
+ONE_BY_ONE = "sfnet train, kernels launched one by one"
 PEERS = ("plain, JPEGs through a DataLoader", "plain, batches ready in memory")
 
 
@@ -51,7 +57,7 @@ def plain_ways(dataset: Dataset, images: Path, batch: int, steps: int, device: s
 
     # the workers live on between epochs; starting them is not counted against the plain way
     loader = DataLoader(
-        data, batch, shuffle=True, drop_last=True, num_workers=os.cpu_count() or 1, persistent_workers=True
+        data, batch, shuffle=True, drop_last=True, num_workers=len(os.sched_getaffinity(0)), persistent_workers=True
     )
     few = min(steps, 4)
     ready = [next(iter(DataLoader(data, batch, shuffle=True))) for _ in range(few)]
@@ -60,6 +66,21 @@ def plain_ways(dataset: Dataset, images: Path, batch: int, steps: int, device: s
         PEERS[0]: lambda: from_files(iter(loader)),
         PEERS[1]: lambda: in_memory(itertools.cycle(ready)),
     }
+
+
+def one_by_one(dataset: Dataset, out: Path, recipe: Recipe, validation: float) -> list[float]:
+    """Seconds of each epoch after the first of our training on CUDA without graphs."""
+    stamps: list[float] = []
+
+    def after_epoch(record: dict) -> None:
+        torch.cuda.synchronize()
+        stamps.append(time.perf_counter())
+
+    with mock.patch.object(graphed, "GraphedStep", lambda step, kind, parameters: step):
+        train(
+            dataset, out, recipe=recipe, validation=validation, device="cuda", progress=False, callback=after_epoch
+        )  # fmt: skip
+    return np.diff(stamps).tolist()
 
 
 def main() -> None:
@@ -118,7 +139,10 @@ def main() -> None:
             progress=False, callback=after_epoch,
         )  # fmt: skip
         used.append(int(run.metrics["n_train"]))
+        if pick_device(arguments.device).type == "cuda":
+            seconds[ONE_BY_ONE] = one_by_one(dataset, folder / "slow", recipe, 1 - count / n)
     ours = [spent / used[0] for spent in seconds["sfnet train"]]  # seconds per image; the split may round
+    slow = [spent / used[0] for spent in seconds.get(ONE_BY_ONE, [])]
     plain = {name: [spent / count for spent in seconds[name]] for name in ways}
     common.write(
         "train_step",
@@ -127,6 +151,7 @@ def main() -> None:
         {
             "images_per_second": {
                 "sfnet train": 1 / float(np.median(ours)),
+                **({ONE_BY_ONE: 1 / float(np.median(slow))} if slow else {}),
                 **{name: 1 / float(np.median(each)) for name, each in plain.items()},
             },
             "seconds_per_round": seconds,

@@ -169,7 +169,7 @@ def describe_images(images: Path, n: int, made_up: bool) -> dict[str, Any]:
     paths = sorted(images.rglob("*.jpg"))[:n]
     with Image.open(paths[0]) as first:
         size = list(first.size)
-    name = "made-up disks, JPEG quality 90" if made_up else str(images)
+    name = "made-up disks, JPEG quality 90" if made_up else f"{images.parent.name}/{images.name}"
     return {
         "images": name,
         "n": len(paths),

@@ -105,6 +105,10 @@ class Objective:
             return last
         return max(last, round(first * (last / first) ** share))
 
+    def kind(self, step: int) -> int | None:
+        """What of :meth:`features` and :meth:`loss` depends on the step; ``None``: more than can be named."""
+        return None if self.recipe.auxk else self.k(step)
+
     @torch.no_grad()
     def observe(self, a: Tensor, step: int) -> None:
         """After a step: count which features its batch kept, and move the offsets."""

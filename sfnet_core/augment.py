@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfnet_core.device import sent
 from sfnet_core.errors import SFNetError
 
 __all__ = ["centre", "channel_statistics", "let_go", "orient", "recalibrate", "to_input", "vary"]
@@ -53,8 +54,8 @@ def orient(cutouts: Tensor, orientation: Tensor | int) -> Tensor:
 
 def to_input(cutouts: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(B, s, s, 3) uint8 → (B, 3, s, s) float32, (value / 255 − mean) / std per band; channels last in memory."""
-    scale = torch.tensor([1.0 / (255.0 * s) for s in std], device=cutouts.device)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=cutouts.device)
+    scale = sent(torch.tensor([1.0 / (255.0 * s) for s in std]), cutouts.device)
+    shift = sent(torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]), cutouts.device)
     return (cutouts.float() * scale + shift).permute(0, 3, 1, 2)
 
 
@@ -63,8 +64,8 @@ def recalibrate(images: Tensor, mean: Sequence[float], std: Sequence[float], gai
 
     ``gain`` (B,), one for all bands so that colours stay; ``sky`` (B, 3), a residual background per band.
     """
-    offset = torch.tensor(mean, device=images.device) * (gain[:, None] - 1) + sky  # (B, 3)
-    offset = offset / torch.tensor(std, device=images.device)
+    offset = sent(torch.tensor(mean), images.device) * (gain[:, None] - 1) + sky  # (B, 3)
+    offset = offset / sent(torch.tensor(std), images.device)
     return images * gain[:, None, None, None] + offset[:, :, None, None]
 
 
@@ -77,10 +78,10 @@ def vary(
     number comes from ``rng``.
     """
     n, device = len(cutouts), cutouts.device
-    images = to_input(orient(cutouts, torch.from_numpy(rng.integers(ORIENTATIONS, size=n)).to(device)), mean, std)
+    images = to_input(orient(cutouts, sent(rng.integers(ORIENTATIONS, size=n), device)), mean, std)
     if gain or sky:
-        factor = torch.from_numpy(np.exp(rng.normal(0, gain, n))).float().to(device)
-        background = torch.from_numpy(rng.normal(0, sky, (n, 3))).float().to(device)
+        factor = sent(torch.from_numpy(np.exp(rng.normal(0, gain, n))).float(), device)
+        background = sent(torch.from_numpy(rng.normal(0, sky, (n, 3))).float(), device)
         images = recalibrate(images, mean, std, factor, background)
     return images
 
@@ -95,10 +96,13 @@ def let_go(cutouts: np.ndarray) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def channel_statistics(cutouts: np.ndarray, rows: np.ndarray, side: int) -> tuple[list[float], list[float]]:
+def channel_statistics(
+    cutouts: np.ndarray, rows: np.ndarray, side: int, device: torch.device | str = "cpu"
+) -> tuple[list[float], list[float]]:
     """Mean and standard deviation per band of the cropped cutouts of ``rows``, scaled to 0…1.
 
-    Exact (from integer histograms) over all rows up to 20,000, then over 20,000 evenly spaced ones; read in slices.
+    Exact (from integer histograms, so the same on every ``device``) over all rows up to 20,000, then over 20,000 evenly
+    spaced ones; read in slices.
     """
     if len(rows) > 20_000:
         rows = rows[np.linspace(0, len(rows) - 1, 20_000).astype(int)]
@@ -106,10 +110,17 @@ def channel_statistics(cutouts: np.ndarray, rows: np.ndarray, side: int) -> tupl
     for start in range(0, len(rows), 512):
         block = centre(cutouts[np.sort(rows[start : start + 512])], side)
         for band in range(3):
-            counts[band] += np.bincount(block[..., band].ravel(), minlength=256)
+            counts[band] += _levels(block[..., band], torch.device(device))
         let_go(cutouts)
     levels = np.arange(256) / 255.0
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ levels
     std = np.sqrt((share * (levels - mean[:, None]) ** 2).sum(axis=1))
     return mean.round(6).tolist(), np.maximum(std, 1 / 255).round(6).tolist()
+
+
+def _levels(values: np.ndarray, device: torch.device) -> np.ndarray:
+    """(256,) how often each value occurs among uint8 ones; a GPU counts many times faster."""
+    if device.type == "cuda":
+        return torch.bincount(torch.from_numpy(values.ravel()).to(device), minlength=256).cpu().numpy()
+    return np.bincount(values.ravel(), minlength=256)

@@ -16,7 +16,7 @@ from sfnet_core.encoding import Encoder, Part
 
 __all__ = ["make_certain"]
 
-FLAG_SAFETY = 1.5  # the tolerance of ``unlike`` is this much wider than the largest error seen
+FLAG_SAFETY = 1.5  # the tolerance of ``unlike`` is this much wider than the largest error seen at an unchanged gate
 _MEASURED = 1024  # most rows that errors are measured on, besides the doubtful ones
 
 
@@ -56,6 +56,7 @@ def make_certain(
         slack = tolerance.slack(slots, near, k)
         if unlike is not None:
             errors = _apart(unlike[again], whole["unlike"][again])
+            errors = errors[_kept_alike(slots[again, :k], whole["indices"][again, :k])]
             flag = max(FLAG_SAFETY * errors[np.isfinite(errors)].max(initial=0.0), np.finfo(np.float32).eps)
             slack = np.fmin(slack, _apart(unlike, 1.0) / flag)
         slack[again] = np.inf
@@ -70,6 +71,15 @@ def make_certain(
         "limit": [round(limits[0], 3), round(limits[-1], 3)],
         **({} if unlike is None else {"flag_tolerance": round(float(flag), 5)}),
     }
+
+
+def _kept_alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(n,) where two gates (n, K) keep the same features, in whatever order.
+
+    Where they do not, how unlike a galaxy is can jump, since it counts the kept features; but such galaxies are
+    computed again for their gate.
+    """
+    return (np.sort(one, axis=1) == np.sort(other, axis=1)).all(axis=1)
 
 
 def _apart(one: np.ndarray, other: np.ndarray | float) -> np.ndarray:

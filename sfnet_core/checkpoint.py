@@ -12,6 +12,7 @@ import json
 import math
 import os
 import struct
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,14 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
 
 def fingerprint(path: str | os.PathLike) -> str:
     """24 hex digits of the file's content: two files with one fingerprint hold the same weights and metadata."""
+    path = Path(path).absolute()
+    state = path.stat()
+    return _digest(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, *_state: int) -> str:
+    """Of a file in this state; asked for again while it is the same, it is not read again."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=12)).hexdigest()
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["autocast", "has_bfloat16", "pick_device", "plain_float32"]
+__all__ = ["OnTheWay", "autocast", "has_bfloat16", "own_stream", "pick_device", "plain_float32", "sent"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -50,3 +53,46 @@ def plain_float32() -> contextlib.AbstractContextManager:
     All is named, because what :func:`torch.backends.cudnn.flags` is not told it sets, and ``enabled`` to False.
     """
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
+@contextlib.contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """On CUDA: work on a stream of its own, after what was begun before and before what comes after."""
+    if device.type != "cuda":
+        yield
+        return
+    outside, stream = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    stream.wait_stream(outside)
+    with torch.cuda.stream(stream):
+        yield
+    outside.wait_stream(stream)
+
+
+def sent(values: np.ndarray | Tensor | Sequence[float], device: torch.device) -> Tensor:
+    """Host values on ``device``; to CUDA from pinned memory, so that nobody waits until they are there."""
+    values = torch.as_tensor(values)
+    if device.type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
+class OnTheWay:
+    """Tensors on their way from ``device`` to the host: from CUDA into pinned memory while both go on working."""
+
+    def __init__(self, tensors: dict[str, Tensor], device: torch.device) -> None:
+        self._arrived = None
+        if device.type != "cuda":
+            self._there = {name: tensor.cpu() for name, tensor in tensors.items()}
+            return
+        self._there = {}
+        for name, tensor in tensors.items():
+            self._there[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            self._there[name].copy_(tensor, non_blocking=True)
+        self._arrived = torch.cuda.Event()
+        self._arrived.record()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Wait for them."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return {name: tensor.numpy() for name, tensor in self._there.items()}

@@ -8,7 +8,8 @@ Shape letters: B batch, F features, K kept, r runners-up, T targets, n rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from sfnet_core import RUNNERS_UP
 from sfnet_core.augment import ORIENTATIONS, orient, to_input
 from sfnet_core.certain import NEAR
-from sfnet_core.device import plain_float32
+from sfnet_core.device import OnTheWay, plain_float32
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.fused import trunk_of
 from sfnet_core.network import SFNet, code_of, pool, strongest
@@ -108,33 +109,22 @@ class Encoder:
         """
         names = ("indices", "values", "maps", "views", "slots", "near", "exact", *UNLIKE)
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        k, begun = self._network.k, 0
+        begun = 0
         with plain_float32():
-            for n, cutouts in self.batches(rows):
-                cells = self.cells(cutouts, dtype)
-                indices, values, kept = code_of(cells, k, self._runners_up)
-                found["indices"].append(indices[:n].cpu().numpy())
-                found["values"].append(values[:n].cpu().numpy())
-                if self._maps:
-                    found["maps"].append(kept[:n].cpu().numpy())
-                if self.typical is not None or dtype != torch.float32 or at is not None:
-                    a = pool(cells)  # (micro, F)
+            for n, arrays in _behind(self._launched(rows, dtype, at is not None), self.device):
+                a = arrays.pop("a", None)  # (micro, F)
                 if self.typical is not None:
-                    for name, column in self._unlike(rows[begun : begun + n], a, indices, values).items():
-                        found[name].append(column)
-                if dtype != torch.float32:
-                    near, slots = strongest(a[:n], k + NEAR)
-                    found["slots"].append(slots.masked_fill(near <= 0, -1).to(torch.int16).cpu().numpy())
-                    found["near"].append(near.cpu().numpy())
+                    some = rows[begun : begun + n]
+                    arrays |= self._unlike(some, a, arrays["indices"], arrays["values"])
                 if at is not None:
                     wanted = at[begun : begun + n]
-                    taken = np.take_along_axis(a[:n].cpu().numpy(), wanted.clip(0).astype(np.int64), axis=1)
-                    found["exact"].append(np.where(wanted >= 0, taken, 0))
-                begun += n
+                    taken = np.take_along_axis(a[:n], wanted.clip(0).astype(np.int64), axis=1)
+                    arrays["exact"] = np.where(wanted >= 0, taken, 0)
                 if self._tta:
-                    turned = (self.cells(orient(cutouts, i), dtype) for i in range(1, ORIENTATIONS))
-                    views = torch.stack([self._network.read(pool(view))[:n] for view in turned])  # (7, n, T)
-                    found["views"].append(views.cpu().double().sum(0).numpy())
+                    arrays["views"] = torch.from_numpy(arrays["views"]).double().sum(1).numpy()
+                for name, array in arrays.items():
+                    found[name].append(array[:n])
+                begun += n
                 done(n)
         part = {name: np.concatenate(arrays) for name, arrays in found.items() if arrays}
         part["good"] = np.isfinite(part["values"]).all(axis=1)
@@ -143,13 +133,32 @@ class Encoder:
                 part["good"] &= np.isfinite(part[name].reshape(len(rows), -1)).all(axis=1)
         return part
 
-    def _unlike(self, rows: np.ndarray, a: Tensor, indices: Tensor, values: Tensor) -> Part:
+    def _launched(self, rows: np.ndarray, dtype: torch.dtype, dense: bool) -> Iterator[tuple[int, OnTheWay]]:
+        """Batch by batch, how many of it are galaxies, and what the device makes of it (micro, …), as it is begun."""
+        k = self._network.k
+        for n, cutouts in self.batches(rows):
+            cells = self.cells(cutouts, dtype)
+            made = dict(zip(("indices", "values", "maps"), code_of(cells, k, self._runners_up), strict=True))
+            if not self._maps:
+                del made["maps"]
+            if self.typical is not None or dtype != torch.float32 or dense:
+                a = pool(cells)  # (micro, F)
+                if self.typical is not None or dense:
+                    made["a"] = a
+                if dtype != torch.float32:
+                    near, slots = strongest(a, k + NEAR)
+                    made["slots"], made["near"] = slots.masked_fill(near <= 0, -1).to(torch.int16), near
+            if self._tta:
+                turned = (self.cells(orient(cutouts, i), dtype) for i in range(1, ORIENTATIONS))
+                made["views"] = torch.stack([self._network.read(pool(view)) for view in turned], 1)  # (micro, 7, T)
+            yield n, OnTheWay(made, self.device)
+
+    def _unlike(self, rows: np.ndarray, a: np.ndarray, indices: np.ndarray, values: np.ndarray) -> Part:
         """How unlike the training galaxies rows are, of a filled up batch's activations (micro, F) and codes."""
         own = np.full(len(a), -1)
         own[: len(rows)] = -1 if self._places is None else self._places[rows]
         with np.errstate(invalid="ignore"):  # a row that is not finite is set aside
-            found = self.typical.measure(*(part.cpu().numpy() for part in (a, indices, values)), own)
-        return {name: column[: len(rows)] for name, column in found.items()}
+            return self.typical.measure(a, indices, values, own)
 
     @torch.inference_mode()
     def sky(self, level: tuple[int, ...]) -> Sky:
@@ -168,3 +177,15 @@ class Encoder:
                 found.append(pool(self.cells(cutouts))[:n].cpu().numpy())
                 done(n)
         return np.concatenate(found)
+
+
+def _behind(batches: Iterable[tuple[int, OnTheWay]], device: torch.device) -> Iterator[tuple[int, Part]]:
+    """The batches' arrays; on CUDA each after the next one was begun, so that the host works while the device does."""
+    waiting: deque[tuple[int, OnTheWay]] = deque()
+    for batch in batches:
+        waiting.append(batch)
+        if len(waiting) > (device.type == "cuda"):
+            n, tensors = waiting.popleft()
+            yield n, tensors.arrays()
+    for n, tensors in waiting:
+        yield n, tensors.arrays()

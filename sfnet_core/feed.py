@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sfnet_core.augment import centre, let_go
+from sfnet_core.device import sent
 
 __all__ = ["CutoutFeed", "prefetch"]
 
@@ -36,33 +37,49 @@ class CutoutFeed:
         if in_memory is None:
             limit = torch.cuda.mem_get_info(device)[0] // 3 if device.type == "cuda" else RAM_LIMIT
             in_memory = size <= limit
-        self._kept = self._read(np.arange(len(self.rows))).to(device) if in_memory else None
+        self._kept = self._all() if in_memory else None
 
-    def _read(self, positions: np.ndarray) -> Tensor:
+    def _all(self) -> Tensor:
+        """All cutouts on the device; for a GPU piece by piece, so that the host never holds them all."""
+        n = len(self.rows)
+        if self.device.type == "cpu":
+            return self._read(np.arange(n))
+        kept = torch.empty((n, self.side, self.side, 3), dtype=torch.uint8, device=self.device)
+        for start in range(0, n, 4096):
+            kept[start : start + 4096] = self._read(np.arange(start, min(start + 4096, n))).to(self.device)
+        return kept
+
+    def _read(self, positions: np.ndarray, pin: bool = False) -> Tensor:
         """Cutouts at ``positions`` in ``rows``; the file is read in rising order, which is what disks like."""
         rows = self.rows[positions]
         order = np.argsort(rows, kind="stable")
-        block = np.empty((len(rows), self.side, self.side, 3), np.uint8)
+        size = (len(rows), self.side, self.side, 3)
+        found = torch.empty(size, dtype=torch.uint8, pin_memory=pin)
+        block = found.numpy()
         for start in range(0, len(rows), 256):
             part = order[start : start + 256]
-            block[part] = centre(self.cutouts[rows[part]], self.side)
+            block[_as_slice(part)] = centre(self.cutouts[_as_slice(rows[part])], self.side)
             self._read_bytes += len(part) * self.cutouts[:1].nbytes
             if self._read_bytes > _LET_GO:
                 let_go(self.cutouts)
                 self._read_bytes = 0
-        return torch.from_numpy(block)
+        return found
 
     def batches(self, positions: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """One batch for each array of positions (0…len(rows) − 1)."""
         if self._kept is not None:
             for chosen in positions:
-                yield self._kept[torch.from_numpy(np.asarray(chosen)).to(self.device)]
+                yield self._kept[sent(np.asarray(chosen), self.device)]
             return
         pin = self.device.type == "cuda"
-        blocks = (self._read(np.asarray(chosen)) for chosen in positions)
-        with contextlib.closing(prefetch(b.pin_memory() if pin else b for b in blocks)) as ahead:
+        with contextlib.closing(prefetch(self._read(np.asarray(chosen), pin) for chosen in positions)) as ahead:
             for block in ahead:
                 yield block.to(self.device, non_blocking=pin)
+
+
+def _as_slice(rows: np.ndarray) -> np.ndarray | slice:
+    """Rows that follow one on another as a slice, so that what it picks is a view and is copied once."""
+    return slice(int(rows[0]), int(rows[-1]) + 1) if (np.diff(rows) == 1).all() else rows
 
 
 def prefetch(items: Iterable, depth: int = 3) -> Iterator:

@@ -1,4 +1,4 @@
-"""The trunk as inference runs it: on a CPU with batch normalisation folded into the convolutions, and oneDNN's fusions.
+"""The trunk as inference runs it: batch normalisation folded into the convolutions, and oneDNN's or cuDNN's fusions.
 
 Shape letters: B batch, F features, h w feature-map cells.
 """
@@ -36,10 +36,14 @@ def trunk_of(network: SFNet, side: int, batch: int, dtype: torch.dtype = torch.f
 
 def can_fuse(network: SFNet) -> bool:
     """Whether this torch, on this processor, has what :class:`FusedTrunk` needs (widths as in ``memory_format``)."""
+    kind = next(network.parameters()).device.type
+    if network.memory_format != torch.channels_last:
+        return False
+    if kind == "cuda":
+        return torch.backends.cudnn.is_available() and hasattr(torch, "cudnn_convolution_add_relu")
     operations = ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
     return (
-        next(network.parameters()).device.type == "cpu"
-        and network.memory_format == torch.channels_last
+        kind == "cpu"
         and torch.backends.mkldnn.is_available()
         and all(hasattr(torch.ops.mkldnn, name) for name in operations)
     )
@@ -52,9 +56,17 @@ class _Convolution:
         scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
         weight = convolution.weight.double() * scale[:, None, None, None]
         self.bias = (norm.bias.double() - norm.running_mean.double() * scale).to(dtype)
-        self.how = (list(convolution.padding), list(convolution.stride), [1, 1], 1)  # …, dilation, groups
-        weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.how, list(shape))
+        self.weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.padding, self.stride = list(convolution.padding), list(convolution.stride)
+
+
+class _OneDnn(_Convolution):
+    """On a CPU: one call of oneDNN, its weights laid out for inputs of ``shape``."""
+
+    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype, shape: tuple[int, ...]):
+        super().__init__(convolution, norm, dtype, shape)
+        self.how = (self.padding, self.stride, [1, 1], 1)  # …, dilation, groups
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.how, list(shape))
 
     def __call__(self, x: Tensor, act: str = "relu") -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.how, act, [], "")
@@ -64,6 +76,23 @@ class _Convolution:
         return torch.ops.mkldnn._convolution_pointwise_.binary(
             shortcut, x, self.weight, self.bias, *self.how, "add", 1.0, "relu", [], ""
         )
+
+
+class _CuDnn(_Convolution):
+    """On an NVIDIA GPU: one call of cuDNN."""
+
+    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype, shape: tuple[int, ...]):
+        super().__init__(convolution, norm, dtype, shape)
+        self.how = (self.stride, self.padding, [1, 1], 1)  # …, dilation, groups
+
+    def __call__(self, x: Tensor, act: str = "relu") -> Tensor:
+        if act == "none":
+            return torch.conv2d(x, self.weight, self.bias, *self.how)
+        return torch.cudnn_convolution_relu(x, self.weight, self.bias, *self.how)
+
+    def onto(self, shortcut: Tensor, x: Tensor) -> Tensor:
+        """relu(shortcut + W' x + b')."""
+        return torch.cudnn_convolution_add_relu(x, self.weight, shortcut, 1.0, self.bias, *self.how)
 
 
 class FusedTrunk:
@@ -77,8 +106,9 @@ class FusedTrunk:
 
     def __init__(self, network: SFNet, side: int, batch: int, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype
+        kind = _CuDnn if network.conv1.weight.is_cuda else _OneDnn
         with torch.inference_mode():
-            self._first = _Convolution(network.conv1, network.bn1, dtype, (batch, 3, side, side))
+            self._first = kind(network.conv1, network.bn1, dtype, (batch, 3, side, side))
             side = (side + 3) // 4  # two halvings, each rounded up
             self._blocks = []
             for layer in (network.layer1, network.layer2, network.layer3, network.layer4):
@@ -86,9 +116,9 @@ class FusedTrunk:
                     outside = (batch, block.conv1.in_channels, side, side)
                     side = -(-side // block.conv1.stride[0])
                     inside = (batch, block.conv2.in_channels, side, side)
-                    shortcut = block.downsample and _Convolution(*block.downsample, dtype, outside)
-                    first = _Convolution(block.conv1, block.bn1, dtype, outside)
-                    self._blocks.append((first, _Convolution(block.conv2, block.bn2, dtype, inside), shortcut))
+                    shortcut = block.downsample and kind(*block.downsample, dtype, outside)
+                    first = kind(block.conv1, block.bn1, dtype, outside)
+                    self._blocks.append((first, kind(block.conv2, block.bn2, dtype, inside), shortcut))
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, side, side) → (B, F, h, w) of ``dtype``, ≥ 0."""

@@ -20,10 +20,11 @@ from tqdm import tqdm
 from sfnet_core import __version__, checkpoint, unlike_fit
 from sfnet_core.alive import Objective, activity
 from sfnet_core.augment import channel_statistics, to_input, vary
-from sfnet_core.device import autocast, has_bfloat16, pick_device
+from sfnet_core.device import autocast, has_bfloat16, own_stream, pick_device, sent
 from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.files import folder_lock
+from sfnet_core.graphed import make_step
 from sfnet_core.interrupt import Interrupts
 from sfnet_core.network import SFNet, gate
 from sfnet_core.optimiser import make_optimiser, one_cycle, set_cycle
@@ -37,7 +38,7 @@ from sfnet_core.survey.dataset import Dataset
 __all__ = ["train"]
 
 SAVE_SECONDS = 60  # an unannounced kill loses at most this much work (and the epoch it fell into)
-_EVALUATION_BATCH = 64
+_EVALUATION_BATCH = {"cpu": 64}  # elsewhere 512
 _CHECK = {"cpu": 1}  # steps between looks at the loss; by default 50, since reading it stalls a GPU
 _SHOWN = {"train_rmse": "training", "validation_rmse": "held out"}
 
@@ -109,7 +110,9 @@ def train(
         if isinstance(last, Run):
             _say(progress, f"{out} is finished already; nothing was done.")
         else:
-            last = _Training(dataset, out, plan, pick_device(device), last, progress, callback).run()
+            where = pick_device(device)
+            with own_stream(where):
+                last = _Training(dataset, out, plan, where, last, progress, callback).run()
         return unlike_fit.keep(last, dataset, device, progress)
 
 
@@ -128,7 +131,7 @@ class _Training:
     ) -> None:
         self.dataset, self.out, self.plan, self.device = dataset, out, plan, device
         self.progress, self.callback, self.recipe = progress, callback, plan.recipe
-        self.mean, self.std = channel_statistics(dataset.cutouts, plan.train, plan.side)
+        self.mean, self.std = channel_statistics(dataset.cutouts, plan.train, plan.side, device)
         if plan.start is not None:
             self.mean, self.std = take_look(plan.start, self.mean, self.std)
         known = plan.truth[plan.train]
@@ -147,7 +150,8 @@ class _Training:
         self.objective = Objective(self.network, self.recipe, self.recipe.epochs * self.steps)
         if last is not None:
             self._restore(last)
-        self.standard = torch.from_numpy((plan.truth - self.centre) / self.scale).float()  # (N, T)
+        self.standard = torch.from_numpy((plan.truth - self.centre) / self.scale).float().to(device)  # (N, T)
+        self.forth_and_back = make_step(self.objective, self.optimiser, self.bf16)
 
     # ---- the loop
 
@@ -157,7 +161,7 @@ class _Training:
         feed = CutoutFeed(self.dataset.cutouts, plan.train, plan.side, self.device)
         held = CutoutFeed(self.dataset.cutouts, plan.validation, plan.side, self.device)
         if plan.start is not None and not (self.epoch or self.step):
-            fit_head(self.network, feed, self.mean, self.std, self.standard[torch.from_numpy(plan.train)])
+            fit_head(self.network, feed, self.mean, self.std, self.standard.cpu()[torch.from_numpy(plan.train)])
         total = self.recipe.epochs
         interrupts = Interrupts()
         quiet = not self.progress
@@ -206,12 +210,8 @@ class _Training:
             set_cycle(self.optimiser, *self._cycle(at))
             rng = np.random.default_rng([seed, 2, self.epoch, self.step])
             images = vary(cutouts, self.mean, self.std, rng, recipe.gain, recipe.sky)
-            wanted = self.standard[torch.from_numpy(plan.train[chosen])].to(self.device)
-            with autocast(self.device, self.bf16):
-                a, before = self.objective.features(images)
-            loss, squares = self.objective.loss(a, before, wanted, at)
-            self.optimiser.zero_grad()
-            loss.backward()
+            wanted = self.standard[sent(plan.train[chosen], self.device)]
+            a, squares = self.forth_and_back(images, wanted, at)
             self.optimiser.step()
             self.objective.observe(a, at)
             sums = sums + squares.sum(0).to(sums.device).double()
@@ -235,7 +235,8 @@ class _Training:
     def _predict(self, feed: CutoutFeed, rows: np.ndarray, network: SFNet, bf16: bool) -> tuple[Tensor, Tensor]:
         """Plain (single-view) predictions (n, T) and how many galaxies each feature fires on (F,)."""
         found, fires = [], torch.zeros(network.n_features, dtype=torch.int64, device=self.device)
-        parts = [np.arange(i, min(i + _EVALUATION_BATCH, len(rows))) for i in range(0, len(rows), _EVALUATION_BATCH)]
+        size = _EVALUATION_BATCH.get(self.device.type, 512)
+        parts = [np.arange(i, min(i + size, len(rows))) for i in range(0, len(rows), size)]
         network.eval()
         with torch.inference_mode():
             for cutouts in feed.batches(parts):

@@ -144,6 +144,7 @@ def test_r16_bfloat16_keeps_the_features_that_float32_keeps(both):
     assert (np.abs(exact.prediction() - quick.prediction()) < 0.05 * np.abs(exact.prediction() - exact.bias[0])).all()
     rows = np.flatnonzero((exact.values == quick.values).all(1))  # those that were computed again
     assert len(rows) == said["computed_again"] and (largest > 0).all()
+    np.testing.assert_array_equal(exact.unlike > 1, quick.unlike > 1)
 
 
 def test_r16_r6_bfloat16_codes_do_not_depend_on_the_pieces_or_on_a_stop(both, monkeypatch):
@@ -203,6 +204,42 @@ def test_a_tolerance_that_proves_too_small_is_widened(both, monkeypatch):
     first, last = codes.provenance["computed"]["limit"]
     assert last > 50 * first
     np.testing.assert_array_equal(np.sort(exact.indices[:, :k]), np.sort(codes.indices[:, :k]))
+
+
+class Halved:
+    """Stands in for an encoder: 40 galaxies of 3 features, whose float32 is as given."""
+
+    micro, k, n_features = 4, 1, 3
+
+    def __init__(self, a: np.ndarray, unlike: np.ndarray) -> None:
+        self.a, self.unlike = a, unlike
+
+    def encode(self, rows, done, at):
+        order = np.argsort(-self.a[rows], axis=1, kind="stable").astype(np.int16)
+        values = np.take_along_axis(self.a[rows], order, axis=1)
+        exact = np.take_along_axis(self.a[rows], at.astype(int), axis=1)
+        return {"indices": order, "values": values, "unlike": self.unlike[rows], "exact": exact}
+
+
+def test_a_jump_of_unlike_where_the_gate_changes_makes_no_other_galaxy_doubtful():
+    """How unlike a galaxy is counts its kept feature: at a tie bfloat16 may keep another one, and it doubles."""
+    n, rng = 40, np.random.default_rng(0)
+    exact = np.sort(rng.uniform(1, 2, (n, 3)), axis=1)[:, ::-1] * np.array([3.0, 2.0, 1.0])
+    low = exact * (1 + 1e-3 * rng.normal(size=(n, 3)))
+    exact[0, 1], low[0, 1] = exact[0, 0] * 0.9999, exact[0, 0] * 1.001  # the first is among those that are measured
+    truth = np.linspace(0.2, 2.0, n)
+    unlike = truth * (1 + 2e-3 * rng.normal(size=n))
+    unlike[0] = 2 * truth[0]
+    order = np.argsort(-low, axis=1, kind="stable")
+    near = np.take_along_axis(low, order, axis=1)
+    whole = {"slots": order.astype(np.int16), "near": near, "unlike": unlike.copy(), "indices": order.copy(),
+             "values": near.copy()}  # fmt: skip
+    said = certainty.make_certain(
+        Halved(exact, truth), whole, lambda name, rows, make, done: make(), 8, lambda n: None
+    )  # fmt: skip
+    assert order[0, 0] != whole["indices"][0, 0] == 0 and whole["unlike"][0] == truth[0]
+    assert said["flag_tolerance"] < 0.02 and said["computed_again"] < n / 2
+    assert ((whole["unlike"] > 1) == (truth > 1)).all()
 
 
 def test_another_precision_is_refused(both):
