@@ -33,6 +33,7 @@ __all__ = [
     "round_to_sum",
     "surviving_slots",
     "top_galaxies",
+    "trained_for",
 ]
 
 MODES = ("ablate", "refill")
@@ -87,6 +88,12 @@ def predict(
     if not 1 <= k <= codes.indices.shape[1]:
         raise SFNetError(f"k = {k} is outside 1 to {codes.indices.shape[1]}, the activations stored per galaxy.")
     return predictions(codes, codes.target_index(target), off, mode, k)
+
+
+def trained_for(codes: SparseCodes) -> range:
+    """Every k that the weights were trained for: the network's own, or 1 … multi_k where it had several at once."""
+    most = codes.provenance.get("multi_k")
+    return range(1, most + 1) if isinstance(most, int) and most >= codes.k else range(codes.k, codes.k + 1)
 
 
 def predict_by_k(

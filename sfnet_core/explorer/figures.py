@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.explorer import panel as look
+from sfnet_core.explorer.gate import trained
 from sfnet_core.explorer.paper import Curve, Dots, Drawing, Picture, drawing_svg, picture_svg
 from sfnet_core.explorer.saving import PLACES, SaveMenu, bare, panel_facts
 from sfnet_core.explorer.state import unpack_rows
@@ -148,9 +149,9 @@ class Figures(SaveMenu):
             listed = ", ".join(some[:20]) + (f" and {len(some) - 20} more" if len(some) > 20 else "")
             out.append(f"Features off ({state.mode}): {listed}")
         if key == "gate":
-            out.append(f"Marked: k = {state.k}; the weights were trained at k = {scene.own.k}")
+            out.append(f"Marked: k = {state.k}; the weights were {trained(scene.own)}")
         elif state.k != scene.own.k:
-            out.append(f"Gate at k = {state.k} here; the weights were trained at k = {scene.own.k}")
+            out.append(f"Gate at k = {state.k} here; the weights were {trained(scene.own)}")
         return out
 
     def _picture(self, words: str) -> Picture:

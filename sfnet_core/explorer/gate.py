@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, whole
+from sfnet_core.interpret import trained_for
 
 if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
     from sfnet_core.explorer.scene import Scene
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "trained"]
+
+
+def trained(codes: SparseCodes) -> str:
+    """'trained at k = 4' or 'trained for k = 1 to 12'."""
+    ks = trained_for(codes)
+    return f"trained at k = {ks[0]}" if len(ks) == 1 else f"trained for k = {ks[0]} to {ks[-1]}"
 
 
 class Gate(View):
@@ -27,22 +35,22 @@ class Gate(View):
     def draw(self, changed: frozenset[str] | None = None) -> None:
         """Send k, its range, and the RMSE for each k of the galaxies in view."""
         scene, state = self._scene, self._state
-        own = scene.own.k
-        trained = bool(scene.codes.provenance.get("multi_k"))
         self.data = {
             "k": state.k,
-            "own": own,
+            "own": scene.own.k,
             "most": scene.own.indices.shape[1],
             "rmse": scene.rmse_by_k(state),
             "unit": scene.unit(state.target),
             "split": state.where,
-            "note": " ".join(self._notes(trained)),
+            "trained": "" if scene.own.provenance.get("consensus") else trained(scene.own),
+            "note": " ".join(self._notes()),
         }
 
-    def _notes(self, trained: bool) -> list[str]:
+    def _notes(self) -> list[str]:
         scene, state = self._scene, self._state
         own, drawn, view = scene.own.k, len(scene.drawn(state)), len(scene.view(state))
-        out = [] if trained else [f"The weights were trained at k = {own}: at another k they are not at their best."]
+        every = len(trained_for(scene.own)) >= scene.own.indices.shape[1]
+        out = [] if every else [f"The weights were {trained(scene.own)}: at another k they are not at their best."]
         if scene.codes.provenance.get("consensus"):
             out = [f"A mean of several trainings has no gate: below {own} the smallest contributions are left out."]
         return out if drawn == view else [*out, f"The curve is of {drawn:,} of the {view:,} galaxies, drawn at random."]

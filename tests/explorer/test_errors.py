@@ -90,6 +90,19 @@ def test_the_curve_of_a_sample_says_so(codes, monkeypatch):
     assert gate.data["note"].endswith("The curve is of 300 of the 900 galaxies, drawn at random.")
 
 
+@pytest.mark.parametrize(("multi_k", "said", "warned"), [
+    (None, "trained at k = 3", True), (0, "trained at k = 3", True), ("6", "trained at k = 3", True),
+    (2, "trained at k = 3", True), (5, "trained for k = 1 to 5", True), (6, "trained for k = 1 to 6", False),
+    (9, "trained for k = 1 to 9", False),
+])  # fmt: skip
+def test_the_gate_says_which_k_the_weights_were_trained_for(codes, monkeypatch, multi_k, said, warned):
+    monkeypatch.setitem(codes.provenance, "multi_k", multi_k)
+    gate = Gate(Scene(codes), State(20, 900, set(codes.split), slots=6, k=3), lambda words: None)
+    gate.draw()
+    assert gate.data["trained"] == said and gate.data["most"] == 6
+    assert gate.data["note"] == (f"The weights were {said}: at another k they are not at their best." if warned else "")
+
+
 def test_an_order_kept_beside_the_codes_is_the_same(codes, monkeypatch):
     monkeypatch.setattr("sfnet_core.explorer.scene.KEPT_ORDER", 10)
     kept: dict[str, np.ndarray] = {}

@@ -11,7 +11,7 @@ from sfnet_core.explorer.figures import gate_drawing
 from sfnet_core.explorer.paper import Curve, Dots, Drawing
 from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.report_book.frame import Part, Table
-from sfnet_core.interpret import predict, predict_by_k
+from sfnet_core.interpret import predict, predict_by_k, trained_for
 from sfnet_core.metrics import r2, rmse
 
 __all__ = ["by_k", "losses", "predicted"]
@@ -88,8 +88,8 @@ def by_k(basis: Basis) -> Part:
     part.said.append(f"The same weights behind a gate of k; global RMSE, {basis.where}.")
     if codes.provenance.get("consensus"):
         part.said.append(f"A mean of several trainings has no gate: below {codes.k} the smallest terms are left out.")
-    elif codes.provenance.get("multi_k"):
-        part.said.append("The network was trained for several k at once.")
+    elif len(ks := trained_for(codes)) > 1:
+        part.said.append(f"The weights were trained for k = {ks[0]} to {ks[-1]} at once.")
     else:
         part.said.append(
             f"The weights were trained at k = {codes.k}: at another k they are not at their best. The paper's Table 2 "
@@ -98,7 +98,7 @@ def by_k(basis: Basis) -> Part:
     title = f"RMSE of {basis.name} against k\n{basis.where}"
     part.drawings.append(gate_drawing(found, codes.k, basis.unit, title))
     columns = ["k", f"RMSE{f' [{basis.unit}]' if basis.unit else ''}", "trained at this k"]
-    rows = [[k, value, "yes" if k == codes.k else "no"] for k, value in enumerate(found, start=1)]
+    rows = [[k, value, "yes" if k in trained_for(codes) else "no"] for k, value in enumerate(found, start=1)]
     part.tables.append(Table("rmse-against-k.csv", columns, rows))
     return part
 

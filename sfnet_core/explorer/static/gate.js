@@ -73,7 +73,7 @@ function render({ model, el }) {
     }
     draw(data);
     caption.title = data.note;
-    say(caption, `${data.rmse.length ? `RMSE [${data.unit}], ${data.split}` : "No true values here: no error to draw"}${data.note ? `; trained at k = ${data.own}` : ""}`);
+    say(caption, `${data.rmse.length ? `RMSE [${data.unit}], ${data.split}` : "No true values here: no error to draw"}${data.trained ? `; ${data.trained}` : ""}`);
   }
   model.on("change:data", update);
   update();
