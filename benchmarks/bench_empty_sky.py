@@ -64,6 +64,9 @@ def main() -> None:
         if "simulated" in arguments.parts:
             rows = np.flatnonzero(sample_codes().in_split("validation"))
             found["simulated"] = measured(arguments, work / "simulated", sample_run(), sample_dataset(), rows)
+        if arguments.renew:
+            common.renew("empty_sky", arguments, found)
+            return
         if set(found) < set(PARTS):
             common.progress(f"Only {', '.join(found)}: nothing is recorded.")
             return

@@ -47,6 +47,7 @@ def options(description: str, parts: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--parts", nargs="+", choices=parts, default=list(parts), help="only make these, record nothing"
     )
+    parser.add_argument("--renew", action="store_true", help="put these parts into the recorded result")
     parser.add_argument("--work", type=Path, help="keep what is made here; what is finished is used again")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
     parser.add_argument("--out", type=Path)
@@ -133,6 +134,9 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
             result = faithful(codes, **more, **shared)
         write(result, out)
         found[part] = shortened(result)
+    if arguments.renew:
+        common.renew("faithful", arguments, found)
+        return
     if set(arguments.parts) < set(PARTS[:3]):
         common.progress(f"Only {', '.join(arguments.parts)}: nothing is recorded.")
         return

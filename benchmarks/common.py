@@ -101,6 +101,19 @@ def write(name: str, arguments: argparse.Namespace, data: Mapping[str, Any], mea
     print(f"Written to {path}", file=sys.stderr)
 
 
+def renew(name: str, arguments: argparse.Namespace, measured: Mapping[str, Any]) -> None:
+    """Put parts measured anew into a recorded result, which then says when; its other parts stay as they were."""
+    path = arguments.out or RESULTS / f"{name}.json"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    if unknown := sorted(measured.keys() - result["measured"].keys()):
+        raise SystemExit(f"{path} has no {', '.join(unknown)} to renew.")
+    about = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), "versions": versions()}
+    result["measured"] |= _rounded(dict(measured))
+    result["renewed"] = result.get("renewed", {}) | dict.fromkeys(measured, about)
+    path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    progress(f"{', '.join(measured)} renewed in {path}")
+
+
 def machine() -> dict[str, Any]:
     """Processor, cores we may use, memory and how busy the machine is now (other work makes every number worse)."""
     found: dict[str, Any] = {"system": f"{platform.system()} {platform.machine()}", "cores": os.cpu_count()}

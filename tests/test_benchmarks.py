@@ -34,3 +34,17 @@ def test_a_result_names_no_place_of_this_machine(tmp_path):
     assert json.loads(text)["arguments"] == {"quick": False, "observed": "where"}
     for path in (FOLDER / "results").glob("*.json"):
         assert not re.search(r'"/\w', path.read_text(encoding="utf-8")), path.name  # an absolute path
+
+
+def test_a_part_measured_anew_takes_its_place_in_a_result_and_says_when(tmp_path):
+    given = argparse.Namespace(quick=False, out=tmp_path / "a.json", renew=False)
+    common.write("a", given, {"one": "x"}, {"one": {"area": 1}, "two": {"area": 2}})
+    before = json.loads(given.out.read_text(encoding="utf-8"))
+    common.renew("a", given, {"two": {"area": 1 / 3}})
+    after = json.loads(given.out.read_text(encoding="utf-8"))
+    assert after["measured"] == {"one": {"area": 1}, "two": {"area": 0.33333}}
+    assert after.pop("renewed")["two"].keys() == {"date", "machine", "versions"}
+    assert after | {"measured": 0} == before | {"measured": 0}
+    with pytest.raises(SystemExit, match="has no three to renew"):
+        common.renew("a", given, {"three": {}})
+    assert json.loads(given.out.read_text(encoding="utf-8"))["measured"] == after["measured"]
