@@ -181,7 +181,7 @@ def test_each_filter_example_selects_some_and_not_all(filters_page):
     for text in found[0]:
         mask = select(text, names)
         assert 0 < mask.sum() < len(mask), text
-    assert np.array_equal(select("f119", names), select("f119 > 0", names))
+    assert np.array_equal(select("f101", names), select("f101 > 0", names))
 
 
 def test_the_positions_in_the_text_parse(filters_page):

@@ -80,7 +80,7 @@ def test_cards_sort_search_and_open_from_a_file(saved, page):
     page.wait_for_function("() => document.querySelectorAll('.sf-card:first-child img').length === 6")
     page.wait_for_function("() => document.querySelector('.sf-card img').naturalWidth === 128")
     assert page.locator(".sf-badge").inner_text().lower() == "simulated"
-    assert "RMSE 0.0912 dex (95 %: 0.0812 to 0.1009)" in page.locator(".sf-status").inner_text()
+    assert "RMSE 0.0891 dex (95 %: 0.0796 to 0.0982)" in page.locator(".sf-status").inner_text()
 
     page.get_by_label("Sort the features by").select_option("weight")
     assert features(page) == table["feature"][np.argsort(-table["weight"], kind="stable")].tolist()
@@ -88,11 +88,11 @@ def test_cards_sort_search_and_open_from_a_file(saved, page):
     assert features(page) == table["feature"][np.argsort(table["weight"], kind="stable")].tolist()
     page.get_by_label("Lowest firing rate of the features shown").select_option("0.1")
     assert set(features(page)) == set(table["feature"][table["rate"] >= 0.1].tolist())
-    page.get_by_label("Find a feature by number or label").fill("f9")
+    page.get_by_label("Find a feature by number or label").fill("f3")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.sf-card')].every(e => e.dataset.feature.startsWith('9'))"
+        "() => [...document.querySelectorAll('.sf-card')].every(e => e.dataset.feature.startsWith('3'))"
     )
-    expect(page).to_have_url(re.compile("#sort=weight&descending=0&find=f9&least=0.1$"))
+    expect(page).to_have_url(re.compile("#sort=weight&descending=0&find=f3&least=0.1$"))
     page.get_by_role("button", name="Undo").click()
     assert set(features(page)) == set(table["feature"][table["rate"] >= 0.1].tolist())
 
@@ -139,9 +139,10 @@ def test_a_feature_by_its_number_in_the_address(saved, page):
 
 def test_a_galaxy_of_it_opens_with_its_equation_and_its_catalogue(saved, page):
     codes, _ = saved
-    second = int(table_of(codes)["feature"][1])
-    page.locator(f".sf-card[data-feature='{second}'] .sf-open").click()
-    page.wait_for_selector(f".sf-leaf[data-slow='{second}']")
+    weakest = codes.indices[codes.split == "validation", codes.k - 1]  # which pass the gate by least
+    near = next(int(f) for f in table_of(codes)["feature"][1:] if (weakest == f).sum() > 2)
+    page.locator(f".sf-card[data-feature='{near}'] .sf-open").click()
+    page.wait_for_selector(f".sf-leaf[data-slow='{near}']")
     tile = page.locator("[data-group=gate] .sf-thumb").nth(2)
     name = tile.get_attribute("data-id")
     row = codes.index_of(name)
@@ -159,12 +160,12 @@ def test_a_galaxy_of_it_opens_with_its_equation_and_its_catalogue(saved, page):
     for text, number in zip(shown, numbers[1:], strict=True):
         assert number == pytest.approx(terms[text.split(" ")[0]], abs=2e-4)
     assert f"{codes.dec[row]:.5f}" in words and not card.locator("a").count()  # simulated: no place in the sky
-    expect(page).to_have_url(re.compile(f"#f{second}&galaxy={name}$"))
+    expect(page).to_have_url(re.compile(f"#f{near}&galaxy={name}$"))
     found = Axe().run(page).response["violations"]
     assert not [f"{v['id']}: {n['html'][:120]}" for v in found for n in v["nodes"]]
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(page).to_have_url(re.compile(f"#f{second}$"))
+    expect(page).to_have_url(re.compile(f"#f{near}$"))
     expect(tile).to_be_focused()  # reading goes on where it was
     page.get_by_role("button", name="Undo").click()
     card.locator(".sf-bars button", has_text=shown[1].split(" ")[0]).click()

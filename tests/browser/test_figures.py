@@ -222,27 +222,27 @@ def facts(svg: bytes) -> list[str]:
 def test_the_atlass_figures_have_their_captions_served_and_saved(open_page, serve, tmp_path):
     codes = sample_codes()
     rows = np.flatnonzero(codes.split == "validation")
-    fires = int(((codes.indices[rows, : codes.k] == 110) & (codes.values[rows, : codes.k] > 0)).any(axis=1).sum())
+    fires = int(((codes.indices[rows, : codes.k] == 101) & (codes.values[rows, : codes.k] > 0)).any(axis=1).sum())
     page = open_page(
-        serve().replace("explore.ipynb", "atlas.ipynb") + "&feature=110", ready=".sf-leaf[data-slow='110']"
+        serve().replace("explore.ipynb", "atlas.ipynb") + "&feature=101", ready=".sf-leaf[data-slow='101']"
     )
     page.hover(".sf-part-scatter .sf-plot")
     name, svg = saved(page, ".sf-part-scatter [data-save='svg']")
     told = facts(svg)
-    assert name == "sfnet-f110-truth.svg" and told[:3] == [
-        "Activation of f110 against true 12+log(O/H)",
+    assert name == "sfnet-f101-truth.svg" and told[:3] == [
+        "Activation of f101 against true 12+log(O/H)",
         f"{fires} simulated galaxies, validation split",
-        "x: activation of f110; y: true 12+log(O/H) [dex]",
+        "x: activation of f101; y: true 12+log(O/H) [dex]",
     ]
     assert any(fact.endswith(f"codes {codes.fingerprint[:12]}") for fact in told)
-    assert told[-1].endswith("/atlas.ipynb?feature=110")  # and no token
+    assert told[-1].endswith("/atlas.ipynb?feature=101")  # and no token
     page.hover(".sf-part-bpt .sf-plot")
     told = facts(saved(page, ".sf-part-bpt [data-save='svg']")[1])
-    assert told[0] == "BPT diagram coloured by the activation of f110"
+    assert told[0] == "BPT diagram coloured by the activation of f101"
     assert chunks(saved(page, ".sf-part-bpt [data-save='png']")[1])["iTXt"].decode().endswith("\n".join(told))
     for place, title in (
-        (0, "Mean contribution map of f110"),
-        (1, "Mean picture of the 64 strongest galaxies of f110"),
+        (0, "Mean contribution map of f101"),
+        (1, "Mean picture of the 64 strongest galaxies of f101"),
     ):
         figure = page.locator(".sf-looks figure").nth(place)
         figure.hover()

@@ -140,8 +140,8 @@ def test_a_caption_says_what_the_figure_is_of(page):
     assert facts[-1] == f"?{page.query}" and "filter=" in facts[-1]
     assert "Features off" not in page.figures.caption("plot-2")  # true values do not change with switches
     page.state.change(k=2)
-    assert "Gate at k = 2 here; the weights were trained at k = 4" in page.figures.caption("plot-2")
-    assert "Marked: k = 2; the weights were trained at k = 4" in page.figures.caption("gate")
+    assert "Gate at k = 2 here; the weights were trained for k = 1 to 12" in page.figures.caption("plot-2")
+    assert "Marked: k = 2; the weights were trained for k = 1 to 12" in page.figures.caption("gate")
 
 
 def test_a_caption_has_the_whole_label_of_a_feature(page):
