@@ -106,11 +106,14 @@ def pack(
     minimum: Annotated[float, typer.Option(help="Lupton black point, for FITS images.")] = 0.0,
     source: Annotated[str | None, typer.Option(help="Where the data come from, in words.")] = None,
     simulated: Annotated[bool, typer.Option("--simulated", help="These galaxies are simulated.")] = False,
+    resume: Resume = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Put a catalogue and its images into one dataset; what cannot be read is set aside with the reason."""
+    """Put a catalogue and its images into one dataset; what cannot be read is set aside with the reason. --resume goes
+    on with one that was cut off.
+    """
     from sfnet_core.survey.pack import pack as run
 
     table, pictures = (catalogue, images) if images is not None else (None, catalogue)
@@ -120,7 +123,7 @@ def pack(
         dataset = run(
             table, pictures, out, id_column=id_column, hdu=hdu, pixel_scale=pixel_scale, size=size, resample=resample,
             bands=bands, stretch=stretch, q=q, minimum=minimum, source=source, simulated=simulated,
-            overwrite=overwrite, progress=not quiet,
+            overwrite=overwrite, resume=resume, progress=not quiet,
         )  # fmt: skip
     finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} galaxies packed in {out}")
 

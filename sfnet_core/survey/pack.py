@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
+import json
 import os
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.interrupt import Interrupts
 from sfnet_core.survey.catalogue import Catalogue, read_catalogue
 from sfnet_core.survey.cutouts import MAX_PIXELS, ImageRefused, Source, image_size, read_source, resize, scan_images
-from sfnet_core.survey.store import DatasetWriter, as_records
+from sfnet_core.survey.store import META, as_records
+from sfnet_core.survey.unfinished import UnfinishedWriter
 
 if TYPE_CHECKING:
     from sfnet_core.survey.dataset import Dataset
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["pack"]
 
 WORKERS = min(8, os.cpu_count() or 1)
+SAVE_SECONDS = 60  # a kill loses at most this much work
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ def pack(
     simulated: bool = False,
     progress: bool = True,
     overwrite: bool = False,
+    resume: bool = False,
     hdu: int | None = None,
     resample: str = "lanczos",
     stretch: float = 0.5,
@@ -70,6 +77,8 @@ def pack(
     size : resample every image's central square to this many pixels (``resample``: ``lanczos`` or ``bicubic``).
         Without it all images must have one size: those unlike the majority are set aside.
     stretch, q, minimum : the composition of FITS bands, see :func:`~sfnet_core.survey.cutouts.lupton_rgb`.
+    resume : go on with a pack of these rows, images and options that was cut off. What has been packed is kept once a
+        minute, and on Ctrl-C and SIGTERM once it took a minute; the dataset has the same bytes in the end.
 
     Rows without an image, images that cannot be read and rows the catalogue's reader refuses are set aside with their
     reason (``Dataset.set_aside``), the rest goes on. Nothing appears under ``out`` unless the whole run succeeds.
@@ -96,20 +105,23 @@ def pack(
         rows, odd = _majority(rows, max_pixels, progress)
         aside += odd
     read = partial(_read, size=size, resample=resample, max_pixels=max_pixels, stretch=stretch, q=q, minimum=minimum)
-    with DatasetWriter(out, overwrite=overwrite, expected=len(rows)) as writer:
+    software = _libraries()
+    job = {"rows and images (names, sizes, times)": _images(rows, times=True), **read.keywords, "software": software}
+    about_all = [_images(rows), read.keywords, software, _table(rows, table), pixel_scale, bands, source, simulated]
+    made_of = hashlib.blake2b(json.dumps(about_all).encode(), digest_size=16).hexdigest()
+    if resume and not overwrite and (done := _finished(out, made_of)):
+        _say(progress, f"{out} is finished already; nothing was done.")
+        return done
+    with UnfinishedWriter(out, job, resume=resume, overwrite=overwrite, expected=len(rows)) as writer:
+        refused = _read_into(writer, rows, read, progress)
         kept: list[_Row] = []
-        already = len(aside)
         sizes: Counter[tuple[int, int]] = Counter()
-        for row, result in _bar(_in_order(read, rows), len(rows), "pack", progress):
-            if isinstance(result, str):
-                aside.append(_aside(row, result, Path(images)))
-                continue
-            cutout, before = result
-            writer.append(cutout)
-            sizes[before] += 1
-            kept.append(row)
+        for packed in writer.rows():
+            kept.append(rows[packed["index"]])
+            sizes[tuple(packed["before"])] += 1
+        aside += [_aside(rows[index], reason, Path(images)) for index, reason in refused]
         if not kept:
-            raise SFNetError(f"Not one of {len(rows)} images could be read; the first: {aside[already]}")
+            raise SFNetError(f"Not one of {len(rows)} images could be read; the first: {aside[-len(refused)]}")
         scale = _packed_scale(pixel_scale, sizes, size, notes)
         ids, columns, units, about = _columns(kept, table)
         meta: dict[str, Any] = {
@@ -118,6 +130,7 @@ def pack(
             "source": source or _source(table, Path(images)),
             "simulated": bool(simulated),
             "set_aside": as_records(aside),
+            "made_of": made_of,
             "notes": notes + about.pop("notes"),
             **about,
         }
@@ -125,6 +138,80 @@ def pack(
             meta["lupton"] = {"stretch": stretch, "q": q, "minimum": minimum}
         writer.finish(ids, columns, units=units, meta=meta)
     return Dataset.open(out)
+
+
+def _read_into(
+    writer: UnfinishedWriter, rows: list[_Row], read: Callable[[_Row], Any], progress: bool
+) -> list[tuple[int, str]]:
+    """Pack what is not there yet; gives (index, reason) of all rows that could not be read.
+
+    A signal ends it after the image at hand; what took more than a minute is kept then.
+    """
+    refused, begun, safe = [], 0, writer.n > 0
+    for packed in writer.rows():
+        refused += packed["refused"]
+        begun = packed["index"] + 1
+    new: list[tuple[int, str]] = []  # since the last one that could be read
+    with Interrupts() as interrupts:
+        results = _bar(_in_order(read, rows[begun:]), len(rows), "pack", progress, begun)
+        for index, (_, result) in enumerate(results, begun):
+            if isinstance(result, str):
+                new.append((index, result))
+            else:
+                cutout, before = result
+                writer.add(cutout, {"index": index, "before": before, "refused": new})
+                refused, new = refused + new, []
+            if interrupts.seconds_since_save() > SAVE_SECONDS and writer.n:
+                writer.keep()
+                interrupts.saved()
+                safe = True
+            if interrupts.signal:
+                if safe:
+                    writer.keep()
+                    _say(True, f"Stopped after {index + 1:,} of {len(rows):,} images; --resume goes on.")
+                interrupts.leave()
+    return [(index, reason) for index, reason in refused + new]
+
+
+def _images(rows: list[_Row], times: bool = False) -> str:
+    """A fingerprint of the rows to be packed and their images' names and sizes, with ``times`` also of when these were
+    written."""
+    total = hashlib.blake2b(digest_size=16)
+    for row in rows:
+        for path in row.source if isinstance(row.source, tuple) else (row.source,):
+            try:
+                state = path.stat()
+                about = (state.st_size, state.st_mtime_ns) if times else state.st_size
+            except OSError:  # reading it gives the reason
+                about = None
+            total.update(f"{row.id}\0{row.row}\0{path.name}\0{about}\n".encode())
+    return total.hexdigest()
+
+
+def _libraries() -> dict[str, str]:
+    """Versions of what decodes and resamples images."""
+    return {name: importlib.metadata.version(name) for name in ("sfnet-core", "numpy", "pillow", "simplejpeg")}
+
+
+def _table(rows: list[_Row], table: Catalogue | None) -> str:
+    """A fingerprint of what the catalogue says of these rows."""
+    _, columns, units, _ = _columns(rows, table)
+    total = hashlib.blake2b(repr(units).encode(), digest_size=16)
+    for name, values in columns.items():
+        values = np.asarray(values)
+        total.update(f"\0{name}\0{values.dtype}\0".encode())
+        total.update(values.tobytes() if values.dtype.kind in "biuf" else repr(values.tolist()).encode())
+    return total.hexdigest()
+
+
+def _finished(out: str | os.PathLike, made_of: str) -> Dataset | None:
+    """The dataset at ``out`` where it was made of the same."""
+    from sfnet_core.survey.dataset import Dataset
+
+    if not (Path(out) / META).is_file():
+        return None
+    found = Dataset.open(out)
+    return found if found.meta.get("made_of") == made_of else None
 
 
 def _check_arguments(pixel_scale: float | None, size: int | None, resample: str, bands: str) -> None:
@@ -219,10 +306,18 @@ def _in_order(work: Any, rows: Sequence[_Row], chunk: int = 8) -> Iterator[tuple
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _bar(items: Iterator, total: int, what: str, progress: bool) -> Iterator:
+def _bar(items: Iterator, total: int, what: str, progress: bool, begun: int = 0) -> Iterator:
     from tqdm import tqdm
 
-    return iter(tqdm(items, total=total, desc=what, unit="galaxy", file=sys.stderr, disable=not progress, delay=0.5))
+    how = {"unit": "galaxy", "file": sys.stderr, "disable": not progress, "delay": 0.5}
+    return iter(tqdm(items, total=total, initial=begun, desc=what, **how))
+
+
+def _say(aloud: bool, sentence: str) -> None:
+    from tqdm import tqdm
+
+    if aloud:
+        tqdm.write(sentence, file=sys.stderr)
 
 
 def _aside(row: _Row, reason: str, folder: Path) -> SetAside:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class UnfinishedWriter(DatasetWriter):
         self._rows_hash = hashlib.blake2b(digest_size=16)
 
     def add(self, cutout: np.ndarray, row: dict[str, Any]) -> None:
-        """Append one galaxy: its cutout (H, W, 3) uint8 and its row, of texts and Python's own numbers."""
+        """Append one galaxy: its cutout (H, W, 3) uint8 and its row, of what JSON holds."""
         self.append(cutout)
         line = (json.dumps(row, ensure_ascii=False) + "\n").encode()
         self._rows_hash.update(line)
@@ -56,14 +56,18 @@ class UnfinishedWriter(DatasetWriter):
         mark = {"job": self.job, "n": self.n, "shape": self.shape, "digests": self._digests()}
         write_json(self._work / UNFINISHED, mark)
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of the galaxies that are there, in order."""
+        self._rows.flush()
+        with open(self._work / ROWS, encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+
     def columns(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """The rows as columns, name → (N,)."""
-        self._rows.flush()
         found: dict[str, list] = {name: [] for name in names}
-        with open(self._work / ROWS, encoding="utf-8") as lines:
-            for row in map(json.loads, lines):
-                for name, values in found.items():
-                    values.append(row[name])
+        for row in self.rows():
+            for name, values in found.items():
+                values.append(row[name])
         return {name: np.array(values) for name, values in found.items()}
 
     def _begin(self) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.survey import pack as pack_module
+from sfnet_core.survey import store
 from sfnet_core.survey.dataset import Dataset, pack
 
 
@@ -199,7 +200,7 @@ def test_folders_without_a_usable_image_get_a_sentence(survey):
 def test_r4_a_full_disk_in_the_middle(survey, monkeypatch):
     run(survey)
     before = {path.name: path.read_bytes() for path in (survey / "out").iterdir()}
-    append, count = pack_module.DatasetWriter.append, []
+    append, count = store.DatasetWriter.append, []
 
     def fills_up(self, cutout):
         count.append(1)
@@ -207,7 +208,7 @@ def test_r4_a_full_disk_in_the_middle(survey, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         append(self, cutout)
 
-    monkeypatch.setattr(pack_module.DatasetWriter, "append", fills_up)
+    monkeypatch.setattr(store.DatasetWriter, "append", fills_up)
     with pytest.raises(SFNetError, match=r"No space left while writing .*/out \([\d,]+ bytes were written"):
         run(survey, overwrite=True)
     assert {path.name: path.read_bytes() for path in (survey / "out").iterdir()} == before
@@ -215,7 +216,7 @@ def test_r4_a_full_disk_in_the_middle(survey, monkeypatch):
 
 
 def test_r3_a_second_pack_is_refused_while_the_first_one_works(survey, monkeypatch):
-    append, refused = pack_module.DatasetWriter.append, []
+    append, refused = store.DatasetWriter.append, []
 
     def tries_again(self, cutout):
         if not refused:
@@ -224,7 +225,7 @@ def test_r3_a_second_pack_is_refused_while_the_first_one_works(survey, monkeypat
             refused.append(caught.value)
         append(self, cutout)
 
-    monkeypatch.setattr(pack_module.DatasetWriter, "append", tries_again)
+    monkeypatch.setattr(store.DatasetWriter, "append", tries_again)
     run(survey).verify()
     assert refused
 
@@ -232,10 +233,10 @@ def test_r3_a_second_pack_is_refused_while_the_first_one_works(survey, monkeypat
 def test_ctrl_c_leaves_nothing_and_the_next_run_succeeds(survey):
     """A real SIGINT in a real process, in the middle of the images."""
     code = (
-        "import sys, time\nfrom sfnet_core.survey import pack as p\n"
-        "append = p.DatasetWriter.append\n"
+        "import sys, time\nfrom sfnet_core.survey import pack as p, store as s\n"
+        "append = s.DatasetWriter.append\n"
         "def slow(self, cutout):\n    append(self, cutout)\n    print('one', flush=True)\n    time.sleep(0.2)\n"
-        "p.DatasetWriter.append = slow\n"
+        "s.DatasetWriter.append = slow\n"
         "p.pack(sys.argv[1], sys.argv[2], sys.argv[3], progress=False)\n"
     )
     arguments = [str(survey / name) for name in ("galaxies.csv", "images", "out")]
@@ -255,7 +256,7 @@ def test_ctrl_c_leaves_nothing_and_the_next_run_succeeds(survey):
 def test_memory_does_not_grow_with_the_number_of_images(survey, monkeypatch):
     """However slowly rows are written, only a few images wait in memory."""
     read, waiting, most = pack_module.read_source, [0], [0]
-    append = pack_module.DatasetWriter.append
+    append = store.DatasetWriter.append
 
     def counted(*args, **kwargs):
         waiting[0] += 1
@@ -269,7 +270,7 @@ def test_memory_does_not_grow_with_the_number_of_images(survey, monkeypatch):
 
     monkeypatch.setattr(pack_module, "WORKERS", 2)
     monkeypatch.setattr(pack_module, "read_source", counted)
-    monkeypatch.setattr(pack_module.DatasetWriter, "append", slow)
+    monkeypatch.setattr(store.DatasetWriter, "append", slow)
     for i in range(12, 400):
         Image.fromarray(picture(i)).save(survey / "images" / f"g{i}.png")
     assert len(pack(None, survey / "images", survey / "out", progress=False)) == 400
