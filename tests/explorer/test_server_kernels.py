@@ -133,6 +133,27 @@ def test_a_kernel_whose_page_never_came_goes_and_one_that_is_awaited_stays(kerne
     assert kernels.ended == ["never"]
 
 
+def test_a_server_that_ends_ends_all_its_kernels_whatever_one_of_them_does(kernels):
+    """A kernel that is just being started, as those kept ready are at first, is not there yet; another one is stuck."""
+
+    async def story() -> None:
+        for name in ("a", "stuck", "b"):
+            kernels.has(name)
+        kernels._pending_kernels["being started"] = asyncio.get_running_loop().create_future()
+        end = kernels.shutdown_kernel
+
+        async def ends(kernel_id, *how, **more):
+            if kernel_id == "stuck":
+                raise RuntimeError("it does not answer")
+            await end(kernel_id)
+
+        kernels.shutdown_kernel = ends
+        await kernels.shutdown_all()
+        assert kernels.ended == ["a", "b"]
+
+    asyncio.run(story())
+
+
 def test_memory_of_its_own_is_what_a_process_wrote_not_what_it_maps(tmp_path):
     big = tmp_path / "big"
     with open(big, "wb") as handle:

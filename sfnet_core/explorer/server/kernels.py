@@ -139,6 +139,13 @@ class GuardedKernels(AsyncMappingKernelManager):
             self._ending.discard(kernel_id)
             self._forget(kernel_id)
 
+    async def shutdown_all(self, now: bool = False) -> None:
+        """End all kernels there are as the server ends. One that is just being started is none yet (Jupyter raises 404
+        for it, and leaves the others), and one that cannot be ended is no reason to leave the next.
+        """
+        ends = (self.shutdown_kernel(kernel_id, now=now) for kernel_id in list(self._kernels))
+        await asyncio.gather(*ends, return_exceptions=True)
+
     async def end(self, kernel_id: str, code: int, why: str) -> None:
         """End a session with a word to its page (see :mod:`~sfnet_core.explorer.server.connection`)."""
         for connection in list(GuardedConnection._open_sockets):
