@@ -23,6 +23,8 @@ __all__ = ["GraphedStep", "Replay", "make_step", "record_cuda"]
 
 EAGER = 2  # steps of a kind that are done as usual, before it is recorded: libraries choose and load their kernels
 
+MOST = 4  # recorded kinds at once, each with its own memory for all activations; a narrowing gate leaves kinds behind
+
 Step = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 
@@ -89,8 +91,9 @@ class GraphedStep:
 
     ``step(images, wanted, at)`` does a forward and a backward pass, leaves the gradients in the ``parameters`` and
     gives (activations, squared errors), which hold until the next step. ``kind(at)`` is what of its arithmetic depends
-    on the number ``at`` of the step, ``None`` where it cannot be recorded. Where recording fails, the steps go on being
-    done as usual, with a warning.
+    on the number ``at`` of the step, ``None`` where it cannot be recorded. Of more than :data:`MOST` kinds the first
+    recorded is forgotten. Where recording fails (for want of memory, say), the steps go on being done as usual, with a
+    warning.
     """
 
     def __init__(
@@ -112,6 +115,8 @@ class GraphedStep:
             self._seen[key] += 1
             if kind is None or self.failed or self._seen[key] <= EAGER:
                 return self._step(images, wanted, at)
+            if len(self.kinds) == MOST:
+                self._forget(next(iter(self.kinds)))
             try:
                 self.kinds[key] = _Kind(self._step, self._parameters, images, wanted, at, self._record)
             except RuntimeError as error:
@@ -120,5 +125,13 @@ class GraphedStep:
                 warnings.warn(f"No CUDA graph could be recorded ({reason}): training is slower.", stacklevel=2)
                 for parameter in self._parameters:
                     parameter.grad = None
+                self._forget(*self.kinds)
                 return self._step(images, wanted, at)
         return self.kinds[key](images, wanted)
+
+    def _forget(self, *keys: Hashable) -> None:
+        """Free the memory of recorded kinds, once the device has done with them."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        for key in keys:
+            del self.kinds[key]
