@@ -89,7 +89,7 @@ class OnTheWay:
             self._there[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
             self._there[name].copy_(tensor, non_blocking=True)
         self._arrived = torch.cuda.Event()
-        self._arrived.record()
+        self._arrived.record(torch.cuda.current_stream(device))  # that of this device, which may not be the current one
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Wait for them."""
