@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["GraphedStep", "Replay", "make_step", "record_cuda"]
 
 EAGER = 2  # steps of a kind that are done as usual, before it is recorded: libraries choose and load their kernels
-
 MOST = 4  # recorded kinds at once, each with its own memory for all activations; a narrowing gate leaves kinds behind
 
 Step = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]

@@ -32,6 +32,7 @@ from sfnet_core.plan import Plan, as_begun, look_at, make_plan
 from sfnet_core.progress_file import LAST_SCHEMA, write_last
 from sfnet_core.recipes import Recipe
 from sfnet_core.run import LAST, Run
+from sfnet_core.saying import say
 from sfnet_core.starting import first_weights, fit_head, take_look
 from sfnet_core.survey.dataset import Dataset
 
@@ -108,7 +109,7 @@ def train(
     with folder_lock(out, "training"):
         last = look_at(out, plan.config, resume, overwrite)
         if isinstance(last, Run):
-            _say(progress, f"{out} is finished already; nothing was done.")
+            say(progress, f"{out} is finished already; nothing was done.")
         else:
             where = pick_device(device)
             with own_stream(where):
@@ -161,7 +162,7 @@ class _Training:
         feed = CutoutFeed(self.dataset.cutouts, plan.train, plan.side, self.device)
         held = CutoutFeed(self.dataset.cutouts, plan.validation, plan.side, self.device)
         if plan.start is not None and not (self.epoch or self.step):
-            fit_head(self.network, feed, self.mean, self.std, self.standard.cpu()[torch.from_numpy(plan.train)])
+            fit_head(self.network, feed, self.mean, self.std, self.standard[sent(plan.train, self.device)])
         total = self.recipe.epochs
         interrupts = Interrupts()
         quiet = not self.progress
@@ -194,7 +195,7 @@ class _Training:
         self._save("interrupted")
         bar.close()
         where = f"epoch {self.epoch + 1} of {self.recipe.epochs}"
-        _say(True, f"Stopped in {where}; {self.out} can be used as it is, --resume goes on.")
+        say(True, f"Stopped in {where}; {self.out} can be used as it is, --resume goes on.")
         interrupts.leave()
 
     def _one_epoch(self, feed: CutoutFeed, interrupts: Interrupts) -> bool:
@@ -334,15 +335,10 @@ class _Training:
         left = n - len(plan.train) - len(plan.validation)
         precision = "bfloat16 autocast" if self.bf16 else "float32"
         start = f"resumed at epoch {self.epoch + 1}" if self.epoch or self.step else self.origin
-        _say(
+        say(
             self.progress,
             f"{', '.join(plan.targets)} from {len(plan.train):,} galaxies, {len(plan.validation):,} held out"
             + (f", {left:,} left out: {plan.left_out_words()}" if left else "")
             + f"; k={self.network.k} of {self.network.n_features} features, {start}; {self.device} in {precision}; "
             + " ".join([f"the central {plan.side} px; {self.recipe.sentence()}.", *plan.remarks]),
         )
-
-
-def _say(aloud: bool, sentence: str) -> None:
-    if aloud:
-        tqdm.write(sentence, file=sys.stderr)

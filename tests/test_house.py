@@ -51,7 +51,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     "certain": {"numpy"},
     "export": {"numpy"},
     **dict.fromkeys(("photometry", "compare_fits", "compare_table", "compare_about"), frozenset({"numpy"})),
-    **dict.fromkeys(("begun", "errors", "history_file"), frozenset()),
+    **dict.fromkeys(("begun", "errors", "history_file", "saying"), frozenset()),
     "unlike": {"numpy"},
     **dict.fromkeys(("lines", "lines_score"), frozenset({"numpy"})),
     "files": set(),
@@ -63,7 +63,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
 }
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
-    **dict.fromkeys(("begun", "errors", "files", "parquet_guard", "astro", "metrics", "lines"), 0),
+    **dict.fromkeys(("begun", "errors", "files", "parquet_guard", "astro", "metrics", "lines", "saying"), 0),
     **dict.fromkeys(("survey", "network", "fused", "graphed", "certain", "augment", "device", "optimiser"), 1),
     **dict.fromkeys(("recipes", "interrupt", "photometry", "foreign", "foreign_reader"), 1),
     **dict.fromkeys(("codes", "codes_check", "codes_file", "codes_header", "checkpoint", "run", "progress_file"), 2),

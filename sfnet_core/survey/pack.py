@@ -19,6 +19,7 @@ import numpy as np
 
 from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.interrupt import Interrupts
+from sfnet_core.saying import say
 from sfnet_core.survey.catalogue import Catalogue, read_catalogue
 from sfnet_core.survey.cutouts import MAX_PIXELS, ImageRefused, Source, image_size, read_source, resize, scan_images
 from sfnet_core.survey.store import META, as_records
@@ -106,11 +107,12 @@ def pack(
         aside += odd
     read = partial(_read, size=size, resample=resample, max_pixels=max_pixels, stretch=stretch, q=q, minimum=minimum)
     software = _libraries()
-    job = {"rows and images (names, sizes, times)": _images(rows, times=True), **read.keywords, "software": software}
-    about_all = [_images(rows), read.keywords, software, _table(rows, table), pixel_scale, bands, source, simulated]
+    sized, timed = _images(rows)
+    job = {"rows and images (names, sizes, times)": timed, **read.keywords, "software": software}
+    about_all = [sized, read.keywords, software, _table(rows, table), pixel_scale, bands, source, simulated]
     made_of = hashlib.blake2b(json.dumps(about_all).encode(), digest_size=16).hexdigest()
     if resume and not overwrite and (done := _finished(out, made_of)):
-        _say(progress, f"{out} is finished already; nothing was done.")
+        say(progress, f"{out} is finished already; nothing was done.")
         return done
     with UnfinishedWriter(out, job, resume=resume, overwrite=overwrite, expected=len(rows)) as writer:
         refused = _read_into(writer, rows, read, progress)
@@ -147,7 +149,8 @@ def _read_into(
 
     A signal ends it after the image at hand; what took more than a minute is kept then.
     """
-    refused, begun, safe = [], 0, writer.n > 0
+    refused: list[tuple[int, str]] = []
+    begun, safe = 0, writer.n > 0
     for packed in writer.rows():
         refused += packed["refused"]
         begun = packed["index"] + 1
@@ -160,7 +163,8 @@ def _read_into(
             else:
                 cutout, before = result
                 writer.add(cutout, {"index": index, "before": before, "refused": new})
-                refused, new = refused + new, []
+                refused += new
+                new = []
             if interrupts.seconds_since_save() > SAVE_SECONDS and writer.n:
                 writer.keep()
                 interrupts.saved()
@@ -168,24 +172,26 @@ def _read_into(
             if interrupts.signal:
                 if safe:
                     writer.keep()
-                    _say(True, f"Stopped after {index + 1:,} of {len(rows):,} images; --resume goes on.")
+                    say(True, f"Stopped after {index + 1:,} of {len(rows):,} images; --resume goes on.")
                 interrupts.leave()
-    return [(index, reason) for index, reason in refused + new]
+    return refused + new
 
 
-def _images(rows: list[_Row], times: bool = False) -> str:
-    """A fingerprint of the rows to be packed and their images' names and sizes, with ``times`` also of when these were
+def _images(rows: list[_Row]) -> tuple[str, str]:
+    """Fingerprints of the rows to be packed and their images' names and sizes: without, then with when these were
     written."""
-    total = hashlib.blake2b(digest_size=16)
+    sized, timed = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
     for row in rows:
         for path in row.source if isinstance(row.source, tuple) else (row.source,):
             try:
                 state = path.stat()
-                about = (state.st_size, state.st_mtime_ns) if times else state.st_size
+                size, time = state.st_size, state.st_mtime_ns
             except OSError:  # reading it gives the reason
-                about = None
-            total.update(f"{row.id}\0{row.row}\0{path.name}\0{about}\n".encode())
-    return total.hexdigest()
+                size, time = None, None
+            about = f"{row.id}\0{row.row}\0{path.name}\0{size}"
+            sized.update(f"{about}\n".encode())
+            timed.update(f"{about}\0{time}\n".encode())
+    return sized.hexdigest(), timed.hexdigest()
 
 
 def _libraries() -> dict[str, str]:
@@ -311,13 +317,6 @@ def _bar(items: Iterator, total: int, what: str, progress: bool, begun: int = 0)
 
     how = {"unit": "galaxy", "file": sys.stderr, "disable": not progress, "delay": 0.5}
     return iter(tqdm(items, total=total, initial=begun, desc=what, **how))
-
-
-def _say(aloud: bool, sentence: str) -> None:
-    from tqdm import tqdm
-
-    if aloud:
-        tqdm.write(sentence, file=sys.stderr)
 
 
 def _aside(row: _Row, reason: str, folder: Path) -> SetAside:

@@ -27,6 +27,7 @@ import numpy as np
 from sfnet_core import __version__, astro
 from sfnet_core.errors import SFNetError
 from sfnet_core.interrupt import Interrupts
+from sfnet_core.saying import say
 from sfnet_core.survey import light, population, render
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.store import META
@@ -126,7 +127,7 @@ def simulate(
         raise SFNetError(f"simulate needs at least one worker; it was given {workers}.")
     job = {"n": n, "seed": seed, "size": size, "software": _libraries()}
     if resume and not overwrite and (done := _finished(out, n, seed, size)):
-        _say(progress, f"{out} is finished already; nothing was done.")
+        say(progress, f"{out} is finished already; nothing was done.")
         return done
     with UnfinishedWriter(out, job, resume=resume, overwrite=overwrite, expected=n) as writer:
         _draw_into(writer, n, seed, size, workers, progress)
@@ -235,7 +236,7 @@ def _draw_into(writer: UnfinishedWriter, n: int, seed: int, size: int, workers: 
                 interrupts.saved()
             if interrupts.signal:
                 bar.close()
-                _say(True, f"Stopped after {writer.n:,} of {n:,} galaxies; --resume goes on.")
+                say(True, f"Stopped after {writer.n:,} of {n:,} galaxies; --resume goes on.")
                 interrupts.leave()
 
 
@@ -283,10 +284,3 @@ def _finished(out: str | os.PathLike, n: int, seed: int, size: int) -> Dataset |
     found = Dataset.open(out)
     here = (len(found), found.meta["height"], found.meta["source"], found.meta.get("seed"))
     return found if found.simulated and here == (n, size, _SOURCE.format(seed=seed), seed) else None
-
-
-def _say(aloud: bool, sentence: str) -> None:
-    from tqdm import tqdm
-
-    if aloud:
-        tqdm.write(sentence, file=sys.stderr)

@@ -8,6 +8,7 @@ import numpy as np
 
 from sfnet_core.explorer.atlas.drawing import padded
 from sfnet_core.explorer.figures import gate_drawing
+from sfnet_core.explorer.gate import trained
 from sfnet_core.explorer.paper import Curve, Dots, Drawing
 from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.report_book.frame import Part, Table
@@ -88,8 +89,8 @@ def by_k(basis: Basis) -> Part:
     part.said.append(f"The same weights behind a gate of k; global RMSE, {basis.where}.")
     if codes.provenance.get("consensus"):
         part.said.append(f"A mean of several trainings has no gate: below {codes.k} the smallest terms are left out.")
-    elif len(ks := trained_for(codes)) > 1:
-        part.said.append(f"The weights were trained for k = {ks[0]} to {ks[-1]} at once.")
+    elif len(trained_for(codes)) > 1:
+        part.said.append(f"The weights were {trained(codes)} at once.")
     else:
         part.said.append(
             f"The weights were trained at k = {codes.k}: at another k they are not at their best. The paper's Table 2 "
