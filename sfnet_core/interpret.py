@@ -17,7 +17,7 @@ import numpy as np
 from sfnet_core.code_sums import check_feature, off_table, predictions
 from sfnet_core.errors import SFNetError
 from sfnet_core.feature_index import FeatureIndex
-from sfnet_core.feature_tables import feature_table
+from sfnet_core.feature_tables import feature_table, lost_without
 
 if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
@@ -27,6 +27,7 @@ __all__ = [
     "activations",
     "contributions",
     "feature_table",
+    "lost_without",
     "predict",
     "predict_by_k",
     "refill_exact",

@@ -8,7 +8,7 @@ import pytest
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.faithful_ablation import ablation, resample_counts
-from sfnet_core.interpret import predict
+from sfnet_core.interpret import lost_without, predict
 from sfnet_core.metrics import rmse
 
 K, F, BIAS = 3, 12, 8.9
@@ -139,3 +139,10 @@ def test_the_same_seed_gives_the_same_and_too_few_truths_are_refused(found):
     assert ablation(codes, rows, draws=300, seed=1)["features"][0]["chance"] > 0
     with pytest.raises(SFNetError, match="2 of these galaxies have a true oh"):
         ablation(codes, np.array([7, 8, 10]))
+
+
+def test_the_atlas_has_the_same_numbers_without_their_intervals(found):
+    codes, rows, said = found
+    short = lost_without(codes, np.flatnonzero(rows))
+    for one in said["features"]:
+        assert short[:, one["feature"]] == pytest.approx([one["delta"], one["same_galaxies"]], abs=1e-9)

@@ -19,6 +19,7 @@ from sfnet_core.interpret import (
     activations,
     contributions,
     feature_table,
+    lost_without,
     predict,
     predict_by_k,
     refill_exact,
@@ -155,6 +156,36 @@ def test_top_galaxies_and_activations():
         assert top_galaxies(codes, feature, 9).tolist() == best
     silent = next(j for j in range(512) if j not in codes.indices)
     assert len(top_galaxies(codes, silent, 5)) == 0 and not activations(codes, silent).any()
+
+
+@pytest.mark.parametrize("part", [None, "some"])
+def test_what_each_feature_is_worth(part):
+    codes = simulated_codes(500, features=24, k=3, seed=4)
+    truth = codes.truth().copy()
+    truth[::7] = np.nan
+    codes._flat["target_oh_p50"] = truth
+    rows = np.arange(500) if part is None else np.flatnonzero(np.arange(500) % 5 < 2)
+    known = rows[np.isfinite(truth[rows])]
+    weight, kept = codes.weight[0], codes.indices[:, :3]
+
+    def rmse(squares):
+        return np.sqrt(np.mean(squares))
+
+    residual = predict(codes) - truth
+    on = residual[known] ** 2
+    found = lost_without(codes, None if part is None else rows)
+    for feature in range(24):
+        assert found[0, feature] == pytest.approx(
+            rmse((predict(codes, off={feature}) - truth)[known] ** 2) - rmse(on), abs=1e-12
+        )
+        drawn = on.copy()
+        for place, row in enumerate(known):
+            if feature in kept[row]:
+                terms = [weight[j] * float(a) for j, a in zip(kept[row], codes.values[row], strict=False) if j >= 0]
+                drawn[place] = np.mean([(residual[row] - c) ** 2 for c in terms])
+        assert found[1, feature] == pytest.approx(rmse(drawn) - rmse(on), abs=1e-12)
+    codes._flat["target_oh_p50"] = np.full(500, np.nan)
+    assert np.isnan(lost_without(codes)).all()
 
 
 @pytest.mark.parametrize("part", [None, "some"])

@@ -65,6 +65,7 @@ class FilterBox:
     def __init__(self, scene: Scene, state: State, label: Callable[[int], str]):
         self._scene, self._state, self._label = scene, state, label
         self._examples: dict[int, list[dict[str, Any]]] = {}
+        self._hints: dict[int, str] = {}
 
     def ask(self, text: str, cursor: int) -> dict[str, Any]:
         """What could stand at the cursor (``options``, in place of ``start`` to ``end``), and :meth:`check`."""
@@ -131,6 +132,15 @@ class FilterBox:
             label, unit = COLUMN_LABELS.get(column, ("column", scene.own.column_units.get(column, "")))
             return f"{label} [{unit}]" if unit else label
         return ""
+
+    def hint(self) -> str:
+        """A filter to imitate, of this table's own names: the first example and the strongest feature."""
+        target = self._state.target
+        if target not in self._hints:
+            feature = self._scene.default_feature(self._state.split, target)
+            text = next(self._candidates(target))[0]
+            self._hints[target] = f"{text} and f{feature}" if feature >= 0 else text
+        return self._hints[target]
 
     # -- examples ----------------------------------------------------------------------------------------------
 

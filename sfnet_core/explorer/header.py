@@ -115,6 +115,7 @@ class Header(Top):
             "target": str(state.target),
             "status": status_text(scene, state),
             "filter": state.filter,
+            "hint": self._box.hint(),
             "warn": bool(numbers.n and not state.split and scene.splits),
             "selected": f"{selected:,} selected of {len(scene.view(state)):,}" if selected else "",
             "notices": self._notices,

@@ -17,14 +17,26 @@ from sfnet_core.interpret import round_to_sum
 from sfnet_core.sky import blank_map
 
 if TYPE_CHECKING:
+    from sfnet_core.codes import SparseCodes
     from sfnet_core.explorer.scene import Scene
     from sfnet_core.explorer.state import State
 
-__all__ = ["NO_SKY", "map_of"]
+__all__ = ["map_of", "no_sky"]
 
 DIGITS = 4
 NO_MAPS = "These codes hold no maps (sfnet infer --maps adds them)."
 NO_SKY = "These codes do not hold the map of an empty sky; sfnet infer of now writes it with them."
+NO_SKY_OF_SEVERAL = (
+    "A consensus has no map of an empty sky: its features are groups of several networks' features, and which of them "
+    "fire is another question for every galaxy."
+)
+
+
+def no_sky(codes: SparseCodes) -> str:
+    """Why no map of an empty sky can be taken off; '' where it can."""
+    if codes.sky is not None:
+        return ""
+    return NO_SKY_OF_SEVERAL if codes.provenance.get("consensus") else NO_SKY
 
 
 def map_of(scene: Scene, state: State, row: int, terms: list[dict], label: Callable[[int], str]) -> dict[str, Any]:
@@ -69,7 +81,7 @@ def map_of(scene: Scene, state: State, row: int, terms: list[dict], label: Calla
         "cells": cells.tolist(),
         "mapnote": note,
         "sky": "" if codes.sky is None else "on" if state.sky else "off",
-        "skywhy": NO_SKY if codes.sky is None else "",
+        "skywhy": no_sky(codes),
     }
 
 

@@ -77,6 +77,8 @@ def test_every_active_feature_has_a_card_with_its_numbers_and_pictures(made, add
     first = cards.first.inner_text().replace("\N{MINUS SIGN}", "-")
     assert f"{table['weight'][0]:+.4f}" in first and f"{table['mean'][0]:+.4f}" in first
     assert f"{table['pearson'][0]:+.2f}" in first and f"{table['partial'][0]:+.2f}" in first
+    lost = [f"{table['without'][0]:+.4f} dex", f"at random {table['chance'][0]:+.4f}"]
+    assert all(words in first for words in lost)
     page.wait_for_function("() => document.querySelectorAll('.sf-card:first-child img').length === 6")
     top = cards.first.locator(".sf-thumb").first.get_attribute("data-id")
     codes = SparseCodes.open(made[0])
@@ -191,6 +193,7 @@ def test_the_tables_of_signs_and_correlations(made, address, open_page):
     assert page.locator(".sf-signs tbody tr").count() == len(table["feature"])
     text = page.locator(".sf-signs tbody tr").first.inner_text().replace("\N{MINUS SIGN}", "-")
     assert f"{table['weight'][0]:+.4f}" in text and f"{table['pearson'][0]:+.3f}" in text
+    assert f"{table['without'][0]:+.4f}\t{table['chance'][0]:+.4f}" in text
     page.get_by_role("button", name="Correlations").click()
     page.wait_for_selector(".sf-matrix td")
     assert page.locator(".sf-matrix tbody tr").count() == len(table["feature"])

@@ -16,7 +16,7 @@ from sfnet_core.explorer.atlas.examples import examples
 from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.interpret import top_galaxies
+from sfnet_core.interpret import predict, top_galaxies
 from sfnet_core.sky import Sky
 
 N, K, R, F = 400, 4, 3, 24
@@ -135,6 +135,9 @@ def test_cards_say_what_plain_numpy_says(codes, page):
         assert card["mean"] == pytest.approx((codes.weight[0, card["feature"]] * a).mean(), abs=1e-12)
         assert card["largest"] == pytest.approx(a.max())
         assert card["disagree"] == (np.sign(card["weight"]) * np.sign(card["pearson"]) < 0)
+        wrong = [(predict(codes, off=off) - codes.truth())[rows] for off in ((), {card["feature"]})]
+        with_all, without = (np.sqrt(np.nanmean(np.square(each))) for each in wrong)
+        assert card["without"] == pytest.approx(without - with_all, abs=1e-12)
     assert "n = 100" in page.head.data["status"] and "validation" in page.head.data["status"]
 
 
@@ -143,7 +146,7 @@ def test_sorting_searching_and_the_lowest_rate(page):
         return page.deck.data["cards"]
 
     everything = len(shown())
-    for sort in ("weight", "rate", "pearson", "partial", "mean"):
+    for sort in ("weight", "rate", "pearson", "partial", "mean", "without"):
         page.state.change(sort=sort, descending=True)
         values = [card[sort] for card in shown()]
         assert values == sorted(values, reverse=True) and len(values) == everything

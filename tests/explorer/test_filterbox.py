@@ -36,6 +36,12 @@ def tell(page: Explorer, **content) -> None:
     page.header._receive(None, content, [])
 
 
+def test_the_empty_box_shows_a_filter_of_this_tables_own_names(page, box):
+    hint, names = box.hint(), page.scene.names(0)
+    assert 0 < select(hint, names).sum() < len(page.codes)
+    assert hint.endswith(f" and f{page.scene.default_feature('', 0)}") and page.header.data["hint"] == hint
+
+
 def test_the_count_is_numpys_of_the_split_in_view(page, box):
     codes = page.codes
     middle = float(np.median(codes.truth()))

@@ -16,7 +16,7 @@ from sfnet_core.explorer.inspector import Inspector, equation
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import State
-from sfnet_core.explorer.where import map_of
+from sfnet_core.explorer.where import map_of, no_sky
 from sfnet_core.sky import Sky
 
 SAID = re.compile(rf"^(.+): the light gives ([+{MINUS}]\d+\.\d{{4}}) dex, an empty sky ([+{MINUS}]?\d+\.\d{{4}})$")
@@ -143,3 +143,13 @@ def test_codes_without_it_say_so_and_show_the_plain_map(gated):
     assert data["sky"] == "" and "sfnet infer" in data["skywhy"]
     assert data["cells"] == plain["cells"] and data["mapnote"] == plain["mapnote"]
     assert shown(codes, map="none")[0].data["cells"] == []
+
+
+def test_why_there_is_no_sky_to_take_off(gated):
+    rng = np.random.default_rng(0)
+    dense, weight = rng.uniform(0.1, 3, (3, F)), rng.normal(size=F)
+    codes = gated(dense, weight, 8.0, K, R)
+    assert no_sky(codes) == "These codes do not hold the map of an empty sky; sfnet infer of now writes it with them."
+    codes.provenance = {"consensus": {"trainings": ["a", "b"]}}
+    assert "consensus" in no_sky(codes) and "sfnet infer" not in no_sky(codes)  # which could not write it
+    assert no_sky(built(gated, dense, weight, 8.0, rng.uniform(0, 3, F))) == ""

@@ -8,6 +8,7 @@ import numpy as np
 
 from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.steady import Steady
+from sfnet_core.feature_tables import lost_without
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
@@ -39,6 +40,7 @@ SORTS = {
     "pearson": ("Pearson ρ", lambda t: t["pearson"]),
     "partial": ("partial correlation", lambda t: t["partial"]),
     "disagreement": ("ρ against weight", _opposition),
+    "without": ("ΔRMSE without it", lambda t: t["without"]),
     "likeness": ("alike side by side", lambda t: t["likeness"]),
     "stability": ("stability", lambda t: t["stability"]),
     "feature": ("number", lambda t: t["feature"].astype(float)),
@@ -94,12 +96,21 @@ class Almanac:
         return ", ".join(self.controls())
 
     def table(self, split: str, target: int) -> dict[str, np.ndarray]:
-        """The feature table of the galaxies in view, with ``partial`` at fixed :meth:`controls` (NaN without any)."""
+        """The feature table of the galaxies in view, with ``partial`` at fixed :meth:`controls` (NaN without any).
+
+        ``without`` and ``chance``: :func:`~sfnet_core.feature_tables.lost_without` of each feature.
+        """
         return self.remember(("table", split, target), lambda: self._table(split, target))
 
     def _table(self, split: str, target: int) -> dict[str, np.ndarray]:
         table = dict(self.scene.features(split, target))
         table["stability"] = np.array([self.steady.rho(int(feature)) for feature in table["feature"]], dtype=float)
+        rows = self.scene.rows(split)
+        lost = self.codes.derived(
+            f"lost-{split or 'all'}-{target}-k{self.codes.k}",
+            lambda: lost_without(self.codes, rows if split else None, target),
+        )
+        table["without"], table["chance"] = lost[:, table["feature"]]
         controls = self.controls()
         if controls:
             firing = self.firing(split)

@@ -73,6 +73,8 @@ def cards(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> l
                 "share": float(table["share"][i]),
                 "pearson": number(table["pearson"][i]),
                 "partial": number(table["partial"][i]),
+                "without": number(table["without"][i]),
+                "chance": number(table["chance"][i]),
                 "disagree": bool(signs[i]),
                 "clear": bool(sure[i]),
                 "steady": almanac.steady.of(feature),

@@ -16,6 +16,7 @@ from sfnet_core.explorer.atlas.looking import STACK, MeanMap, mean_map
 from sfnet_core.explorer.atlas.parts import explore_link, galaxy, number
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.quantities import LINES
+from sfnet_core.explorer.where import no_sky
 from sfnet_core.regions import origin
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Sheet:
             return out
         i = int(at[0])
         out |= {
-            name: number(table[name][i]) for name in ("rate", "mean", "mean_fires", "std_fires", "share", "pearson")
+            name: number(table[name][i])
+            for name in ("rate", "mean", "mean_fires", "std_fires", "share", "pearson", "without", "chance")
         }
         out |= {"fires": int(table["fires"][i]), "rank": i + 1, "active": len(table["feature"])}
         out["disagree"] = bool(disagree(table["weight"], table["pearson"])[i])
@@ -228,6 +230,7 @@ class Sheet:
             "feature": state.feature,
             "map": None if found is None else found.cells.tolist(),
             "sky": self._sky(state),
+            "skywhy": no_sky(almanac.codes),
             "used": found.used if found else 0,
             "fires": found.fires if found else 0,
             "maps": almanac.codes.map_shape is not None,

@@ -73,7 +73,7 @@ def signs(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callab
     targets = almanac.scene.codes.targets if len(almanac.scene.codes.targets) > 1 else []
     others = [almanac.table(state.split, t) for t in range(len(targets))]
     place = [{int(f): i for i, f in enumerate(other["feature"])} for other in others]
-    names = ("rate", "weight", "pearson", "pearson_fires", "partial", "mean", "share")
+    names = ("rate", "weight", "pearson", "pearson_fires", "partial", "mean", "share", "without", "chance")
     rows = []
     for i in listed:
         feature = int(table["feature"][i])

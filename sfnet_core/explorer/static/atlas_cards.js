@@ -67,6 +67,7 @@ function render({ model, el }) {
     const [pearson, pearsonBox] = number("Pearson ρ", "Activation against the true target, over all galaxies in view (0 where silent)");
     const [partial, partialBox] = number("partial", "");
     const axis = h("span", { class: "sf-rho-place" });
+    const without = [h("b", { class: "sf-number" }), h("span")];
     const steady = steadyLine();
     const path = s("path", {});
     const [width, height] = HISTOGRAM;
@@ -81,10 +82,11 @@ function render({ model, el }) {
       h("div", { class: "sf-hist-axis" }, h("span", {}, "0"), h("span", {}, "activation where it fires"), largest),
       h("dl", { class: "sf-numbers" }, rateBox, meanBox, pearsonBox, partialBox),
       axis,
+      h("div", { class: "sf-without-line", title: WITHOUT }, h("span", {}, "ΔRMSE without it"), ...without),
       steady.root,
       strip,
     );
-    return { root, name, weight, flag, rate, mean, pearson, partial, partialBox, axis, steady, path, histogram, largest, strip };
+    return { root, name, weight, flag, rate, mean, pearson, partial, partialBox, axis, without, steady, path, histogram, largest, strip };
   }
 
   function fill(c, data, of) {
@@ -104,6 +106,7 @@ function render({ model, el }) {
     say(c.partial, signedOr(data.partial, 2));
     c.partialBox.title = of.fixed ? `Correlation with the target at fixed ${of.fixed}` : `Not known: the catalogue has none of ${of.missing.join(", ")}`;
     c.axis.replaceChildren(correlationAxis(data.pearson, data.partial));
+    withoutWords(data, unit).forEach((words, i) => say(c.without[i], words));
     c.steady.draw(data.steady);
     c.path.setAttribute("d", barsPath(data.bars, ...HISTOGRAM));
     c.path.setAttribute("class", data.weight < 0 ? "sf-takes" : "sf-adds");

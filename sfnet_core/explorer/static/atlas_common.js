@@ -17,9 +17,10 @@ function s(tag, props = {}, ...children) {
   return element;
 }
 
-/** A number with its sign and a true minus; a dash where it is not known. */
+/** A number with its sign and a true minus; no sign where it rounds to 0, a dash where it is not known. */
 function signedOr(value, digits) {
-  return value === null || value === undefined ? "–" : signed(value, digits);
+  if (value === null || value === undefined) return "–";
+  return Number(value.toFixed(digits)) === 0 ? (0).toFixed(digits) : signed(value, digits);
 }
 
 function percent(rate) {
@@ -75,6 +76,13 @@ function correlationAxis(pearson, partial, width = 300) {
   if (partial !== null) svg.append(s("path", { d: `M${x(partial) - 4.5} 8l4.5 -4.5 4.5 4.5 -4.5 4.5z`, class: "sf-rho-partial" }));
   if (pearson !== null) svg.append(s("circle", { cx: x(pearson), cy: 8, r: 3.6, class: "sf-rho-pearson" }));
   return svg;
+}
+
+/** What leaving a feature out adds to the RMSE, and beside it leaving out one of the galaxies' kept features at random. */
+const WITHOUT = "RMSE of the galaxies in view without this feature, less their RMSE with all on. In brackets the chance beside it: on the galaxies on which it fires, one of their kept features drawn at random is left out instead";
+function withoutWords(data, unit) {
+  const known = data.without !== null && data.without !== undefined;
+  return known ? [`${signedOr(data.without, 4)}${unit ? ` ${unit}` : ""}`, `at random ${signedOr(data.chance, 4)}`] : ["–", ""];
 }
 
 /** A feature's stability in a few signs: 0.93 · 3 of 4. */

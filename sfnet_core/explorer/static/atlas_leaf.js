@@ -7,6 +7,7 @@ const FACTS = {
   "where it fires": "Mean and scatter of weight × activation over the galaxies where it fires",
   share: "This feature's part of the sum of all features' |contribution| over the galaxies in view",
   rank: "Place among the features by mean |contribution|",
+  "ΔRMSE without it": WITHOUT,
   stability: "Mean correlation with its counterparts in other trainings, and in how many it is above 0.9",
 };
 
@@ -70,8 +71,7 @@ function render({ model, el }) {
   const forestNote = caption();
   const looks = h("div", { class: "sf-looks" });
   const looksNote = caption();
-  const box = h("input", { type: "checkbox", onchange: () => send({ do: "sky", less: box.checked }) });
-  const choice = h("label", { class: "sf-sky" }, box, "less empty sky");
+  const choice = skyChoice(send);
   const fellows = h("div", { class: "sf-fellows" });
   const fellowsNote = caption();
 
@@ -120,7 +120,7 @@ function render({ model, el }) {
     body.hidden = data.fires === 0;
     const facts = [["weight", `${signed(data.weight, 4)}${unit}`, data.weight < 0 ? "sf-takes" : "sf-adds"]];
     if (data.fires) {
-      facts.push(["fires on", `${percent(data.rate)} · ${count(data.fires)}`], ["mean contribution", `${signed(data.mean, 4)}${unit}`], ["where it fires", `${signed(data.mean_fires, 4)} ± ${data.std_fires.toFixed(4)}${unit}`], ["share", percent(data.share)], ["rank", `${data.rank} of ${data.active}`]);
+      facts.push(["fires on", `${percent(data.rate)} · ${count(data.fires)}`], ["mean contribution", `${signed(data.mean, 4)}${unit}`], ["where it fires", `${signed(data.mean_fires, 4)} ± ${data.std_fires.toFixed(4)}${unit}`], ["share", percent(data.share)], ["rank", `${data.rank} of ${data.active}`], ["ΔRMSE without it", withoutWords(data, data.unit).filter(Boolean).join(", ")]);
     } else say(silent, data.elsewhere ? `${data.label} does not fire on the ${data.of} galaxies; it fires on ${count(data.elsewhere)} of other splits: choose “all” above to see them.` : `${data.label} fires on no galaxy of this table. Go back to all features for those that do.`);
     if (data.steady) facts.push(["stability", steadyWords(data.steady), data.steady.chance || data.steady.rare ? "sf-soft" : ""]);
     say(steadyNote, data.steadyLine);
@@ -271,7 +271,7 @@ function render({ model, el }) {
     if (!data.coefficients || data.feature !== model.get("data").feature) return;
     drawForest(data.coefficients, model.get("data"));
     slowPictures.turn();
-    const focused = document.activeElement === box;
+    const focused = document.activeElement === choice.box;
     const parts = [];
     const url = slowPictures.url(data.mean);
     const share = data.crop && data.size.length ? [data.crop / data.size[1], data.crop / data.size[0]] : [1, 1];
@@ -295,18 +295,16 @@ function render({ model, el }) {
         `Mean over ${used}, ${data.map.length}×${data.map[0].length} cells; red adds, blue takes away, full colour ${largest.toFixed(4)} ${unit} a cell`,
         "Frame: the stored picture",
       ]) }));
-      box.checked = less;
-      box.disabled = !data.sky;
-      choice.title = data.sky ? "Takes off the feature's map of an image that shows the empty sky alone. What is left is what the galaxies' light gives." : "These codes do not hold the map of an empty sky; sfnet infer of now writes it with them.";
+      choice.show(less, data.skywhy);
       const ends = less ? `the light gives ${sum(flat)} ${unit}, an empty sky ${sum(data.sky.flat())}` : `sum ${sum(flat)} ${unit}`;
-      parts.push(h("figure", {}, saveMap, h("div", { class: "sf-square", role: "img", "aria-label": "mean contribution map" }, canvas), choice, h("figcaption", {}, `mean contribution map, ${data.map.length}×${data.map[0].length} cells; full colour ${signed(flat.find((v) => Math.abs(v) === largest) ?? 0, 4)} ${unit}; ${ends}`)));
+      parts.push(h("figure", {}, saveMap, h("div", { class: "sf-square", role: "img", "aria-label": "mean contribution map" }, canvas), choice.root, h("figcaption", {}, `mean contribution map, ${data.map.length}×${data.map[0].length} cells; full colour ${signed(flat.find((v) => Math.abs(v) === largest) ?? 0, 4)} ${unit}; ${ends}`)));
     }
     const savePicture = () => saveButtons(() => pictureSheet(`The ${data.stack} strongest galaxies of ${brief(model.get("data").label)}`, data.mean, share), () => ({ name: `f${data.feature}-mean-picture`, caption: () => figureCaption(model.get("data"), `Mean picture of the ${data.stack} strongest galaxies of ${model.get("data").label}`, data.stack, ["Averaged as stored (display values); dashed: what the network sees"]) }));
     if (url) parts.push(h("figure", {}, savePicture(), h("div", { class: "sf-square sf-night" }, h("img", { src: url, alt: `mean picture of the ${data.stack} strongest galaxies` }), h("span", { class: "sf-crop", style: inside })), h("figcaption", {}, `mean picture of its ${data.stack} strongest galaxies; dashed: what the network sees`)));
     looks.replaceChildren(...(parts.length ? parts : [h("p", { class: "sf-empty" }, "These codes hold no maps and there are no images: run sfnet infer with maps, and name the dataset.")]));
     const lacks = [data.map ? "" : data.maps ? "" : "These codes hold no maps.", data.why].filter(Boolean).join(" ");
     say(looksNote, data.map ? `Mean over ${data.used < data.fires ? `${count(data.used)} of the ` : ""}${count(data.fires)} galaxies where it fires; red adds, blue takes away. Pictures are averaged as stored (display values). ${lacks}` : lacks);
-    if (focused) box.focus({ preventScroll: true });
+    if (focused) choice.box.focus({ preventScroll: true });
     el.dataset.slow = data.feature;
   }
 

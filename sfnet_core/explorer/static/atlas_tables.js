@@ -23,13 +23,13 @@ function render({ model, el }) {
 
   function columns(data) {
     const unit = data.unit ? ` [${data.unit}]` : "";
-    const out = [["feature", null], ["fires on", (r) => [percent(r.rate)]], ["n", (r) => [count(r.fires)]], [`weight${unit}`, "weight", 4], ["Pearson ρ", "pearson", 3], ["signs", (r) => [r.pearson === null ? "–" : !r.disagree ? "agree" : r.clear ? "differ" : "differ, in the noise"]], ["ρ where it fires", "pearson_fires", 3], [data.fixed ? `ρ at fixed ${data.fixed}` : "partial ρ", "partial", 3], [`mean contribution${unit}`, "mean", 4], ["share", (r) => [percent(r.share)]]];
+    const out = [["feature", null], ["fires on", (r) => [percent(r.rate)]], ["n", (r) => [count(r.fires)]], [`weight${unit}`, "weight", 4], ["Pearson ρ", "pearson", 3], ["signs", (r) => [r.pearson === null ? "–" : !r.disagree ? "agree" : r.clear ? "differ" : "differ, in the noise"]], ["ρ where it fires", "pearson_fires", 3], [data.fixed ? `ρ at fixed ${data.fixed}` : "partial ρ", "partial", 3], [`mean contribution${unit}`, "mean", 4], ["share", (r) => [percent(r.share)]], [`ΔRMSE without it${unit}`, "without", 4], [`one at random instead${unit}`, "chance", 4]];
     if (data.steady) out.push(["stability", (r) => [r.steady.rho === null ? "–" : r.steady.rho.toFixed(3).replace("-", "\u2212")]], ["found again", (r) => [r.steady.rho === null ? "–" : r.steady.rare ? "too rare" : `${r.steady.found} of ${r.steady.of}`]], ["stability, shuffled", (r) => [r.steady.rho === null ? "–" : r.steady.null.toFixed(3).replace("-", "\u2212")]]);
     data.targets.forEach((target, t) => out.push([`ρ ${target}`, (r) => r.targets[t][0], 2], [`weight ${target}`, (r) => r.targets[t][1], 4]));
     return out;
   }
 
-  const SORTED_BY = { "fires on": "rate", n: "rate", signs: "disagreement", share: "contribution", stability: "stability", weight: "weight", pearson: "pearson", partial: "partial", mean: "mean" };
+  const SORTED_BY = { "fires on": "rate", n: "rate", signs: "disagreement", share: "contribution", stability: "stability", weight: "weight", pearson: "pearson", partial: "partial", mean: "mean", without: "without" };
 
   /** A column's head; pressed, it sorts the features by the column, and pressed again the other way round. */
   function heading([title, key], data) {
@@ -43,12 +43,14 @@ function render({ model, el }) {
     const wanted = columns(data);
     const focused = document.activeElement?.dataset?.sort;
     const value = (r, key) => (typeof key === "function" ? key(r) : r[key]);
-    const scales = wanted.map(([, key, digits]) => (digits === undefined ? 1 : digits === 4 ? Math.max(1e-12, ...data.rows.map((r) => Math.abs(value(r, key) ?? 0))) : 1));
+    const largest = (key) => Math.max(1e-12, ...data.rows.map((r) => Math.abs(value(r, key) ?? 0)));
+    const one = (key) => (key === "without" || key === "chance" ? Math.max(largest("without"), largest("chance")) : largest(key)); // the two are read beside each other
+    const scales = wanted.map(([, key, digits]) => (digits === 4 ? one(key) : 1));
     const rows = data.rows.map((r) => h("tr", { "data-feature": r.feature, class: r.disagree ? "sf-differ" : null }, ...wanted.map(([title, key, digits], i) => (key === null ? h("th", { scope: "row" }, open(r.feature, r.label)) : digits === undefined ? h("td", { class: title === "signs" ? "sf-soft" : null }, ...(value(r, key)[0] === "differ" ? [h("span", { class: "sf-flag" }, "differ")] : value(r, key))) : cell(value(r, key), digits, scales[i])))));
     place.replaceChildren(h("table", { class: "sf-signs" }, h("thead", {}, h("tr", {}, ...wanted.map((column) => heading(column, data)))), h("tbody", {}, ...rows)));
     if (focused) [...place.querySelectorAll(".sf-sort")].find((head) => head.dataset.sort === focused)?.focus({ preventScroll: true });
     const lacks = data.missing.length ? ` Not in the catalogue, so not held fixed: ${data.missing.join(", ")}.` : "";
-    say(caption, `${data.rows.length} of ${data.active} features · ${data.of}, n = ${count(data.n)} · bias ${data.bias.toFixed(4)} ${data.unit}. Correlation with the true ${data.target} and weight differ in sign for ${data.differ}, for ${data.clear} of them by more than chance (|ρ| > 1.96/√n): such a feature goes with high values and still lowers the prediction, or the other way round.${lacks}${data.steady ? ` ${data.steady[0].toUpperCase()}${data.steady.slice(1)}; “found again”: in how many it is above 0.9; “shuffled”: 95 % of shuffled galaxies give less.` : ""}`);
+    say(caption, `${data.rows.length} of ${data.active} features · ${data.of}, n = ${count(data.n)} · bias ${data.bias.toFixed(4)} ${data.unit}. Correlation with the true ${data.target} and weight differ in sign for ${data.differ}, for ${data.clear} of them by more than chance (|ρ| > 1.96/√n): such a feature goes with high values and still lowers the prediction, or the other way round. ΔRMSE: what leaving the feature out adds to the RMSE of these galaxies; beside it, one of the kept features drawn at random is left out where it fires.${lacks}${data.steady ? ` ${data.steady[0].toUpperCase()}${data.steady.slice(1)}; “found again”: in how many it is above 0.9; “shuffled”: 95 % of shuffled galaxies give less.` : ""}`);
   }
 
   function matrix(data) {

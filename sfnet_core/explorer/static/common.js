@@ -57,6 +57,18 @@ function signed(value, digits) {
   return (value < 0 ? "\u2212" : "+") + text;
 }
 
+/** The choice whether maps are less an empty sky's; `show(on, why)`: without such a map, `why` says why not. */
+function skyChoice(send) {
+  const box = h("input", { type: "checkbox", onchange: () => send({ do: "sky", less: box.checked }) });
+  const root = h("label", { class: "sf-sky" }, box, "less empty sky");
+  function show(on, why) {
+    box.checked = on;
+    box.disabled = Boolean(why);
+    root.title = why || "Takes off the map of an image that shows the empty sky alone: what the network answers to its own bias, padding and borders. What is left is what the galaxies' light added.";
+  }
+  return { box, root, show };
+}
+
 /** Ask for the whole page again where its line to the kernel lost answers (line.js, on our served pages). */
 function whenStale(send) {
   window.addEventListener("sfnet-stale", () => send({ do: "redraw" }));

@@ -20,7 +20,7 @@ function filterBox(model) {
   const panel = h("div", { class: "sf-filter-panel", hidden: true }, said, list);
   const input = h("input", {
     type: "text", class: "sf-filter", role: "combobox", "aria-label": "Filter the galaxies in view", "aria-autocomplete": "list", "aria-expanded": "false",
-    "aria-controls": list.id, "aria-describedby": said.id, placeholder: "filter, such as oh_p50 > 9 and f61 > 0.3", maxlength: 500, spellcheck: "false", autocomplete: "off",
+    "aria-controls": list.id, "aria-describedby": said.id, maxlength: 500, spellcheck: "false", autocomplete: "off",
     title: "Which galaxies are in view. ↓ lists what can come next, Tab takes it, Enter applies, Esc closes.",
   });
   const clear = h("button", { type: "button", class: "sf-filter-clear", "aria-label": "Clear the filter", title: "Clear the filter: all galaxies of the split", onclick: () => apply("") }, "×");
@@ -205,6 +205,7 @@ function filterBox(model) {
   return {
     element: form,
     show(data) {
+      input.placeholder = `filter, such as ${data.hint}`;
       input.classList.toggle("sf-filtering", Boolean(data.filter));
       if (data.filter !== applied) {
         input.value = applied = data.filter;
