@@ -116,6 +116,11 @@ class Bench:
         (out / "done").touch()
         return out
 
+    def written(self) -> list[str]:
+        """When the first and the last of the errors were measured; earlier than this file where they were kept."""
+        times = sorted(path.stat().st_mtime for path in (self.work / "errors").glob("*.json"))
+        return [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one)) for one in (times[0], times[-1])]
+
     def check_time(self) -> None:
         if time.monotonic() > self.until:
             raise OutOfTime
@@ -272,6 +277,7 @@ def main() -> None:
         "those by at most 0.0005 and was left out. The folds' own labels chose nothing; trials on inner splits "
         "of 320 of these 400 galaxies had been seen.",
         "seeds": list(range(arguments.seeds)),
+        "errors written": bench.written(),
     }
     part = "_distilled" if "distilled" in ways else "" if arguments.side == 64 else f"_{arguments.side}"
     common.write(f"few_labels{part}", arguments, about, measured)
@@ -294,8 +300,14 @@ def whole(bench: Bench, ways: list[str]) -> dict[str, Any]:
     if len(first) > 1:
         together = np.mean([one["d4"] for one in first.values()], axis=0)
         found[f"mean of one network each ({', '.join(first)})"] = scored(together, base and base["d4"])
-    for name, each in by_photometry(bench, folds, n).items():
-        found[f"{name} on photometry"] = scored(each, base and base["d4"])
+    by_hand = {f"{name} on photometry": each for name, each in by_photometry(bench, folds, n).items()}
+    found |= {name: scored(each, base and base["d4"]) for name, each in by_hand.items()}
+    everyone = {way: one["d4"] for way, one in first.items()} | by_hand
+    found["mean of all of these"] = scored(np.mean([*everyone.values()], axis=0), base and base["d4"])
+    found["correlations of the errors"] = {
+        f"{a}; {b}": float(np.corrcoef(everyone[a], everyone[b])[0, 1])
+        for a, b in itertools.combinations(everyone, 2)
+    }
     return found | {way: "not measured" for way in ways if way not in first}
 
 
