@@ -305,8 +305,7 @@ def whole(bench: Bench, ways: list[str]) -> dict[str, Any]:
     everyone = {way: one["d4"] for way, one in first.items()} | by_hand
     found["mean of all of these"] = scored(np.mean([*everyone.values()], axis=0), base and base["d4"])
     found["correlations of the errors"] = {
-        f"{a}; {b}": float(np.corrcoef(everyone[a], everyone[b])[0, 1])
-        for a, b in itertools.combinations(everyone, 2)
+        f"{a}; {b}": float(np.corrcoef(everyone[a], everyone[b])[0, 1]) for a, b in itertools.combinations(everyone, 2)
     }
     return found | {way: "not measured" for way in ways if way not in first}
 

@@ -17,7 +17,7 @@ TORCH = {"torch", "torchvision", "safetensors"}
 # These know torch; nothing else in the package may, not even inside a function (the shell's verbs call them).
 TORCH_ROOMS = {
     *("attribution", "augment", "checkpoint", "device", "feed", "inference", "network", "optimiser", "training"),
-    *("encoding", "fused", "graphed", "plan", "progress_file", "pretraining", "run", "split", "starting"),
+    *("encoding", "fused", "winograd", "graphed", "plan", "progress_file", "pretraining", "run", "split", "starting"),
     "alive",
     *("compare", "compare_networks", "compare_work", "foreign", "foreign_reader", "imported"),
     "certainty",
@@ -64,7 +64,9 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
     **dict.fromkeys(("begun", "errors", "files", "parquet_guard", "astro", "metrics", "lines", "saying"), 0),
-    **dict.fromkeys(("survey", "network", "fused", "graphed", "certain", "augment", "device", "optimiser"), 1),
+    **dict.fromkeys(
+        ("survey", "network", "fused", "winograd", "graphed", "certain", "augment", "device", "optimiser"), 1
+    ),
     **dict.fromkeys(("recipes", "interrupt", "photometry", "foreign", "foreign_reader"), 1),
     **dict.fromkeys(("codes", "codes_check", "codes_file", "codes_header", "checkpoint", "run", "progress_file"), 2),
     **dict.fromkeys(("codes_fingerprint", "codes_ids", "codes_open", "codes_shelf", "codes_write"), 2),
