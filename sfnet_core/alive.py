@@ -4,9 +4,11 @@ A gate sends gradients through the kept features only: the few that are large ea
 others die, before the gate (a map that is 0 everywhere) or at it (never among the k largest). Against it, each an
 option of the recipe, to be combined:
 
-- ``start_k``: the gate begins with this many features and is narrowed to k over the first half of the training.
-- ``balance``: a feature kept too rarely gets its map raised before the trunk's last ReLU, step by step, one kept often
-  gets it lowered, more slowly: the usage-driven bias of Wang et al. 2024 (arXiv:2408.15664), where it can be folded.
+- ``start_k``: the gate begins with this many features and is narrowed to k over the first four fifths of the training.
+- ``balance``: of the features kept most often, one kept too rarely gets its map raised before the trunk's last ReLU,
+  step by step, one kept often gets it lowered, more slowly: the usage-driven bias of Wang et al. 2024
+  (arXiv:2408.15664), where it can be folded. Only so many features are looked after as can be in use beside those that
+  carry the prediction: to give every one an even share costs accuracy, since each takes a place from another.
 - ``auxk``: features that were not kept for long predict, from their values before the ReLU, what the kept ones left
   over (after the auxiliary loss of Gao et al. 2024, arXiv:2406.04093, appendix A.2); kept features take no part in it.
 - ``normalise``: maps are brought to pooled mean 0 and variance 1 over galaxies before the ReLU (running averages).
@@ -32,10 +34,13 @@ __all__ = ["Objective", "activity", "auxiliary_loss", "fold"]
 
 AUXILIARY_WEIGHT = 1 / 32  # of the auxiliary loss (Gao et al. 2024, appendix A.2)
 SILENT = 1000  # a feature is taken for dead when the last so many training galaxies did not keep it
-ANNEALED = 0.5  # share of the steps after which the gate has its own k
+ANNEALED = 0.8  # share of the steps after which the gate has its own k
 MEMORY = 0.95  # share of a running average that a step keeps
-RARE = 0.5  # a feature is kept too rarely below this share of the even usage k / F
-LOWERED = 0.2  # how much slower a frequent feature is lowered than a rare one is raised, at most
+LONG_MEMORY = 0.99  # the same of the average that tells which features are kept most often
+LOOKED_AFTER = 80  # features, those kept most often, that are raised where they are kept too rarely
+WANTED = 0.0135  # share of the galaxies on which each of them is to be kept
+MOST_PLACES = 0.5  # … as long as all of them together then take no more than this share of the k places
+LOWERED = 0.2  # how much slower a frequent one is lowered than a rare one is raised, at most
 SETTLED = 0.6  # last share of the steps, in which offsets move less and less
 _EPS = 1e-5
 
@@ -55,7 +60,8 @@ class Objective:
         if recipe.normalise:
             self.state |= {"mean": zero.clone(), "variance": zero + 1}
         if recipe.balance:
-            self.state |= {"offset": zero.clone(), "usage": zero + network.k / network.n_features}
+            even = zero + network.k / network.n_features
+            self.state |= {"offset": zero.clone(), "usage": even, "often": even.clone()}
         if recipe.auxk:
             self.state["silent"] = zero.clone()  # training galaxies since it was last kept
 
@@ -105,6 +111,11 @@ class Objective:
             return last
         return max(last, round(first * (last / first) ** share))
 
+    @property
+    def wanted(self) -> float:
+        """On which share of the galaxies a feature that is looked after is to be kept."""
+        return min(WANTED, MOST_PLACES * self.network.k / min(LOOKED_AFTER, self.network.n_features))
+
     def kind(self, step: int) -> int | None:
         """What of :meth:`features` and :meth:`loss` depends on the step; ``None``: more than can be named."""
         return None if self.recipe.auxk else self.k(step)
@@ -119,9 +130,10 @@ class Objective:
             self.state["silent"].add_(len(a)).masked_fill_(kept > 0, 0)
         if self.recipe.balance:
             usage = self.state["usage"].lerp_(kept / len(a), 1 - MEMORY)
-            wanted = RARE * self.network.k / self.network.n_features
+            often = self.state["often"].lerp_(kept / len(a), 1 - LONG_MEMORY)
+            these = often.argsort(descending=True, stable=True)[:LOOKED_AFTER]
             rate = self.recipe.balance * min(1.0, (1 - step / self.steps) / SETTLED)
-            self.state["offset"] += rate * (1 - usage / wanted).clamp(-LOWERED, 1)
+            self.state["offset"][these] += rate * (1 - usage[these] / self.wanted).clamp(-LOWERED, 1)
 
     def _follow(self, pooled: Tensor) -> None:
         """Running mean and variance over galaxies of pooled values before the ReLU (B, F)."""

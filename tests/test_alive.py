@@ -245,6 +245,7 @@ def planted(steps: int, **options) -> torch.Tensor:
 @pytest.mark.parametrize("options", [{}, {"auxk": 32}, {"balance": 0.5}, {"normalise": True}], ids=str)
 def test_a_feature_planted_dead_comes_back_with_an_option_and_not_without(monkeypatch, options):
     monkeypatch.setattr(alive, "SILENT", 100)
+    monkeypatch.setattr(alive, "WANTED", 0.06)  # so that its absence is noticed within these few steps
     assert bool(planted(80, **options).any()) == bool(options)
 
 
@@ -256,7 +257,7 @@ def test_the_gate_narrows_to_k_and_stays(first, last):
     network = SFNet(last, width=4)
     objective = Objective(network, replace(BASE, start_k=first), 100)
     found = [objective.k(step) for step in range(100)]
-    assert found == sorted(found, reverse=True) and found[50:] == [last] * 50
+    assert found == sorted(found, reverse=True) and found[80:] == [last] * 20
     assert found[0] == max(last, min(first, 32))
     images = torch.randn(3, 3, 32, 32)
     a = objective.features(images)[0]
@@ -264,7 +265,9 @@ def test_the_gate_narrows_to_k_and_stays(first, last):
     torch.testing.assert_close(loss, network.head(gate(a, found[0])).square().mean())
 
 
-def test_offsets_rise_where_a_feature_is_rare_and_settle_at_the_end():
+def test_offsets_rise_where_a_feature_is_rare_and_settle_at_the_end(monkeypatch):
+    monkeypatch.setattr(alive, "WANTED", 0.1)
+    monkeypatch.setattr(alive, "LOOKED_AFTER", 6)
     network = SFNet(2, width=1)  # 8 features, even usage 1/4
     objective = Objective(network, replace(BASE, balance=0.1), 1000)
     a = torch.tensor([[9.0, 8.0, 1.0, 0, 0, 0, 0, 0]]).repeat(4, 1)  # always the first two
@@ -273,13 +276,35 @@ def test_offsets_rise_where_a_feature_is_rare_and_settle_at_the_end():
     for step in range(300):
         objective.observe(a, step)
         usage = 0.95 * usage + 0.05 * kept
-        offset += 0.1 * np.clip(1 - usage / 0.125, -0.2, 1)
+        offset[:6] += 0.1 * np.clip(1 - usage[:6] / 0.1, -0.2, 1)  # of equally rare ones the first are looked after
     np.testing.assert_allclose(objective.state["usage"], usage, atol=1e-5)
     np.testing.assert_allclose(objective.state["offset"], offset, rtol=1e-4)
     assert offset[0] < 0 < offset[2] and offset[2] > 4 * -offset[0]
+    assert not objective.state["offset"][6:].any()
     before = objective.state["offset"].clone()
     objective.observe(a, 999)
     assert float((objective.state["offset"] - before).abs().max()) < 0.1 / 500
+
+
+def test_only_the_features_kept_most_often_are_looked_after(monkeypatch):
+    monkeypatch.setattr(alive, "LOOKED_AFTER", 3)
+    objective = Objective(SFNet(2, width=1), replace(BASE, balance=0.1), 10_000)
+    first, then = (torch.tensor([row]).repeat(4, 1) for row in ([9.0, 8, 7, 0, 0, 0, 0, 0], [9.0, 0, 0, 0, 0, 0, 0, 8]))
+    for step in range(50):
+        objective.observe(first, step)  # keeps 0 and 1; 2 is the first of the rest
+    assert objective.state["offset"].nonzero().flatten().tolist() == [0, 1, 2]
+    for step in range(50, 800):
+        objective.observe(then, step)  # keeps 0 and 7; 1 was kept once
+    before = objective.state["offset"].clone()
+    objective.observe(then, 800)
+    assert (objective.state["offset"] - before).nonzero().flatten().tolist() == [0, 1, 7]
+
+
+@pytest.mark.parametrize(("k", "width", "share"), [(4, 64, 0.0135), (2, 64, 0.0125), (1, 64, 0.5 / 80), (1, 4, 0.0135)])
+def test_what_is_wanted_of_a_feature_leaves_half_of_the_places(k, width, share):
+    objective = Objective(SFNet(k, width=width), replace(BASE, balance=0.1), 100)
+    assert objective.wanted == pytest.approx(share)
+    assert objective.wanted * min(alive.LOOKED_AFTER, 8 * width) <= k / 2
 
 
 def test_activity_counts_shares():
