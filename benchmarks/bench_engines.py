@@ -153,7 +153,7 @@ def main() -> None:
         seconds = rounds(ways, images, arguments.repeats or (2 if arguments.quick else 15))
     arguments.engines = None
     common.write(
-        "engines",
+        "engines" if side == 160 else f"engines_{side}",
         arguments,
         {"images": f"{batch} of {side} px, noise", "width": width, "threads": 1, "precision": "float32"},
         {

@@ -18,7 +18,7 @@ from benchmarks.common import ROOT
 NAMES = tuple(sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py")))
 WITH_IMAGES = ("pack", "infer")
 OBSERVED = ("lines",)
-BY_HAND = ("compare", "empty_sky", "few_labels")  # need folders of observed galaxies, and time
+BY_HAND = ("accuracy", "compare", "empty_sky", "few_labels")  # need folders of observed galaxies, and time
 
 
 def main() -> int:
