@@ -4,7 +4,8 @@ A gate sends gradients through the kept features only: the few that are large ea
 others die, before the gate (a map that is 0 everywhere) or at it (never among the k largest). Against it, each an
 option of the recipe, to be combined:
 
-- ``start_k``: the gate begins with this many features and is narrowed to k over the first four fifths of the training.
+- ``start_k``: the gate begins with this many features and is narrowed to k over the first half to four fifths of the
+  training: so long as enough steps are left for the features to find their places behind the narrow gate.
 - ``balance``: of the features kept most often, one kept too rarely gets its map raised before the trunk's last ReLU,
   step by step, one kept often gets it lowered, more slowly: the usage-driven bias of Wang et al. 2024
   (arXiv:2408.15664), where it can be folded. Only so many features are looked after as can be in use beside those that
@@ -34,13 +35,15 @@ __all__ = ["Objective", "activity", "auxiliary_loss", "fold"]
 
 AUXILIARY_WEIGHT = 1 / 32  # of the auxiliary loss (Gao et al. 2024, appendix A.2)
 SILENT = 1000  # a feature is taken for dead when the last so many training galaxies did not keep it
-ANNEALED = 0.8  # share of the steps after which the gate has its own k
+ANNEALED = 0.5, 0.8  # shares of the steps after which the gate has its own k, at least and at most …
+LEFT = 120  # … so that about so many steps are left
 MEMORY = 0.95  # share of a running average that a step keeps
 LONG_MEMORY = 0.99  # the same of the average that tells which features are kept most often
 LOOKED_AFTER = 80  # features, those kept most often, that are raised where they are kept too rarely
 WANTED = 0.0135  # share of the galaxies on which each of them is to be kept
 MOST_PLACES = 0.5  # … as long as all of them together then take no more than this share of the k places
 LOWERED = 0.2  # how much slower a frequent one is lowered than a rare one is raised, at most
+HASTE = 2.0, 480  # offsets move up to so many times as far in a training of fewer steps than this
 SETTLED = 0.6  # last share of the steps, in which offsets move less and less
 _EPS = 1e-5
 
@@ -103,10 +106,15 @@ class Objective:
             loss = loss + AUXILIARY_WEIGHT * more
         return loss, error.detach().square()
 
+    @property
+    def annealed(self) -> float:
+        """The share of the steps after which the gate has its own k."""
+        return min(max(1 - LEFT / self.steps, ANNEALED[0]), ANNEALED[1])
+
     def k(self, step: int) -> int:
         """The gate's k at a step: from ``start_k`` geometrically down to the network's own, then that."""
         first, last = min(self.recipe.start_k, self.network.n_features), self.network.k
-        share = step / max(1.0, ANNEALED * self.steps)
+        share = step / max(1.0, self.annealed * self.steps)
         if not first or share >= 1:
             return last
         return max(last, round(first * (last / first) ** share))
@@ -133,6 +141,7 @@ class Objective:
             often = self.state["often"].lerp_(kept / len(a), 1 - LONG_MEMORY)
             these = often.argsort(descending=True, stable=True)[:LOOKED_AFTER]
             rate = self.recipe.balance * min(1.0, (1 - step / self.steps) / SETTLED)
+            rate *= min(max(HASTE[1] / self.steps, 1.0), HASTE[0])
             self.state["offset"][these] += rate * (1 - usage[these] / self.wanted).clamp(-LOWERED, 1)
 
     def _follow(self, pooled: Tensor) -> None:

@@ -34,10 +34,10 @@ class Recipe:
     :func:`choose` takes 1, since with all alike one feature alone predicts badly (benchmarks/results/multi_k_observed).
 
     Against dying features (:mod:`sfnet_core.alive`), none by default. ``start_k``: features that the gate keeps at the
-    first step, fewer from step to step, down to k after four fifths (0: k at once). ``balance``: how far a rarely kept
-    feature's map is raised before the trunk's last ReLU, per step. ``auxk``: dead features that predict together what
-    the kept ones leave over, as an auxiliary loss. ``normalise``: maps have mean 0 and variance 1 over galaxies before
-    the ReLU.
+    first step, fewer from step to step, down to k after half to four fifths of them (0: k at once). ``balance``: how
+    far a rarely kept feature's map is raised before the trunk's last ReLU, per step. ``auxk``: dead features that
+    predict together what the kept ones leave over, as an auxiliary loss. ``normalise``: maps have mean 0 and variance 1
+    over galaxies before the ReLU.
     """
 
     name: str

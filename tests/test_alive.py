@@ -252,12 +252,14 @@ def test_a_feature_planted_dead_comes_back_with_an_option_and_not_without(monkey
 # ---- the gate, the offsets
 
 
+@pytest.mark.parametrize(("steps", "narrow"), [(100, 50), (300, 180), (2000, 1600)])
 @pytest.mark.parametrize(("first", "last"), [(32, 4), (512, 4), (9, 8), (2, 4), (0, 4)])
-def test_the_gate_narrows_to_k_and_stays(first, last):
+def test_the_gate_narrows_to_k_and_stays(first, last, steps, narrow):
     network = SFNet(last, width=4)
-    objective = Objective(network, replace(BASE, start_k=first), 100)
-    found = [objective.k(step) for step in range(100)]
-    assert found == sorted(found, reverse=True) and found[80:] == [last] * 20
+    objective = Objective(network, replace(BASE, start_k=first), steps)
+    found = [objective.k(step) for step in range(steps)]
+    assert found == sorted(found, reverse=True) and found[narrow:] == [last] * (steps - narrow)
+    assert first <= last + 1 or found[narrow // 2] > last
     assert found[0] == max(last, min(first, 32))
     images = torch.randn(3, 3, 32, 32)
     a = objective.features(images)[0]
@@ -298,6 +300,13 @@ def test_only_the_features_kept_most_often_are_looked_after(monkeypatch):
     before = objective.state["offset"].clone()
     objective.observe(then, 800)
     assert (objective.state["offset"] - before).nonzero().flatten().tolist() == [0, 1, 7]
+
+
+@pytest.mark.parametrize(("steps", "faster"), [(100, 2.0), (300, 1.6), (480, 1.0), (5000, 1.0)])
+def test_offsets_move_further_in_a_short_training(steps, faster):
+    objective = Objective(SFNet(2, width=1), replace(BASE, balance=0.1), steps)
+    objective.observe(torch.tensor([[9.0, 8, 0, 0, 0, 0, 0, 0]]), 0)  # every usage is far above what is wanted
+    assert objective.state["offset"].tolist() == pytest.approx([-0.1 * faster * alive.LOWERED] * 8)
 
 
 @pytest.mark.parametrize(("k", "width", "share"), [(4, 64, 0.0135), (2, 64, 0.0125), (1, 64, 0.5 / 80), (1, 4, 0.0135)])
