@@ -70,8 +70,8 @@ class Winograd:
         rows, columns = -(-height // m), -(-width // m)
         border = (0, 0, 1, m * columns + 1 - width, 1, m * rows + 1 - height)
         x = nn.functional.pad(x.permute(0, 2, 3, 1), border)  # (B, m rows + 2, m columns + 2, C)
-        image, down, right, _ = x.stride()
-        shape, strides = (n, n, batch, rows, columns, channels), (down, right, image, m * down, m * right, 1)
+        image, down, right, channel = x.stride()
+        shape, strides = (n, n, batch, rows, columns, channels), (down, right, image, m * down, m * right, channel)
         tiles = x.as_strided(shape, strides).reshape(n * n, -1)
         return (self.inward @ tiles).view(n * n, -1, channels), rows, columns
 

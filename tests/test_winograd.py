@@ -46,6 +46,7 @@ def test_any_map_is_convolved_as_by_torch(m, height, width, channels, out):
     found = convolution(x)
     assert found.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(found.double(), exact.relu(), atol=2e-5, rtol=0)
+    torch.testing.assert_close(convolution(x.contiguous()), found)  # another layout, the same numbers
     shortcut = maps(2, out, height, width, seed=2)
     before = shortcut.double()
     onto = convolution.onto(shortcut, x)
