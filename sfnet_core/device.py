@@ -47,12 +47,24 @@ def autocast(device: torch.device, on: bool) -> contextlib.AbstractContextManage
     return torch.autocast(device.type, torch.bfloat16) if on else contextlib.nullcontext()
 
 
-def plain_float32() -> contextlib.AbstractContextManager:
-    """On CUDA: cuDNN's convolutions with the full mantissa (no TF32) and the same algorithm every time.
+@contextlib.contextmanager
+def plain_float32() -> Iterator[None]:
+    """float32 with its full mantissa, whatever precision was asked of torch for speed.
 
-    All is named, because what :func:`torch.backends.cudnn.flags` is not told it sets, and ``enabled`` to False.
+    On a CPU: oneDNN's products and convolutions not by way of bfloat16. On CUDA: cuDNN's convolutions without TF32, and
+    the same algorithm every time; all is named there, because what :func:`torch.backends.cudnn.flags` is not told it
+    sets, and ``enabled`` to False.
     """
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    rooms = [torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv]
+    before = [room.fp32_precision for room in rooms]
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        try:
+            for room in rooms:
+                room.fp32_precision = "ieee"
+            yield
+        finally:
+            for room, precision in zip(rooms, before, strict=True):
+                room.fp32_precision = precision
 
 
 @contextlib.contextmanager

@@ -70,6 +70,28 @@ def test_float32_means_cudnn_without_tf32_and_not_cudnn_switched_off(galaxies, r
         assert torch.backends.cudnn.enabled
 
 
+@pytest.mark.parametrize("asked", ["highest", "high", "medium"])
+def test_float32_is_float32_where_torch_was_asked_for_less(galaxies, run, tmp_path, monkeypatch, asked):
+    rooms = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv
+    real, seen = encoding.to_input, []
+
+    def noted(*arguments):
+        seen.append([room.fp32_precision for room in rooms])
+        return real(*arguments)
+
+    monkeypatch.setattr(encoding, "to_input", noted)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(asked)
+        found = [room.fp32_precision for room in rooms]
+        infer(run, galaxies, tmp_path / "codes.parquet", device="cpu", progress=False)
+        assert seen and all(each == ["ieee", "ieee"] for each in seen)
+        assert [room.fp32_precision for room in rooms] == found
+        assert torch.get_float32_matmul_precision() == asked
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 @pytest.mark.parametrize("last", [3, 5])
 def test_r8_a_loss_looked_at_seldom_is_looked_at_before_anything_is_saved(galaxies, tmp_path, monkeypatch, last):
     """As on a GPU, where the loss is read every 50 steps: an epoch of 4 that goes wrong at its end or in the next."""
