@@ -19,6 +19,7 @@ from sfnet_core.kept import kept
 from sfnet_core.photometry import forest, photometry, ridge
 from sfnet_core.plan import Plan
 from sfnet_core.run import Run
+from sfnet_core.saying import say
 from sfnet_core.split import objects
 from sfnet_core.survey.dataset import Dataset
 
@@ -46,8 +47,9 @@ class Comparison:
         self.remarks: list[str] = []
         config = plan.config
         options = {name: config[name] for name in ("target", "validation", "group", "width", "weights", "split_seed")}
+        self.say = partial(say, progress)
         self.networks = Networks(
-            dataset, out / RUNS, options | {"recipe": plan.recipe}, self._say, device=device, progress=progress
+            dataset, out / RUNS, options | {"recipe": plan.recipe}, self.say, device=device, progress=progress
         )
         self.wanted = self._trainings()
         self.truth = plan.truth[plan.train]
@@ -133,7 +135,7 @@ class Comparison:
             key = Key("elastic-net", None, seed)
 
             def fit() -> dict[str, np.ndarray]:
-                self._say(f"{LABELS['elastic-net']}, seed {seed}")
+                self.say(f"{LABELS['elastic-net']}, seed {seed}")
                 groups = objects_of(self.dataset, plan.train, plan.config["group"])
                 made, remarks = elastic_net(dense["train"], self.truth, dense["validation"], groups, seed)
                 return {"prediction": made, "remarks": np.array(remarks, dtype=str)}
@@ -159,7 +161,7 @@ class Comparison:
         for key, make in estimators.items():
 
             def fit(key: Key = key, make: Callable[[], Any] = make) -> dict[str, np.ndarray]:
-                self._say(LABELS[key.method] + ("" if key.seed is None else f", seed {key.seed}"))
+                self.say(LABELS[key.method] + ("" if key.seed is None else f", seed {key.seed}"))
                 return {"prediction": fit_each(make, inside, self.truth, outside)}
 
             found[key] = self._part(name_of(key), "", fit)["prediction"]
@@ -176,10 +178,6 @@ class Comparison:
     def _part(self, name: str, mark: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Arrays made once and kept in the folder; made anew where they came from another network (``mark``)."""
         return kept(self.out / PARTS / f"{name}.npz", mark, make)
-
-    def _say(self, words: str) -> None:
-        if self.progress:
-            tqdm.write(words, file=sys.stderr)
 
 
 def objects_of(dataset: Dataset, rows: np.ndarray, group: str | None) -> np.ndarray:
