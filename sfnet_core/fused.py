@@ -135,8 +135,9 @@ class FusedTrunk:
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, side, side) → (B, F, h, w) of ``dtype``, ≥ 0."""
         x = images.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        some = len(x) if x.is_cuda else PIECE
-        x = torch.cat([nn.functional.max_pool2d(self._first(piece), 3, 2, 1) for piece in x.split(some)])
+        pieces = x.split(len(x) if x.is_cuda else PIECE)
+        pooled = [nn.functional.max_pool2d(self._first(piece), 3, 2, 1) for piece in pieces]
+        x = torch.cat(pooled) if len(pooled) > 1 else pooled[0]
         for first, second, project in self._blocks:
             inner = first(x)
             x = second.onto(x if project is None else project(x, "none"), inner)

@@ -79,7 +79,7 @@ function correlationAxis(pearson, partial, width = 300) {
 }
 
 /** What leaving a feature out adds to the RMSE, and beside it leaving out one of the galaxies' kept features at random. */
-const WITHOUT = "RMSE of the galaxies in view without this feature, less their RMSE with all on. In brackets the chance beside it: on the galaxies on which it fires, one of their kept features drawn at random is left out instead";
+const WITHOUT = "RMSE of the galaxies in view without this feature, less their RMSE with all on. At random: on the galaxies on which it fires, one of their kept features drawn at random is left out instead";
 function withoutWords(data, unit) {
   const known = data.without !== null && data.without !== undefined;
   return known ? [`${signedOr(data.without, 4)}${unit ? ` ${unit}` : ""}`, `at random ${signedOr(data.chance, 4)}`] : ["–", ""];
