@@ -61,7 +61,8 @@ class Winograd:
     def __init__(self, weight: Tensor, bias: Tensor, m: int) -> None:
         a, g, b = (torch.from_numpy(each) for each in matrices(m))
         self.m, self.n, self.bias = m, m + 2, bias.float()
-        self.weight = torch.einsum("ik,ockl,jl->ijco", g, weight.double(), g).flatten(0, 1).float().contiguous()
+        taps = weight.double().permute(2, 3, 1, 0).reshape(9, -1)  # (9, C O)
+        self.weight = (torch.kron(g, g) @ taps).float().view(self.n**2, weight.shape[1], weight.shape[0])
         self.inward, self.outward = (torch.kron(each, each).float() for each in (b, a))  # (n², n²), (m², n²)
 
     def tiles(self, x: Tensor) -> tuple[Tensor, int, int]:
