@@ -96,7 +96,8 @@ def _odd(px: np.ndarray, py: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.nda
     for ax, ay, bx, by in zip(px, py, np.roll(px, -1), np.roll(py, -1), strict=True):
         if ay == by:
             continue
-        crosses = ((ay > y) != (by > y)) & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
+        with np.errstate(over="ignore", invalid="ignore"):  # of an edge all but level, at points that are not beside it
+            crosses = ((ay > y) != (by > y)) & (x < (bx - ax) * (y - ay) / (by - ay) + ax)
         odd ^= crosses
     return odd
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.explorer import geometry
@@ -133,6 +133,7 @@ def test_a_lasso_is_the_even_odd_rule_at_every_point_off_its_line(corners, point
     seed=st.integers(0, 1000),
     stretch=st.sampled_from([1.0, 1e-12, 1e9]),
 )
+@example(corners=[(0.0, 1.25), (1.625, 0.0), (0.0, 1e-308)], seed=0, stretch=1.0)  # an edge all but level
 def test_many_points_by_cells_are_each_as_by_the_edges(corners, seed, stretch):
     """On a lattice that meets corners and edges, near the corners, and anywhere: the same answer for every point."""
     px, py = np.array(corners, dtype=float).T * stretch
