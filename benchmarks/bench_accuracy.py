@@ -25,7 +25,7 @@ from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.sample import sample_codes, sample_dataset
 from sfnet_core.inference import infer
 from sfnet_core.interpret import predict
-from sfnet_core.metrics import evaluate_arrays
+from sfnet_core.metrics import evaluate_arrays, rmse
 from sfnet_core.recipes import RECIPES
 from sfnet_core.split import validation_mask
 from sfnet_core.survey.dataset import Dataset
@@ -64,7 +64,7 @@ class Bench:
             codes = self.codes(data, f"{name}-seed{seed}-half{fold}", seed=seed, fold=fold, folds=2, **how)
             out = codes.in_split("validation")
             for view, predicted in zip(found, (codes.prediction(), codes.prediction_d4()), strict=True):
-                found[view].append(rmse((predicted - codes.truth())[out]))
+                found[view].append(rmse(codes.truth()[out], predicted[out]))
         return {view: {"mean": float(np.mean(each)), "each": each} for view, each in found.items()}
 
     def observed(self, data: Dataset) -> dict[str, Any]:
@@ -103,18 +103,14 @@ class Bench:
         known = np.asarray(data.column(TARGET), dtype=float)
         for name, (features, make) in methods(cutouts, 0).items():
             predicted = make().fit(features[training], known[training]).predict(features[place[out]])
-            found[name] = rmse(predicted - truth)
+            found[name] = rmse(truth, predicted)
         for name, how in {"varied": {}, "not varied": {"recipe": STEADY}}.items():
             share = 1 - FEW / len(data)
             few = self.codes(data, f"few-{name.replace(' ', '-')}", validation=share, width=self.half, **how)
             held = few.in_split("validation")
-            error = rmse((few.prediction() - few.truth())[held])
+            error = rmse(few.truth()[held], few.prediction()[held])
             found[f"width 32, {FEW} galaxies, gain and sky {name}"] = {"rmse": error, "n_held_out": int(held.sum())}
         return found
-
-
-def rmse(errors: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def main() -> None:

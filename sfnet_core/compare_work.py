@@ -61,10 +61,10 @@ class Comparison:
             found |= self._plain()
         except (KeyboardInterrupt, SystemExit):
             done = sum(self.networks.finished(name) for name in self.wanted)
-            tqdm.write(
+            say(
+                True,
                 f"The comparison is not finished: {done} of {len(self.wanted)} trainings are. "
                 f"The same command (and --out {self.out}) goes on; what is finished is kept.",
-                file=sys.stderr,
             )
             raise
         return {key: found[key] for method in LABELS for key in found if key.method == method}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.code_sums import blocks, mean_contributions, predictions
+from sfnet_core.code_sums import blocks, mean_contributions
 from sfnet_core.codes_check import rows_of
 from sfnet_core.errors import SFNetError
 
@@ -111,7 +111,8 @@ def lost_without(codes: SparseCodes, rows: np.ndarray | None = None, target: int
     known = np.isfinite(truth)
     if not known.any():
         return np.full((2, codes.features), np.nan)
-    residual = np.where(known, predictions(codes, t, rows=rows) - truth, 0.0)
+    predicted = codes.prediction(t) if rows is None else codes.prediction(t)[rows]
+    residual = np.where(known, predicted - truth, 0.0)
     mean, mean_square = mean_contributions(codes, t, rows)
     chosen = mean_square - 2 * residual * mean  # (n,) expected change of a squared residual
     weight = np.append(codes.weight[t], 0.0)

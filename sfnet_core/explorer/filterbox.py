@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FilterBox"]
 
 EXAMPLES = 5
+SAMPLED = 20_000  # galaxies that are enough for a value in the empty box
 MOST_COUNTED = 2_000_000  # galaxies; in larger tables what is typed is only parsed, and counted when it is applied
 HINTS = {
     "truth": "true value",
@@ -134,13 +135,25 @@ class FilterBox:
         return ""
 
     def hint(self) -> str:
-        """A filter to imitate, of this table's own names: the first example and the strongest feature."""
+        """A filter to imitate, of this table's own names: the first example and the strongest feature.
+
+        The page opens with it, so of a large table some galaxies say how high the value is, and the codes are not read.
+        """
         target = self._state.target
         if target not in self._hints:
             feature = self._scene.default_feature(self._state.split, target)
-            text = next(self._candidates(target))[0]
+            subject, values, _ = self._subject(target)
+            text = f"{subject} > {quantile(values[:: len(values) // SAMPLED + 1], 0.8)}"
             self._hints[target] = f"{text} and f{feature}" if feature >= 0 else text
         return self._hints[target]
+
+    def _subject(self, target: int) -> tuple[str, np.ndarray, bool]:
+        """What the first example is about: its name, its values (N,), whether they are the true ones."""
+        scene, name = self._scene, self._scene.codes.targets[target]
+        if not np.isfinite(scene.truth(target)).any():
+            return "prediction", scene.own.prediction(target), False
+        known = scene.names(target).words_without_features()
+        return name if name in known else "truth", scene.truth(target), True
 
     # -- examples ----------------------------------------------------------------------------------------------
 
@@ -166,9 +179,7 @@ class FilterBox:
         scene = self._scene
         names = scene.names(target)
         what, unit = scene.target_label(target), scene.unit(target)
-        known = np.isfinite(scene.truth(target)).any()
-        name = next((w for w in names.words() if w == scene.codes.targets[target]), "truth")
-        subject, values = (name, scene.truth(target)) if known else ("prediction", scene.own.prediction(target))
+        subject, values, known = self._subject(target)
         high = quantile(values, 0.8)
         yield f"{subject} > {high}", f"{'true' if known else 'predicted'} {what} above {high}"
         if names.active:

@@ -150,8 +150,14 @@ class Names:
     def words(self) -> list[str]:
         """Every name as it is written in a filter; for completion, so the active features only, activations and then
         contributions last."""
+        return list(
+            dict.fromkeys([*self.words_without_features(), *(f"{kind}{j}" for kind in "fc" for j in self.active)])
+        )
+
+    def words_without_features(self) -> list[str]:
+        """Those of :meth:`words` that are known without a pass over the codes."""
         own = [name for name in (*self._given, "residual", *self._own) if name.lower() not in KEYWORDS]
-        return list(dict.fromkeys([*own, *self._columns, *(f"{kind}{j}" for kind in "fc" for j in self.active)]))
+        return list(dict.fromkeys([*own, *self._columns]))
 
     def resolve(self, text: str, column: bool = False) -> str:
         """The name meant by ``text``, as :meth:`values` takes it: a column between backquotes; capitals matter only
