@@ -20,7 +20,7 @@ from sfnet_core.explorer.trainer.curves import Curves
 from sfnet_core.explorer.trainer.figures import CurveFigures
 from sfnet_core.explorer.trainer.session import Session
 from sfnet_core.explorer.trainer.views import Examples, Form, Report, Top
-from sfnet_core.explorer.view import text
+from sfnet_core.explorer.view import text, whole
 from sfnet_core.recipes import RECIPES
 from sfnet_core.target import read_target
 
@@ -43,6 +43,7 @@ class TrainPage:
 
     def __init__(self, choices: Choices | None = None):
         self._serial = 0
+        self._answered = 0  # the number of the form's last message that was dealt with
         self._shown: np.ndarray | None = None  # the strip's galaxies, as positions among the held-out ones
         self._ids: list[str] = []
         self._truth = np.empty(0)
@@ -71,10 +72,11 @@ class TrainPage:
         self.widget = self._layout()
 
     def _choose(self, message: dict) -> None:
+        name, number = text(message, "name"), whole(message, "number")
         try:
-            self.session.change(**{text(message, "name"): message.get("value")})
+            self.session.change(**{name: message.get("value")})
         finally:
-            self._serial += 1  # a refused value must go from its field, too
+            self._answered = number  # also of a refused value, which must go from its field
             self.draw("all")
 
     def open_link(self, query: str) -> None:
@@ -131,7 +133,7 @@ class TrainPage:
             "folder": "" if session.phase in ("finished", "stopped") else found.sentence,
             "taken": found.kind != "free",
             "busy": session.busy,
-            "serial": self._serial,
+            "answered": self._answered,
         }
 
     def _choose_galaxies(self) -> None:

@@ -102,6 +102,23 @@ def test_choose_start_watch_stop_resume_and_explore(train, open_page, tmp_path):
     assert f"RMSE {value:.4f} dex" in explorer.inner_text(".sf-status")
 
 
+def test_an_answer_to_one_field_leaves_what_is_typed_in_another(train):
+    page = train()
+    page.fill("[data-choice=k]", "3")
+    page.press("[data-choice=k]", "Enter")
+    page.fill("[data-choice=seed]", "5")  # before the answer about k, and not sent yet
+    expect(page.locator(".sf-this")).to_contain_text("k = 3 of 32 features")
+    expect(page.locator("[data-choice=seed]")).to_have_value("5")
+    page.press("[data-choice=seed]", "Tab")
+    expect(page.locator(".sf-this")).to_contain_text("seed 5")
+    page.fill("[data-choice=seed]", "6")
+    page.fill("[data-choice=seed]", "5")  # thought better of it: nothing to send
+    page.press("[data-choice=seed]", "Tab")
+    page.press("[data-choice=alive]", " ")
+    expect(page.locator(".sf-this")).to_contain_text("--alive")
+    expect(page.locator("[data-choice=seed]")).to_have_value("5")
+
+
 def test_bad_input_is_a_sentence_and_the_field_goes_back(train):
     page = train()
     page.fill("[data-choice=k]", "999")

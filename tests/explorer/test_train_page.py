@@ -228,24 +228,34 @@ def test_the_kernel_stays_free_of_torch(tiny_dataset):
 
 
 def test_bad_input_is_a_sentence_and_changes_nothing(page, tmp_path):
-    before, serial = page.session.choices, page.form.data["serial"]
-    for name, value, words in (
+    before = page.session.choices
+    mistakes = (
         ("k", 99, "k is the number of features kept"),
         ("dataset", str(tmp_path / "nowhere"), "There is no dataset at"),
         ("target", "id", "no numeric column 'id' to predict; it has: oh_p50, z"),
         ("out", __file__, "can't be used as the run's folder"),
         ("nonsense", 1, "There is no choice 'nonsense'"),
-    ):
-        page.form._receive(None, {"do": "choose", "name": name, "value": value}, [])
+    )
+    for number, (name, value, words) in enumerate(mistakes, start=7):
+        page.form._receive(None, {"do": "choose", "name": name, "value": value, "number": number}, [])
         assert words in page.top.data["notices"][-1]
         assert page.session.choices == before
-    assert page.form.data["serial"] == serial + 5  # the browser puts the old values back
+        assert page.form.data["answered"] == number  # the browser puts the old value back
     page.top._receive(None, {"do": "dismiss"}, [])
     assert page.top.data["notices"] == []
 
 
 @pytest.mark.parametrize(
-    "content", [None, [], {"do": "choose"}, {"do": "choose", "name": 3}, {"do": "open-link"}, {"do": []}]
+    "content",
+    [
+        None,
+        [],
+        {"do": "choose"},
+        {"do": "choose", "name": 3},
+        {"do": "choose", "name": "k", "value": 3},
+        {"do": "open-link"},
+        {"do": []},
+    ],
 )
 def test_a_hostile_message_is_dropped(page, content):
     before = page.session.choices

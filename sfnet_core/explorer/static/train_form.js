@@ -1,13 +1,24 @@
 // What the user chooses. A field sends its value when it is left or entered; a refused value goes back to what it was.
+// What is being typed, or was sent and has no answer yet, is left as it is: the answer may be to another field.
 
 function render({ model, el }) {
-  const choose = (name, value) => model.send({ do: "choose", name, value });
+  const typed = new Set(); // fields with something that was not sent yet
+  const sent = {}; // a field's last message, by number
+  let last = 0;
+  function choose(name, value) {
+    last = Math.max(last, model.get("data").answered) + 1;
+    sent[name] = last;
+    typed.delete(name);
+    model.send({ do: "choose", name, value, number: last });
+  }
   const whole = (input, empty) => (input.value.trim() === "" ? empty : Number.isInteger(Number(input.value)) ? Number(input.value) : input.value);
   const fields = {};
   function field(name, label, input, hint) {
     input.id = `sf-train-${name}`;
     input.dataset.choice = name;
     fields[name] = input;
+    input.addEventListener("input", () => typed.add(name));
+    input.addEventListener("blur", () => { if (typed.delete(name)) update(); });
     const note = h("p", { class: "sf-caption", id: `${input.id}-hint` }, hint ?? "");
     input.setAttribute("aria-describedby", note.id);
     return [h("div", { class: "sf-field" }, h("label", { for: input.id }, label), input, note), note];
@@ -39,22 +50,22 @@ function render({ model, el }) {
   el.classList.add("sf-form");
   el.replaceChildren(h("h2", {}, "Choose"), set);
 
-  let serial = -1;
   function update() {
     const data = model.get("data");
     const values = data.values;
-    options(fields.target, data.targets, values.target);
-    options(fields.width, data.widths, String(values.width));
-    options(fields.recipe, data.recipes, values.recipe);
+    const ours = (name) => typed.has(name) || sent[name] > data.answered;
+    const kept = (name) => (ours(name) ? fields[name].value : String(values[name]));
+    options(fields.target, data.targets, kept("target"));
+    options(fields.width, data.widths, kept("width"));
+    options(fields.recipe, data.recipes, kept("recipe"));
     fields.epochs.placeholder = data.epochs;
     const shown = { dataset: values.dataset, k: values.k, seed: values.seed, epochs: values.epochs || "", validation: Math.round(values.validation * 1e4) / 100, out: values.out };
     for (const [name, value] of Object.entries(shown)) {
       const input = fields[name];
-      if (document.activeElement !== input || serial !== data.serial) input.value = value;
-      input.title = input.type === "text" ? value : "";
+      if (!ours(name)) input.value = value;
+      input.title = input.type === "text" ? input.value : "";
     }
-    serial = data.serial;
-    for (const name of ["alive", "every_k", "codes"]) fields[name].checked = values[name];
+    for (const name of ["alive", "every_k", "codes"]) if (!ours(name)) fields[name].checked = values[name];
     say(usable, data.usable);
     say(folder, data.folder);
     folder.hidden = !data.folder;
