@@ -201,7 +201,7 @@ def infer(
     device: Device = "auto",
     precision: Annotated[
         str,
-        typer.Option(help="float32, or bfloat16: faster; doubtful gates are computed again in float32."),
+        typer.Option(help="float32, or bfloat16: faster where hardware has it, doubtful gates again in float32."),
     ] = "float32",
     resume: Annotated[bool, typer.Option(help="Use finished pieces of an interrupted run.")] = True,
     allow_mismatch: Annotated[

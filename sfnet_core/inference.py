@@ -24,7 +24,7 @@ from sfnet_core import RUNNERS_UP, __version__, checkpoint, unlike_fit
 from sfnet_core.augment import ORIENTATIONS
 from sfnet_core.certainty import make_certain
 from sfnet_core.codes import SparseCodes
-from sfnet_core.device import pick_device
+from sfnet_core.device import has_bfloat16, pick_device
 from sfnet_core.encoding import Encoder, Part
 from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.files import folder_lock, write_json
@@ -32,6 +32,7 @@ from sfnet_core.fused import can_fuse
 from sfnet_core.kept import read_arrays, write_arrays
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
+from sfnet_core.saying import say
 from sfnet_core.sky import Sky, typical_sky
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.target import read_target, remarks
@@ -75,7 +76,7 @@ def infer(
             the features that float32 keeps (:mod:`sfnet_core.certain`; a measured tolerance, not a proof), and so is
             one near the limit of :mod:`sfnet_core.unlike`. The runners-up and their order, and the turned views' gates,
             are bfloat16's. The tolerance is measured on this dataset. A galaxy with fewer than k active features is
-            always computed again.
+            always computed again. On hardware without bfloat16 it is slower than float32, which is said.
         resume: take finished pieces of the same run and dataset from an earlier, interrupted call.
         allow_mismatch: go on where cutout size or pixel scale are not those of the training; said in the notes.
 
@@ -93,6 +94,9 @@ def infer(
         raise SFNetError(f"batch={batch} must be at least 1 and runners_up={runners_up} at least 0.")
     notes = check_fit(run, dataset, allow_mismatch=allow_mismatch)
     where = pick_device(device)
+    if precision == "bfloat16" and where.type != "mps" and not has_bfloat16(where):
+        what = "graphics card" if where.type == "cuda" else "processor"
+        say(progress, f"This {what} has no bfloat16 arithmetic of its own: float32, the default, is quicker here.")
     network = run.network()
     network = network.to(where, memory_format=network.memory_format)
     typical = unlike_fit.kept(run)

@@ -247,3 +247,13 @@ def test_a_jump_of_unlike_where_the_gate_changes_makes_no_other_galaxy_doubtful(
 def test_another_precision_is_refused(both):
     with pytest.raises(SFNetError, match="no precision 'float16' here; choose float32 or bfloat16"):
         infer(both["run"], both["dataset"], both["folder"] / "x.parquet", precision="float16")
+
+
+@pytest.mark.parametrize(("precision", "has", "said"), [("bfloat16", 0, 1), ("bfloat16", 1, 0), ("float32", 0, 0)])
+def test_bfloat16_that_hardware_does_not_compute_is_said_to_be_slower(both, monkeypatch, capsys, precision, has, said):
+    monkeypatch.setattr("sfnet_core.inference.has_bfloat16", lambda device: bool(has))
+    part = both["dataset"]
+    few = Dataset.create(both["folder"] / f"few-{precision}-{has}", part.ids[:4], part.cutouts[:4], {},
+                         pixel_scale=part.pixel_scale, simulated=True)  # fmt: skip
+    infer(both["run"], few, both["folder"] / "few.parquet", precision=precision, device="cpu")
+    assert ("no bfloat16 arithmetic of its own: float32" in capsys.readouterr().err) == bool(said)
