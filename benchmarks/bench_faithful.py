@@ -23,8 +23,8 @@ from benchmarks import common
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.faithful import faithful
-from sfnet_core.faithful_page import NUMBERS, write
-from sfnet_core.faithful_words import FILLS, sentences
+from sfnet_core.faithful.page import NUMBERS, write
+from sfnet_core.faithful.words import FILLS, sentences
 from sfnet_core.inference import infer
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset

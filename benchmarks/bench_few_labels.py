@@ -27,18 +27,18 @@ import numpy as np
 import torch
 
 from benchmarks import common
-from sfnet_core.compare_networks import predictions
+from sfnet_core.compare.networks import predictions
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
 from sfnet_core.files import write_json
 from sfnet_core.photometry import forest, photometry, ridge
-from sfnet_core.pretraining import PRETRAIN, Measured, pretrain
 from sfnet_core.recipes import RECIPES
 from sfnet_core.run import Run
 from sfnet_core.split import validation_mask
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
 from sfnet_core.training import train
+from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 
 FOLDS, RESAMPLES = 5, 2000
 TARGET = "oh_p50"

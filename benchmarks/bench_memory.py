@@ -78,7 +78,7 @@ TRAIN = f"""
 import sys
 from dataclasses import replace
 from pathlib import Path
-import sfnet_core.training as training
+import sfnet_core.training.verb as training
 from sfnet_core.recipes import RECIPES
 
 real, steps = training.set_cycle, []

@@ -20,7 +20,7 @@ from sfnet_core.codes import SparseCodes
 from sfnet_core.consensus import consensus
 from sfnet_core.consensus_report import as_dict
 from sfnet_core.errors import SFNetError
-from sfnet_core.stability_seeds import stability
+from sfnet_core.stability.seeds import stability
 
 
 def main() -> None:

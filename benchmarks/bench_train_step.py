@@ -27,12 +27,11 @@ from torch.utils.data import DataLoader
 
 from benchmarks import common
 from benchmarks.paper_peer import Jpegs, PaperSFNet, RAdamLookahead, training_step
-from sfnet_core import graphed
 from sfnet_core.device import pick_device
 from sfnet_core.recipes import RECIPES, Recipe
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
-from sfnet_core.training import train
+from sfnet_core.training import graphed, train
 
 MEAN, STD = [0.1, 0.1, 0.1], [0.15, 0.15, 0.15]
 ONE_BY_ONE = "sfnet train, kernels launched one by one"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.codes_header import describe
+from sfnet_core.codes.header import describe
 from sfnet_core.errors import SFNetError
 from sfnet_core.files import atomic_path
 from sfnet_core.interpret import contributions
@@ -146,7 +146,7 @@ def _write_parquet(codes: SparseCodes, out: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from sfnet_core.codes_write import to_arrow
+    from sfnet_core.codes.writing import to_arrow
 
     fields, arrays = [], []
     for name, array, unit, text in flat_columns(codes):

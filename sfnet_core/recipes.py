@@ -33,11 +33,11 @@ class Recipe:
     ``multi_k_power`` p: in that mean the gate of k features counts in proportion to 1/kᵖ (0: all alike);
     :func:`choose` takes 1, since with all alike one feature alone predicts badly (benchmarks/results/multi_k_observed).
 
-    Against dying features (:mod:`sfnet_core.alive`), none by default. ``start_k``: features that the gate keeps at the
-    first step, fewer from step to step, down to k after half to four fifths of them (0: k at once). ``balance``: how
-    far a rarely kept feature's map is raised before the trunk's last ReLU, per step. ``auxk``: dead features that
-    predict together what the kept ones leave over, as an auxiliary loss. ``normalise``: maps have mean 0 and variance 1
-    over galaxies before the ReLU.
+    Against dying features (:mod:`sfnet_core.training.alive`), none by default. ``start_k``: features that the gate
+    keeps at the first step, fewer from step to step, down to k after half to four fifths of them (0: k at once).
+    ``balance``: how far a rarely kept feature's map is raised before the trunk's last ReLU, per step. ``auxk``: dead
+    features that predict together what the kept ones leave over, as an auxiliary loss. ``normalise``: maps have mean 0
+    and variance 1 over galaxies before the ReLU.
     """
 
     name: str

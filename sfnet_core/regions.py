@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.codes_check import rows_of
+from sfnet_core.codes.check import rows_of
 from sfnet_core.errors import SFNetError
 from sfnet_core.export import FORMATS, export
 from sfnet_core.files import write_text

@@ -20,7 +20,7 @@ from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.report_book.fits import by_k
 from sfnet_core.interpret import contributions, predict
 from sfnet_core.labels import LabelBook
-from sfnet_core.stability_groups import grouped
+from sfnet_core.stability.groups import grouped
 
 N, F, K, R, S, SHARED = 160, 8, 4, 2, 3, 4
 CELLS = (2, 3)

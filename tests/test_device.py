@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import sfnet_core.encoding as encoding
-import sfnet_core.training as training
+import sfnet_core.training.verb as training
 from sfnet_core.device import autocast, has_bfloat16, pick_device, plain_float32
 from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed

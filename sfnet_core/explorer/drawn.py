@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.code_sums import Part
+from sfnet_core.codes.sums import Part
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.code_sums import ResidualSums, residual_sums, squares, squares_by_k
+from sfnet_core.codes.sums import ResidualSums, residual_sums, squares, squares_by_k
 from sfnet_core.explorer import drawn
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Errors:
         """RMSE, R² and the change, over the galaxies in view.
 
         Of more than :data:`~sfnet_core.explorer.drawn.MANY`, features that are left out are taken from sums made once
-        (:class:`~sfnet_core.code_sums.ResidualSums`): exact too, to about nine digits, and no galaxy is gone through.
+        (:class:`~sfnet_core.codes.sums.ResidualSums`): exact too, to about nine digits, and no galaxy is gone through.
         """
         key = ("numbers", state.split, state.filter, state.target, state.off, state.mode if state.off else "")
         return self._scene.remember(key, lambda: self._numbers(state), keep=4)

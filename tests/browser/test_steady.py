@@ -10,8 +10,8 @@ from axe_playwright_python.sync_playwright import Axe
 
 from sfnet_core.codes import SparseCodes
 from sfnet_core.explorer.sample import sample_folder
-from sfnet_core.stability_file import stability_path, write_stability
-from sfnet_core.stability_seeds import stability
+from sfnet_core.stability.file import stability_path, write_stability
+from sfnet_core.stability.seeds import stability
 
 
 def renumbered(codes: SparseCodes, seed: int) -> SparseCodes:

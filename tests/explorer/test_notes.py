@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sfnet_core import labels_store
 from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.page import Atlas
@@ -26,6 +25,7 @@ from sfnet_core.explorer.sample import sample_codes, sample_folder
 from sfnet_core.explorer.state import State, pack_rows
 from sfnet_core.explorer.your_galaxy import YourGalaxy
 from sfnet_core.labels import Entry, LabelBook, labels_path
+from sfnet_core.labels import store as labels_store
 
 HOSTILE = '$$x^2$$ <img src=x onerror=alert(1)> \\(y\\) @{id} "q"'
 

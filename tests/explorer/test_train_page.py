@@ -419,7 +419,7 @@ def test_a_stop_before_the_first_step_writes_nothing(page):
 
 
 def test_a_stop_in_the_last_step_leaves_a_finished_run_that_is_said(tiny_dataset, tmp_path, monkeypatch):
-    from sfnet_core import training
+    from sfnet_core.training import verb as training
 
     def last(self, *arguments):
         os.kill(os.getpid(), signal.SIGINT)

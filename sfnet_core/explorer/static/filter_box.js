@@ -12,6 +12,7 @@ function filterBox(model) {
   let open = false;
   let refused = false; // the text was applied and could not be read
   let applied = "";
+  let sent = null; // what was sent to be applied, until its answer comes
   let waiting = 0;
   let slow = 0;
 
@@ -45,6 +46,7 @@ function filterBox(model) {
   function receive(content) {
     if (content.filterExamples) return showExamples(content.filterExamples);
     const found = content.filter;
+    if (found?.refused && found.text.trim() === sent) sent = null;
     if (!found || found.text !== input.value || (found.serial && found.serial !== asked)) return;
     clearTimeout(slow);
     if (found.refused) {
@@ -57,6 +59,7 @@ function filterBox(model) {
 
   function apply(text) {
     input.value = text;
+    sent = text.trim() === applied ? null : text.trim();
     refused = false;
     open = false;
     answer = null;
@@ -208,9 +211,14 @@ function filterBox(model) {
       input.placeholder = `filter, such as ${data.hint}`;
       input.classList.toggle("sf-filtering", Boolean(data.filter));
       if (data.filter !== applied) {
-        input.value = applied = data.filter;
-        refused = false;
-        answer = null;
+        applied = data.filter;
+        const later = sent !== null && (applied !== sent || input.value.trim() !== sent); // what stands here is newer
+        if (applied === sent) sent = null;
+        if (!later) {
+          input.value = applied;
+          refused = false;
+          answer = null;
+        }
       }
       draw();
     },

@@ -1,0 +1,309 @@
+"""The verbs for the shell. Exit status: 0 done, 2 the user's mistake, 3 done with galaxies set aside, 130 Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from sfnet_core import RUNNERS_UP, __version__
+from sfnet_core.cli.codes import evaluate, export, match
+from sfnet_core.cli.compare import compare
+from sfnet_core.cli.consensus import consensus
+from sfnet_core.cli.faithful import faithful
+from sfnet_core.cli.foreign import import_
+from sfnet_core.cli.options import (
+    DatasetPath,
+    Device,
+    Epochs,
+    Group,
+    HeldOut,
+    Json,
+    NewDataset,
+    Overwrite,
+    Quiet,
+    RecipeName,
+    Resume,
+    RunFolder,
+    Seed,
+    Weights,
+    Width,
+)
+from sfnet_core.cli.pretrain import pretrain
+from sfnet_core.cli.report import report
+from sfnet_core.cli.stability import stability
+from sfnet_core.cli.words import finish, held_out, need_torch, say, working
+from sfnet_core.errors import SFNetError
+
+# What a verb needs is imported inside it: `sfnet explore` must not wait for torch, nor `sfnet --help` for anything.
+
+DONE, MISTAKE, INTERRUPTED = 0, 2, 130
+_PARTS = ("train", "validation")
+
+app = typer.Typer(
+    name="sfnet",
+    help="Sparse Feature Networks for galaxy images: pack, train, infer, then explore every prediction.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+):
+    if version:
+        print(__version__)
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command()
+def simulate(
+    n: Annotated[int, typer.Option("--n", help="Number of galaxies.")],
+    out: NewDataset,
+    seed: Seed = 0,
+    size: Annotated[int, typer.Option(help="Side of a cutout in pixels.")] = 128,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one a core, at most 8.")] = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Draw a simulated survey with GalSim: cutouts, metallicities, line fluxes, BPT classes. --resume goes on after
+    Ctrl-C.
+    """
+    from sfnet_core.survey.simulate import simulate as run
+
+    with working(as_json):
+        dataset = run(
+            n, seed=seed, out=out, size=size, workers=workers, progress=not quiet, overwrite=overwrite, resume=resume
+        )
+    finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} simulated galaxies in {out}")
+
+
+@app.command()
+def pack(
+    catalogue: Annotated[Path, typer.Argument(help="Any table: CSV, ECSV, FITS, VOTable, Parquet. Or only IMAGES.")],
+    out: NewDataset,
+    images: Annotated[
+        Path | None, typer.Argument(help="A folder of JPEG, PNG or FITS images named by identifier.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the identifiers; guessed by default.")] = None,
+    hdu: Annotated[int | None, typer.Option(help="HDU of the table in a FITS file.")] = None,
+    pixel_scale: Annotated[float | None, typer.Option(help="Arcsec per pixel of the images.")] = None,
+    size: Annotated[int | None, typer.Option(help="Resample every image to this many pixels a side.")] = None,
+    resample: Annotated[str, typer.Option(help="lanczos or bicubic.")] = "lanczos",
+    bands: Annotated[str, typer.Option(help="The three bands, short wavelength first.")] = "gri",
+    stretch: Annotated[float, typer.Option(help="Lupton stretch, for FITS images.")] = 0.5,
+    q: Annotated[float, typer.Option("--q", help="Lupton Q, for FITS images.")] = 8.0,
+    minimum: Annotated[float, typer.Option(help="Lupton black point, for FITS images.")] = 0.0,
+    source: Annotated[str | None, typer.Option(help="Where the data come from, in words.")] = None,
+    simulated: Annotated[bool, typer.Option("--simulated", help="These galaxies are simulated.")] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Put a catalogue and its images into one dataset; what cannot be read is set aside with the reason. --resume goes
+    on with one that was cut off.
+    """
+    from sfnet_core.survey.pack import pack as run
+
+    table, pictures = (catalogue, images) if images is not None else (None, catalogue)
+    if images is None and not pictures.is_dir():
+        raise SFNetError(f"{pictures} is not a folder of images; give a catalogue and a folder, or a folder alone.")
+    with working(as_json):
+        dataset = run(
+            table, pictures, out, id_column=id_column, hdu=hdu, pixel_scale=pixel_scale, size=size, resample=resample,
+            bands=bands, stretch=stretch, q=q, minimum=minimum, source=source, simulated=simulated,
+            overwrite=overwrite, resume=resume, progress=not quiet,
+        )  # fmt: skip
+    finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} galaxies packed in {out}")
+
+
+@app.command()
+def train(
+    dataset: DatasetPath,
+    out: RunFolder,
+    target: Annotated[str, typer.Option(help="Column to predict; several with commas, or `lines`.")] = "oh_p50",
+    k: Annotated[int, typer.Option("--k", help="Features kept for each galaxy.")] = 4,
+    epochs: Epochs = None,
+    recipe: RecipeName = None,
+    multi_k: Annotated[int | None, typer.Option(help="Train every k from 1 to this one at once.")] = None,
+    alive: Annotated[
+        bool, typer.Option("--alive", help="Keep more features in use: narrow the gate step by step, raise rare ones.")
+    ] = False,
+    start_k: Annotated[int | None, typer.Option(help="Begin with this many kept features, narrow to --k.")] = None,
+    balance: Annotated[float | None, typer.Option(help="Raise rarely kept features by this a step.")] = None,
+    auxk: Annotated[int | None, typer.Option(help="Dead features in an auxiliary loss.")] = None,
+    normalise: Annotated[
+        bool, typer.Option("--normalise", help="Bring every feature to one scale before the gate.")
+    ] = False,
+    validation: HeldOut = "0.2",
+    fold: Annotated[int | None, typer.Option(help="Hold out this fold (from 0) of --folds.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
+    group: Group = None,
+    width: Width = None,
+    weights: Weights = None,
+    from_run: Annotated[
+        Path | None, typer.Option(help="Start from the trunk of another run (trained on other galaxies, say).")
+    ] = None,
+    seed: Seed = 0,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Seed of the split alone, so that several --seed share one split.")
+    ] = None,
+    device: Device = "auto",
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a sparse feature network on a dataset. Ctrl-C leaves a usable run; --resume goes on."""
+    share = held_out(validation)
+    need_torch("train")
+    from sfnet_core.training import train as run
+
+    with working(as_json):
+        made = run(
+            dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, multi_k=multi_k,
+            validation=share, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
+            split_seed=split_seed, start=from_run, device=device, resume=resume, overwrite=overwrite,
+            progress=not quiet, alive=alive, start_k=start_k, balance=balance, auxk=auxk,
+            normalise=normalise or None,
+        )  # fmt: skip
+    about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}
+    last = made.history[-1] if made.history else {}
+    rmse = [
+        f"{name.removesuffix('_rmse')} RMSE {last[name]:.4f}"
+        for name in ("train_rmse", "validation_rmse")
+        if name in last
+    ]
+    words = f"Run {made.status} in {out}" + (f" ({', '.join(rmse)})" if rmse else "")
+    finish(about | {"config": made.config, "last_epoch": last}, [], as_json, words)
+
+
+@app.command()
+def infer(
+    run: Annotated[Path, typer.Argument(help="A run's folder, or a .safetensors file.")],
+    dataset: DatasetPath,
+    out: Annotated[Path, typer.Option(help="The codes file to write (.parquet).")],
+    tta: Annotated[bool, typer.Option("--tta", help="Also the mean prediction over 8 orientations.")] = False,
+    runners_up: Annotated[int, typer.Option(help="Activations stored after the kept ones.")] = RUNNERS_UP,
+    maps: Annotated[bool, typer.Option(help="Store the feature maps that contribution maps are drawn from.")] = True,
+    batch: Annotated[int, typer.Option(help="Galaxies per piece of work.")] = 2048,
+    device: Device = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(help="float32, or bfloat16: faster where hardware has it, doubtful gates again in float32."),
+    ] = "float32",
+    resume: Annotated[bool, typer.Option(help="Use finished pieces of an interrupted run.")] = True,
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Go on where size or pixel scale differ from the training's.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Turn images into sparse codes: k features and their activations for every galaxy."""
+    need_torch("infer")
+    from sfnet_core.inference import infer as work
+    from sfnet_core.survey.dataset import Dataset
+
+    with working(as_json):
+        opened = Dataset.open(dataset)
+        codes = work(
+            run, opened, out, tta=tta, runners_up=runners_up, maps=maps, batch=batch, device=device,
+            precision=precision, resume=resume, allow_mismatch=allow_mismatch, progress=not quiet,
+        )  # fmt: skip
+    known = set(opened.set_aside)  # said by `pack` already
+    about = {"codes": str(out), "galaxies": len(codes), "fingerprint": codes.fingerprint}
+    notes = [str(note) for note in codes.provenance.get("notes") or []]
+    fresh = [record for record in codes.set_aside if record not in known]
+    finish(about | {"notes": notes}, fresh, as_json, f"Codes of {len(codes):,} galaxies in {out}")
+
+
+app.command("import")(import_)
+for verb in (pretrain, evaluate, compare, match, stability, consensus, faithful, export, report):
+    app.command()(verb)
+
+
+@app.command()
+def explore(
+    codes: Annotated[Path | None, typer.Argument(help="A codes file; without one, the embedded sample.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="The dataset the codes were made from, for the images.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on this machine; by default a free one.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    no_token: Annotated[bool, typer.Option("--no-token", help="Serve without a token.")] = False,
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Show codes beside a dataset they were not made from.")
+    ] = False,
+    run: Annotated[
+        Path | None, typer.Option(help="The run behind the codes, to decompose images of one's own.")
+    ] = None,
+    images: Annotated[
+        list[Path] | None, typer.Option(help="A folder whose images the page may open by path; may be repeated.")
+    ] = None,
+    sessions: Annotated[int | None, typer.Option(help="Pages open at once (40); the next visitor waits.")] = None,
+    memory: Annotated[int | None, typer.Option(help="Memory one page may take for itself, in MB (4096).")] = None,
+) -> None:
+    """Open the page: browse galaxies, switch features on and off, read every prediction. Ctrl-C ends it."""
+    from sfnet_core.explorer.serve import serve
+
+    def say(words: str) -> None:
+        print(words, flush=True)
+
+    serve(
+        codes, dataset, port=port, browser=not no_browser, token=not no_token, allow_mismatch=allow_mismatch, say=say,
+        run=run, images=images or (), sessions=sessions, memory=memory,
+    )  # fmt: skip
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; returns the exit status and never raises for a user's mistake."""
+    try:
+        answer = app(args=None if arguments is None else list(arguments), prog_name="sfnet", standalone_mode=False)
+        sys.stdout.flush()
+        if answer == INTERRUPTED:  # newer typers turn Ctrl-C into this status, older ones into Abort
+            raise KeyboardInterrupt
+        return answer if isinstance(answer, int) else DONE
+    except SFNetError as error:
+        return _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        say("Interrupted.")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DONE
+    except (PermissionError, FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        if error.filename is None:
+            raise
+        return _refuse(f"{error.filename}: {error.strerror}.")
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        where = f" See `{context.command_path} --help`." if context is not None else ""
+        return _refuse(error.format_message().rstrip(".") + "." + where)
+
+
+def main() -> NoReturn:
+    """The console script ``sfnet``."""
+    sys.exit(run())
+
+
+def _about_dataset(dataset: Any, out: Path) -> dict[str, Any]:
+    height, width = (int(s) for s in dataset.cutouts.shape[1:3])
+    about = {"dataset": str(out), "galaxies": len(dataset), "height": height, "width": width}
+    about |= {"pixel_scale": dataset.pixel_scale, "simulated": dataset.simulated, "fingerprint": dataset.fingerprint}
+    return about | {"notes": [str(note) for note in dataset.meta.get("notes") or []]}
+
+
+def _refuse(sentence: str) -> int:
+    say(f"sfnet: {sentence}")
+    return MISTAKE

@@ -1,0 +1,350 @@
+"""SparseCodes: a table of galaxies, each a handful of active features, and all that a linear head makes of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfnet_core.codes import ids as codes_ids
+from sfnet_core.codes import opening, writing
+from sfnet_core.codes.check import SPLITS, check_arrays, check_ids, linear, margin_of, rows_of, split_codes
+from sfnet_core.codes.file import CodesFile
+from sfnet_core.codes.fingerprint import check_dataset, digest
+from sfnet_core.codes.header import Header
+from sfnet_core.codes.shelf import Shelf, shelf_of
+from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.sky import Sky
+from sfnet_core.unlike import COLUMNS
+
+__all__ = ["SparseCodes", "check_dataset"]
+
+UNLIKE = frozenset(COLUMNS)
+
+
+class SparseCodes:
+    """The product of inference: N galaxies with k kept features and r runners-up each, read from one Parquet file.
+
+    Attributes: ``ids`` (N,) text; ``indices`` (N, k+r) int16, -1 for an empty slot; ``values`` (N, k+r) float32 by
+    falling activation; ``k``; ``features`` (F); ``bias`` (T,) float64; ``targets``; ``units`` target → unit;
+    ``split`` (N,) text; ``margin`` (N,) float32, the k-th minus the (k+1)-th activation (NaN without runners-up);
+    ``ra``, ``dec`` (N,) deg or ``None``; ``columns``: the catalogue's own columns, read when asked for;
+    ``simulated``; ``provenance``; ``set_aside``.
+
+    ``provenance`` holds ``dataset``, ``dataset_fingerprint``, ``run``, ``run_fingerprint``, ``weights`` (their origin),
+    ``crop``, ``cutout_size``, ``pixel_scale``, ``normalisation``, ``versions`` and ``notes`` (sentences for the user),
+    as far as known. A galaxy whose inference failed has no row here; it is named in ``set_aside``.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        core: dict[str, np.ndarray],
+        lazy: dict[str, Callable[[], np.ndarray]],
+        maps: Callable[[np.ndarray], np.ndarray] | None,
+        path: Path | None = None,
+        shelf: Shelf | None = None,
+        numeric: Callable[[str], bool | None] = lambda name: None,
+    ) -> None:
+        """Use :meth:`open` or :meth:`from_arrays`; ``core`` has been checked, ``lazy`` is read later.
+
+        ``core["split"]`` are places in ``codes.check.SPLITS``; ``numeric`` says what a column holds without reading it.
+        """
+        self.header, self.path = header, path
+        self.k, self.features = int(header.k), int(header.features)
+        self.targets, self.units = list(header.targets), dict(header.units)
+        self.bias, self.feature_ids = header.bias, header.feature_ids
+        self.simulated, self.provenance = bool(header.simulated), header.provenance
+        self.set_aside: list[SetAside] = list(header.set_aside)
+        self.columns, self.column_units = list(header.columns), dict(header.column_units)
+        self.indices, self.values = core["indices"], core["values"]
+        self._flat = {name: array for name, array in core.items() if array.ndim == 1}
+        self._lazy, self._maps, self._shelf, self._numeric = lazy, maps, shelf, numeric
+
+    # ---- doors
+
+    @classmethod
+    def open(cls, path: str | os.PathLike, *, shared: bool = False) -> SparseCodes:
+        """Read a codes file; schema and sizes are checked before anything is unpacked.
+
+        ``shared``: map the unpacked arrays from the user's cache, where the first session puts them, so that several
+        sessions hold them in memory once (:mod:`sfnet_core.codes.shelf`); they are then read-only.
+
+        Raises :class:`SFNetError` with the file and the field: no file, not Parquet, not codes, wrong types, sizes that
+        do not fit the file, values that are no sparse code.
+        """
+        file = CodesFile(Path(path))
+        shelf = shelf_of(file.path) if shared else None
+        core = opening.read(file) if shelf is None else opening.shelved(file, shelf)
+        lazy = {name: partial(opening.column, file, shelf, name) for name in file.flat_columns if name not in core}
+        maps = file.maps if file.header.map_shape else None
+        return cls(file.header, core, lazy, maps, file.path, shelf, file.numeric)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        *,
+        ids: Any,
+        indices: np.ndarray,
+        values: np.ndarray,
+        k: int,
+        features: int,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        targets: Iterable[str],
+        feature_ids: np.ndarray | None = None,
+        units: Mapping[str, str] | Iterable[str] | None = None,
+        split: Any = None,
+        truth: Mapping[str, np.ndarray] | np.ndarray | None = None,
+        prediction_d4: Mapping[str, np.ndarray] | np.ndarray | None = None,
+        margin: np.ndarray | None = None,
+        ra: np.ndarray | None = None,
+        dec: np.ndarray | None = None,
+        columns: Mapping[str, Any] | None = None,
+        column_units: Mapping[str, str] | None = None,
+        maps: np.ndarray | None = None,
+        unlike: Mapping[str, np.ndarray] | None = None,
+        sky: Sky | None = None,
+        simulated: bool = False,
+        provenance: dict[str, Any] | None = None,
+        set_aside: Iterable[SetAside] = (),
+    ) -> SparseCodes:
+        """Codes from arrays: ``weight`` (T, F), or (T, len(feature_ids)); ``truth`` and ``prediction_d4`` a dict by
+        target, or (N, T), or (N,) for one target; ``columns`` the catalogue (``ra``/``dec`` are taken from it);
+        ``maps`` (N, k, h, w), any array that can be sliced (a memory map is read in slices); ``unlike`` the
+        :data:`sfnet_core.unlike.COLUMNS`; ``sky`` the features' maps of a blank image.
+
+        A catalogue column whose name the file format needs is kept as ``catalogue_NAME``. Predictions are
+        bias + Σ weight × activation in float64 from the float32 activations.
+        """
+        targets = [str(t) for t in ([targets] if isinstance(targets, str) else targets)]
+        ids = np.asarray(ids)
+        ids, n = ids if ids.dtype.kind == "U" else ids.astype(str), len(ids)
+        place = {"ra": ra, "dec": dec}
+        columns, column_units = writing.catalogue(columns or {}, column_units or {}, place, targets, n)
+        unit_of = dict(units) if isinstance(units, Mapping) else dict(zip(targets, units or [], strict=False))
+        header = Header(
+            k=k,
+            features=features,
+            targets=tuple(targets),
+            units={t: str(unit_of.get(t) or "") for t in targets},
+            weight=np.atleast_2d(np.asarray(weight, dtype=np.float64)),
+            feature_ids=np.arange(features) if feature_ids is None else np.asarray(feature_ids, dtype=np.int64),
+            bias=np.atleast_1d(np.asarray(bias, dtype=np.float64)),
+            simulated=bool(simulated),
+            provenance=dict(provenance or {}),
+            set_aside=tuple(set_aside),
+            columns=tuple(columns),
+            column_units={c: str(u) for c, u in column_units.items() if c in columns and u},
+            map_shape=None if maps is None else tuple(int(s) for s in np.shape(maps)[2:]),
+            sky=sky,
+        )
+        header.check("codes")
+        core = {
+            "id": ids,
+            "split": split_codes(np.full(n, "") if split is None else np.asarray(split).astype(str)),
+            "indices": np.ascontiguousarray(indices, dtype=np.int16),
+            "values": np.ascontiguousarray(values, dtype=np.float32),
+        }
+        if maps is not None and np.shape(maps)[:2] != (n, k):
+            raise SFNetError(f"codes: `maps` has shape {np.shape(maps)}; it needs ({n}, {k}, h, w).")
+        core["margin"] = margin_of(core["values"], k) if margin is None else np.asarray(margin, dtype=np.float32)
+        core |= {name: np.asarray(given, dtype=np.float64) for name, given in place.items() if given is not None}
+        for prefix, given, suffix in (("target_", truth, ""), ("prediction_", prediction_d4, "_d4")):
+            for target, array in writing.by_target(given, targets, n, prefix).items():
+                core[f"{prefix}{target}{suffix}"] = array
+        core |= {name: np.asarray(unlike[name]) for name in UNLIKE} if unlike is not None else {}
+        check_arrays(header, core, "codes")
+        check_ids(ids, "codes")
+        for t, target in enumerate(targets):
+            core[f"prediction_{target}"] = linear(header, core["indices"], core["values"], t)
+        lazy = {name: (lambda array=array: array) for name, array in columns.items()}
+        return cls(header, core, lazy, None if maps is None else (lambda rows: np.asarray(maps[rows], np.float32)))
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write one Parquet file; readers see the old file or the whole new one."""
+        writing.write(self, Path(path))
+
+    # ---- what it holds
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __repr__(self) -> str:
+        return f"<SparseCodes: {len(self)} galaxies, k={self.k} of {self.features} features, {', '.join(self.targets)}>"
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(N,) text."""
+        return self._flat["id"]
+
+    @property
+    def split(self) -> np.ndarray:
+        """(N,) ``train``, ``validation``, ``test`` or empty; made anew at each call, so :meth:`in_split` where N is
+        large."""
+        return np.array(SPLITS)[self._flat["split"]]
+
+    def split_of(self, row: int) -> str:
+        """The split of one galaxy."""
+        return SPLITS[self._flat["split"][row]]
+
+    def in_split(self, name: str) -> np.ndarray:
+        """(N,) bool: the galaxies of one split."""
+        return self._flat["split"] == (SPLITS.index(name) if name in SPLITS else -1)
+
+    @cached_property
+    def splits(self) -> dict[str, int]:
+        """How many galaxies each split has, in alphabetical order; those of none under ``""``, absent ones left out."""
+        counts = np.bincount(self._flat["split"], minlength=len(SPLITS))
+        return {name: int(count) for name, count in sorted(zip(SPLITS, counts, strict=True)) if count}
+
+    @property
+    def margin(self) -> np.ndarray:
+        """(N,) float32, k-th minus (k+1)-th activation."""
+        return self._flat["margin"]
+
+    @property
+    def unlike(self) -> np.ndarray | None:
+        """(N,) float32: how unlike the training galaxies; 1: the limit (:mod:`sfnet_core.unlike`). ``None``: unsaid."""
+        ours = UNLIKE.isdisjoint(self.columns) and self._flat.keys() | self._lazy.keys() >= UNLIKE
+        return self.column("unlike") if ours else None
+
+    @property
+    def ra(self) -> np.ndarray | None:
+        """(N,) deg, or ``None``."""
+        return self._flat.get("ra")
+
+    @property
+    def dec(self) -> np.ndarray | None:
+        """(N,) deg, or ``None``."""
+        return self._flat.get("dec")
+
+    @property
+    def runners_up(self) -> int:
+        """r: how many activations after the kept ones are stored."""
+        return self.indices.shape[1] - self.k
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """(T, F) float64."""
+        return self.header.dense_weight()
+
+    @property
+    def map_shape(self) -> tuple[int, int] | None:
+        """(h, w) of the stored feature maps, or ``None``."""
+        return self.header.map_shape if self._maps else None
+
+    @property
+    def sky(self) -> Sky | None:
+        """Every feature's map of a blank image, where the file holds it beside its maps."""
+        return self.header.sky if self._maps else None
+
+    @cached_property
+    def _hash_order(self) -> np.ndarray:
+        return self.derived("id-order", lambda: codes_ids.hash_order(self.ids))
+
+    def index_of(self, id: str) -> int:
+        """The row of an identifier; :class:`SFNetError` where there is none."""
+        row = codes_ids.find(self.ids, self._hash_order, str(id))
+        if row is None:
+            raise SFNetError(f"No galaxy {str(id)[:80]!r} is in these codes ({len(self):,} galaxies).")
+        return row
+
+    def derived(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """``make()``, or the same array from an earlier session, mapped and read-only, where the codes were opened as
+        ``shared``.
+
+        For arrays that follow from the file alone; ``name`` is a file's name and says all that they depend on, k too.
+        """
+        return make() if self._shelf is None else self._shelf.keep(f"made-{name}", make)
+
+    def target_index(self, target: int | str = 0) -> int:
+        """The position of a target given by name or position."""
+        if isinstance(target, str):
+            if target not in self.targets:
+                raise SFNetError(f"These codes have no target {target!r}; they have {', '.join(self.targets)}.")
+            return self.targets.index(target)
+        if not 0 <= target < len(self.targets):
+            raise SFNetError(f"These codes have {len(self.targets)} target(s); there is no target number {target}.")
+        return int(target)
+
+    def truth(self, target: int | str = 0) -> np.ndarray:
+        """(N,) float64 in the target's unit, NaN where unknown."""
+        name = f"target_{self.targets[self.target_index(target)]}"
+        return self._flat[name] if name in self._flat else np.full(len(self), np.nan)
+
+    def prediction(self, target: int | str = 0) -> np.ndarray:
+        """(N,) float64: bias + Σ weight × activation over the kept features."""
+        return self._flat[f"prediction_{self.targets[self.target_index(target)]}"]
+
+    def prediction_d4(self, target: int | str = 0) -> np.ndarray | None:
+        """(N,) float64: the mean prediction over the 8 orientations, ``None`` where it was not asked for."""
+        return self._flat.get(f"prediction_{self.targets[self.target_index(target)]}_d4")
+
+    def column(self, name: str) -> np.ndarray:
+        """(N,) one column of the file by name: numbers as numbers (NaN where missing), text as text."""
+        if name == "split":
+            return self.split
+        if name not in self._flat:
+            if name not in self._lazy:
+                known = ", ".join(self.columns[:20]) or "none"
+                raise SFNetError(
+                    f"These codes have no column {str(name)[:80]!r}; the catalogue's columns are: {known}."
+                )
+            self._flat[name] = self._lazy[name]()
+        return self._flat[name]
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether a column holds numbers (flags are none); it is read only where its type does not tell."""
+        known = self._numeric(name) if name in self._lazy and name not in self._flat else None
+        return self.column(name).dtype.kind in "iuf" if known is None else known
+
+    def maps(self, rows: Any) -> np.ndarray | None:
+        """(len(rows), k, h, w) float32 feature-map cells of the kept features; a map's mean is its activation.
+
+        Weight × map / (h·w) is the contribution map. ``None`` where the file holds no maps.
+        """
+        if self._maps is None:
+            return None
+        found = self._maps(rows_of(rows, len(self)))
+        if not np.isfinite(found).all():
+            raise SFNetError(f"{self.path or 'codes'}: column `maps` holds values that are not finite.")
+        return found
+
+    def take(self, rows: Any) -> SparseCodes:
+        """The codes of some rows (positions, a slice or a mask), in that order; columns stay unread until asked for."""
+        rows = rows_of(rows, len(self))
+        core = {name: array[rows] for name, array in self._flat.items()}
+        core |= {"indices": self.indices[rows], "values": self.values[rows]}
+        lazy = {name: (lambda name=name: self.column(name)[rows]) for name in self._lazy if name not in core}
+        maps = None if self._maps is None else (lambda chosen: self.maps(rows[chosen]))
+        return type(self)(self.header, core, lazy, maps, self.path, None, self._numeric)
+
+    def at_k(self, k: int) -> SparseCodes:
+        """The same galaxies and head behind another gate: the ``k`` strongest of the k + r stored activations.
+
+        Predictions, margin and everything computed from the codes follow; the D4 mean, which was taken at the network's
+        own k, does not come along, and maps stay those of the slots that were kept. The arrays are shared, not copied.
+        """
+        if not 1 <= k <= self.indices.shape[1]:
+            raise SFNetError(f"k = {k} is outside 1 to {self.indices.shape[1]}, the activations stored per galaxy.")
+        if k == self.k:
+            return self
+        header = replace(self.header, k=k)
+        core = {name: array for name, array in self._flat.items() if not name.endswith("_d4")}
+        core |= {"indices": self.indices, "values": self.values, "margin": margin_of(self.values, k)}
+        for t, target in enumerate(self.targets):
+            core[f"prediction_{target}"] = linear(header, self.indices, self.values, t)
+        lazy = {name: (lambda name=name: self.column(name)) for name in self._lazy}
+        return type(self)(header, core, lazy, self._maps, self.path, self._shelf, self._numeric)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """24 hex digits over identifiers, codes, head, targets and splits; the same before saving and after opening."""
+        found = self.derived(f"fingerprint-{self.k}", lambda: np.frombuffer(digest(self).encode("ascii"), np.uint8))
+        return found.tobytes().decode("ascii")

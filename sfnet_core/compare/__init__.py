@@ -1,0 +1,5 @@
+"""``sfnet compare``: Table 2 of Wu (2025) for any dataset, as numbers, CSV, figure and page (:func:`compare`)."""
+
+from sfnet_core.compare.verb import compare
+
+__all__ = ["compare"]

@@ -1,0 +1,194 @@
+"""Do the regions that an explanation names move the prediction? Cells are covered and uncovered, the network run again.
+
+*Deletion* (Petsiuk, Das & Saenko 2018, RISE): the cells of an image are covered one after another, the most important
+first; an order that knows what matters moves the prediction early. *Insertion*: they are uncovered one after another on
+an image that is all covered; an order that knows what matters comes near the prediction of the whole image early. A
+covered cell shows the sky (the median of the image's border, band by band) or a blurred copy of the image.
+
+A cell here is a block of pixels, one for each cell of the last feature map. What a map's cell has seen is much wider
+than its block, and centred on pixel 32·u of a side, which is half a cell up and left of the block's middle. So beside
+the plain contribution map stand four variants of it: *less sky*, from which the map of a blank image, one for all
+galaxies (:mod:`sfnet_core.sky`), is taken, as the pages draw it; *moved*, read at the blocks' middles; *less cover*,
+from which the map of the covered image is taken, so that it sums to what covering everything changes; and the mean map
+*of 8 views* of the image, turned and mirrored, each turned back.
+
+Shape letters: s side of the crop in px, h w cells of a side, C = h·w cells, S steps, O orders, P masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sfnet_core.attribution import contribution_maps
+from sfnet_core.augment import ORIENTATIONS, orient
+from sfnet_core.errors import SFNetError
+from sfnet_core.faithful.words import FILLS, ORDERS
+from sfnet_core.sky import blank_map
+
+__all__ = ["Covering", "areas", "blocks", "cover_of", "curves", "orders_of"]
+
+STRIDE = 32  # px between the centres of neighbouring cells of the last map
+
+
+@dataclass(frozen=True)
+class Covering:
+    """How cells are covered.
+
+    ``target``: whose prediction is followed; ``fill``: what a covered cell shows, of ``faithful.words.FILLS``;
+    ``draws``: random orders, from ``seed``; ``steps``: how often more cells are covered, at most.
+    """
+
+    target: int = 0
+    fill: str = "sky"
+    draws: int = 5
+    steps: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.fill not in FILLS:
+            raise SFNetError(f"A covered cell shows {' or '.join(FILLS)}, not {self.fill!r}.")
+
+
+@torch.no_grad()
+def curves(
+    network: nn.Module,
+    image: Tensor,
+    covering: Covering | None = None,
+    *,
+    batch: int = 32,
+    sky: np.ndarray | None = None,
+    also: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """One galaxy's predictions while its cells are covered (``deletion``) and uncovered (``insertion``), by each order.
+
+    ``image`` (3, s, s), normalised; ``network`` gives (B, T) and has ``encode``, as :class:`~sfnet_core.network.SFNet`.
+    ``sky`` (F, h, w): the features' maps of a blank image, by default of the image's own sky; ``also``: more maps.
+    Returns both (O, S + 1) float64 in the order of ``faithful.words.ORDERS``, then those of ``also``, ``random`` last
+    and as often as drawn; ``share`` (S + 1,), the share of cells covered or uncovered; ``map`` and ``occlusion``
+    (h, w). Cells are taken one at a time where there are few enough, else several. Batches have one size: a galaxy's
+    numbers depend on it alone.
+    """
+    how = covering or Covering()
+    own = cover_of(image, "sky")
+    cover = own if how.fill == "sky" else cover_of(image, how.fill)
+    if sky is None:
+        sky = network.maps(own[None].contiguous())[0].double().cpu().numpy()
+    maps = _maps(network, image, cover, how.target, sky)
+    shape, cells = maps["map"].shape, maps["map"].size
+    block = blocks(image.shape[1:], shape).to(image.device)  # (s, s) number of each pixel's cell
+
+    def predicted(shown: np.ndarray) -> np.ndarray:
+        """(P, C) bool, the cells that show the galaxy → (P,)."""
+        found = []
+        for start in range(0, len(shown), batch):
+            some = torch.from_numpy(shown[start : start + batch])
+            count = len(some)
+            if count < batch:
+                some = torch.cat([some, some[:1].expand(batch - count, -1)])
+            seen = some.to(image.device)[:, block][:, None]  # (batch, 1, s, s)
+            found.append(network(torch.where(seen, image, cover))[:count, how.target].double().cpu().numpy())
+        return np.concatenate(found)
+
+    alone = predicted(np.vstack([np.ones((1, cells), bool), ~np.eye(cells, dtype=bool)]))
+    occlusion = (alone[0] - alone[1:]).reshape(shape)
+    light = torch.zeros(cells, dtype=torch.float64).index_add_(
+        0, block.cpu().ravel(), (image - own).sum(dim=0).double().cpu().ravel()
+    )
+    scores = maps | {"occlusion": occlusion, "light": light.numpy()} | dict(also or {})
+    orders = orders_of(scores, draws=how.draws, seed=how.seed)  # (O, C)
+    taken = np.unique(np.linspace(0, cells, min(how.steps, cells) + 1).round().astype(int))
+    place = np.argsort(orders, axis=1)  # (O, C): each cell's place in the order
+    first = place[:, None, :] < taken[None, :, None]  # (O, S+1, C)
+    masks, inverse = np.unique(np.concatenate([~first, first]).reshape(-1, cells), axis=0, return_inverse=True)
+    values = predicted(masks)[inverse.ravel()].reshape(2, len(orders), len(taken))
+    return {
+        "deletion": values[0],
+        "insertion": values[1],
+        "share": taken / cells,
+        "map": maps["map"],
+        "occlusion": occlusion,
+    }
+
+
+def orders_of(scores: dict[str, np.ndarray], *, draws: int, seed: int) -> np.ndarray:
+    """(O, C) cells from the first to the last by each of ``ORDERS`` and what else is scored; of equal cells a random
+    one comes first.
+
+    ``scores``: maps (h, w), of which the size counts and not the sign, ``occlusion`` likewise, and ``light``.
+    """
+    rng = np.random.default_rng(seed)
+    y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in scores["map"].shape)
+    sizes = {name: np.abs(score) for name, score in scores.items()} | {"light": scores["light"]}
+    sizes["centre"] = -np.hypot(y[:, None], x[None])
+    names = [*(name for name in ORDERS if name != "random"), *(name for name in scores if name not in ORDERS)]
+    listed = [np.asarray(sizes[name], dtype=np.float64).ravel() for name in names]
+    listed += [np.zeros(scores["map"].size)] * draws
+    return np.stack([np.lexsort((rng.random(score.size), -score.round(12))) for score in listed])
+
+
+def areas(found: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(O,) deletion and insertion areas of one galaxy, in the target's unit.
+
+    The mean, over the share of cells, of how far the prediction is from that of the whole image: a good order has a
+    large one in deletion, a small one in insertion.
+    """
+    whole = found["deletion"][:, :1]
+    return tuple(
+        np.trapezoid(np.abs(found[kind] - whole), found["share"], axis=1) for kind in ("deletion", "insertion")
+    )
+
+
+def _maps(network: nn.Module, image: Tensor, cover: Tensor, target: int, sky: np.ndarray) -> dict[str, np.ndarray]:
+    """(h, w) contribution maps, of all kept features together, in the target's unit; ``sky`` as of :func:`curves`."""
+    views = torch.cat([orient(image.permute(1, 2, 0)[None], i) for i in range(ORIENTATIONS)])
+    images = torch.cat([views.permute(0, 3, 1, 2), cover[None]]).contiguous()
+    *maps, covered = contribution_maps(network, images, target)[1].sum(axis=1)  # 8 and 1 of (h, w)
+    back = []
+    for i, one in enumerate(maps):
+        one = one.T if i & 4 else one
+        one = one[:, ::-1] if i & 2 else one
+        back.append(one[::-1] if i & 1 else one)
+    return {
+        "map": maps[0],
+        "map moved": _moved(maps[0], image.shape[1:]),
+        "map less sky": maps[0]
+        - blank_map(network.head.weight[target].detach().double().cpu().numpy(), sky, network.k),
+        "map less cover": maps[0] - covered,
+        "map of views": np.mean(back, axis=0),
+    }
+
+
+def _moved(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The map read, between its cells' own centres at 32·u px, at the middles of the blocks; (h, w)."""
+    for axis, (cells, length) in enumerate(zip(maps.shape, size, strict=True)):
+        at = ((np.arange(cells) + 0.5) * length / cells - 0.5) / STRIDE
+        low = np.clip(np.floor(at).astype(int), 0, cells - 1)
+        high, part = np.minimum(low + 1, cells - 1), np.clip(at - low, 0.0, 1.0)
+        part = part.reshape([-1 if a == axis else 1 for a in range(2)])
+        maps = np.take(maps, low, axis) * (1 - part) + np.take(maps, high, axis) * part
+    return maps
+
+
+def blocks(size: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+    """(s, s) int64: which of the C cells each pixel is in, row by row."""
+    rows, columns = (torch.arange(n) * cells // n for n, cells in zip(size, shape, strict=True))
+    return rows[:, None] * shape[1] + columns[None]
+
+
+def cover_of(image: Tensor, fill: str) -> Tensor:
+    """(3, s, s) what a covered pixel shows."""
+    if fill == "sky":
+        border = torch.cat([image[:, 0], image[:, -1], image[:, :, 0], image[:, :, -1]], dim=1)
+        return border.median(dim=1).values[:, None, None].expand_as(image)
+    width = max(3, min(image.shape[1:]) // 8 * 2 + 1)  # a quarter of the side
+    blurred = image[None]
+    for _ in range(3):  # three boxes are nearly a Gaussian
+        blurred = nn.functional.avg_pool2d(
+            nn.functional.pad(blurred, [width // 2] * 4, mode="replicate"), width, stride=1
+        )
+    return blurred[0]

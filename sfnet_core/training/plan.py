@@ -1,0 +1,152 @@
+"""What a training will do, decided and checked before anything is computed; and what is in its folder already."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfnet_core.begun import check_begun
+from sfnet_core.errors import SFNetError
+from sfnet_core.recipes import DECIDED, NEUTRAL, Recipe, choose
+from sfnet_core.run import LAST, MODEL, RECORD, Run, read_record
+from sfnet_core.split import paper_split, validation_mask
+from sfnet_core.target import left_out, read_targets, target_names, without_errors
+from sfnet_core.training.progress import read_last
+from sfnet_core.training.starting import open_start
+
+if TYPE_CHECKING:
+    from sfnet_core.survey.dataset import Dataset
+
+__all__ = ["Plan", "as_begun", "look_at", "make_plan"]
+
+FEWEST = 8  # training galaxies
+
+
+@dataclass
+class Plan:
+    """What will be done, decided before anything is computed."""
+
+    config: dict[str, Any]
+    recipe: Recipe
+    side: int
+    targets: list[str]
+    units: list[str]
+    truth: np.ndarray  # (N, T) float64, NaN where unusable
+    train: np.ndarray  # rows
+    validation: np.ndarray
+    left_out: dict[str, int] = field(default_factory=dict)  # why → how many galaxies
+    remarks: list[str] = field(default_factory=list)  # sentences to be printed
+    start: Run | None = None  # whose trunk the training starts from
+
+    def left_out_words(self) -> str:
+        """Why galaxies are left out and how many, the most frequent reason first; '' where none are."""
+        return ", ".join(f"{why} ({n:,})" for why, n in sorted(self.left_out.items(), key=lambda item: -item[1]))
+
+
+def make_plan(
+    dataset: Dataset,
+    *,
+    target: str | Sequence[str],
+    k: int,
+    epochs: int | None,
+    seed: int,
+    fold: int | None,
+    folds: int | None,
+    validation: float | str,
+    group: str | None,
+    width: int | None,
+    weights: str | None,
+    recipe: str | Recipe | None,
+    multi_k: int | None = None,
+    split_seed: int | None = None,
+    start: str | os.PathLike | None = None,
+    **changes: Any,
+) -> Plan:
+    """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.train`)."""
+    names = target_names(target)
+    truth, units = read_targets(dataset, names)
+    usable = np.flatnonzero(np.isfinite(truth).all(axis=1))
+    reasons = left_out(dataset, names)
+    if len(usable) < FEWEST:
+        why = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.items())
+        raise SFNetError(
+            f"Only {len(usable)} of {len(dataset):,} galaxies have a usable {', '.join(names)}; "
+            f"at least {FEWEST} are needed. Left out: {why or 'none'}."
+        )
+    if validation == "paper":
+        mask = paper_split(len(usable))
+    elif isinstance(validation, str):
+        raise SFNetError(f"The validation share is {validation!r}; give a number below 1, or “paper”.")
+    else:
+        position = {name: dataset.column(name)[usable] for name in ("ra", "dec") if name in dataset.columns}
+        same = None if group is None else dataset.column(group)[usable]
+        ids = dataset.ids[usable]
+        mask = validation_mask(
+            ids, seed=seed if split_seed is None else split_seed, validation=validation, fold=fold, folds=folds,
+            group=same, ra=position.get("ra"), dec=position.get("dec"),
+        )  # fmt: skip
+    rows = usable[~mask]
+    if len(rows) < FEWEST:
+        raise SFNetError(f"The split leaves {len(rows)} galaxies for training; at least {FEWEST} are needed.")
+    if (truth[rows].std(axis=0) == 0).any():
+        constant = names[int(np.argmin(truth[rows].std(axis=0)))]
+        raise SFNetError(f"{constant} has one and the same value for all training galaxies; there is nothing to learn.")
+    recipe = choose(len(rows), recipe, epochs, multi_k, **changes)
+    side = recipe.side(dataset.meta["height"], dataset.meta["width"])
+    if start is not None and weights is not None:
+        raise SFNetError("Start from another run or from ImageNet weights, not from both.")
+    begin = None if start is None else open_start(start, dataset, width, side)
+    width = width or (64 if begin is None else begin.metadata["width"])
+    if recipe.multi_k and not k <= recipe.multi_k <= 8 * width:
+        raise SFNetError(
+            f"The gates from 1 to multi_k={recipe.multi_k} are trained together: that is at least the network's own "
+            f"k={k} and at most its {8 * width} features."
+        )
+    config = {
+        "target": names, "k": k, "width": width, "seed": seed, "fold": fold, "folds": folds, "validation": validation,
+        "group": group, "weights": weights, "recipe": recipe.as_dict(), "dataset_fingerprint": dataset.fingerprint,
+        "split_seed": split_seed, "start": None if start is None else str(start),
+    }  # fmt: skip
+    said = without_errors(dataset, names)
+    return Plan(config, recipe, side, names, units, truth, rows, usable[mask], reasons, said, begin)
+
+
+def look_at(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> dict[str, Any] | Run | None:
+    """What is in the folder: ``None`` to start anew, the state of an unfinished training, or a finished run."""
+    begun, done = (out / LAST).is_file(), (out / MODEL).is_file()
+    if overwrite:
+        (out / LAST).unlink(missing_ok=True)
+        return None
+    if not resume:
+        if begun or done:
+            kind = "an unfinished training; go on with it with --resume" if begun else "a run"
+            raise SFNetError(f"{out} holds {kind}. Choose another folder, or replace it with --overwrite.")
+        return None
+    if not begun and not done:
+        return None  # so that one command line serves the first start and every later one
+    last = read_last(out / LAST) if begun else None
+    run = None if begun else Run.open(out)
+    before = last["config"] if begun else run.config
+    check_begun(out, _named(before), _named(config), "another training", "or another folder")
+    return last if begun else run
+
+
+def as_begun(out: Path) -> dict[str, Any]:
+    """What :func:`choose` decides without being asked, as it did when the training in this folder was begun."""
+    if not (out / RECORD).is_file():
+        return {}
+    recipe = read_record(out / RECORD)["config"].get("recipe")
+    return {name: NEUTRAL[name] for name in DECIDED if isinstance(recipe, dict) and name not in recipe}
+
+
+def _named(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with each of the recipe's fields under a name of its own, those too that it does not know yet."""
+    recipe = config.get("recipe")
+    fields = NEUTRAL | recipe if isinstance(recipe, dict) else {}
+    rest = {name: value for name, value in config.items() if name != "recipe"}
+    return rest | {f"recipe.{name}": value for name, value in fields.items()}

@@ -1,0 +1,344 @@
+"""Dataset → Run: one process, one device, deterministic on the CPU, resumable to the bit.
+
+Every random number is a function of (seed, epoch, step), and so are the learning rate and the momentum. What has to be
+kept to go on is therefore the weights, the optimiser and the position; ``last.ckpt`` holds these and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from sfnet_core import __version__, checkpoint, unlike_fit
+from sfnet_core.augment import channel_statistics, to_input, vary
+from sfnet_core.device import autocast, has_bfloat16, own_stream, pick_device, sent
+from sfnet_core.errors import SFNetError
+from sfnet_core.feed import CutoutFeed
+from sfnet_core.files import folder_lock
+from sfnet_core.interrupt import Interrupts
+from sfnet_core.network import SFNet, gate
+from sfnet_core.recipes import Recipe
+from sfnet_core.run import LAST, Run
+from sfnet_core.saying import say
+from sfnet_core.survey.dataset import Dataset
+from sfnet_core.training.alive import Objective, activity
+from sfnet_core.training.graphed import make_step
+from sfnet_core.training.optimiser import make_optimiser, one_cycle, set_cycle
+from sfnet_core.training.plan import Plan, as_begun, look_at, make_plan
+from sfnet_core.training.progress import LAST_SCHEMA, write_last
+from sfnet_core.training.starting import first_weights, fit_head, take_look
+
+__all__ = ["train"]
+
+SAVE_SECONDS = 60  # an unannounced kill loses at most this much work (and the epoch it fell into)
+_EVALUATION_BATCH = {"cpu": 64}  # elsewhere 512
+_CHECK = {"cpu": 1}  # steps between looks at the loss; by default 50, since reading it stalls a GPU
+_SHOWN = {"train_rmse": "training", "validation_rmse": "held out"}
+
+
+def train(
+    dataset: Dataset | str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    target: str | Sequence[str] = "oh_p50",
+    k: int = 4,
+    epochs: int | None = None,
+    seed: int = 0,
+    fold: int | None = None,
+    folds: int | None = None,
+    validation: float | str = 0.2,
+    group: str | None = None,
+    width: int | None = None,
+    weights: str | None = None,
+    start: str | os.PathLike | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    recipe: str | Recipe | None = None,
+    multi_k: int | None = None,
+    split_seed: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    callback: Callable[[dict[str, float]], Any] | None = None,
+    **changes: Any,
+) -> Run:
+    """Train an SFNet and write its run.
+
+    Args:
+        dataset: a :class:`Dataset` or its folder.
+        out: the run's folder. One that holds a run is refused, unless ``resume`` or ``overwrite``.
+        target: column(s) to predict, see :func:`sfnet_core.target.read_target`. Galaxies without one are left out.
+        k: features kept for each galaxy; ``width``: channels of the first stage (F = 8 · width), 64 by default.
+        epochs: instead of the recipe's number.
+        seed: of the split, the initial weights, the order and the orientations; ``split_seed``: of the split instead.
+        fold, folds: hold out part ``fold`` (from 0) of ``folds``; else a share ``validation`` is held out, or
+            ``"paper"`` for the split of Wu (2025). Whole objects, see :func:`sfnet_core.split.objects`.
+        group: a column whose equal values are one object.
+        weights: ``None`` (from scratch), ``"hub"`` (ImageNet) or a file, see
+            :func:`sfnet_core.checkpoint.load_imagenet`.
+        start: a run whose trunk, width and normalisation are taken over, the head fitted anew
+            (:mod:`sfnet_core.training.starting`); one that was trained at another crop or pixel scale is refused.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        recipe: a name or a :class:`Recipe`; by default the one for the number of training galaxies.
+        multi_k: train every k from 1 to this one at once, instead of the recipe's choice.
+        changes: ``alive=True`` for :data:`sfnet_core.recipes.ALIVE`; any field of the :class:`Recipe`, for its own.
+        callback: called after each epoch with its record (``epoch``, ``rate``, ``train_rmse``, ``validation_rmse``, in
+            the target's unit); returning ``False`` stops the training, which ``resume`` can go on with.
+
+    Ctrl-C and SIGTERM end the current step, write ``last.ckpt`` and a usable run, and raise ``KeyboardInterrupt`` or
+    ``SystemExit(143)``; ``resume`` goes on from there, on the CPU to weights equal bit by bit to an unbroken run.
+    RMSEs are over the whole split (not means over batches), over all targets where there are several. The held-out
+    galaxies choose nothing: the weights are those after the last epoch.
+    """
+    dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+    out = Path(out)
+    if resume and not overwrite and not isinstance(recipe, Recipe):
+        changes = as_begun(out) | changes
+    plan = make_plan(
+        dataset, target=target, k=k, epochs=epochs, seed=seed, fold=fold, folds=folds, validation=validation,
+        group=group, width=width, weights=weights, recipe=recipe, multi_k=multi_k, split_seed=split_seed,
+        start=start, **changes,
+    )  # fmt: skip
+    with folder_lock(out, "training"):
+        last = look_at(out, plan.config, resume, overwrite)
+        if isinstance(last, Run):
+            say(progress, f"{out} is finished already; nothing was done.")
+        else:
+            where = pick_device(device)
+            with own_stream(where):
+                last = _Training(dataset, out, plan, where, last, progress, callback).run()
+        return unlike_fit.keep(last, dataset, device, progress)
+
+
+class _Training:
+    """The state of one training, and the loop over it."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        out: Path,
+        plan: Plan,
+        device: torch.device,
+        last: dict[str, Any] | None,
+        progress: bool,
+        callback: Callable[[dict[str, float]], Any] | None,
+    ) -> None:
+        self.dataset, self.out, self.plan, self.device = dataset, out, plan, device
+        self.progress, self.callback, self.recipe = progress, callback, plan.recipe
+        self.mean, self.std = channel_statistics(dataset.cutouts, plan.train, plan.side, device)
+        if plan.start is not None:
+            self.mean, self.std = take_look(plan.start, self.mean, self.std)
+        known = plan.truth[plan.train]
+        self.centre, self.scale = known.mean(axis=0), known.std(axis=0)  # (T,)
+        self.bf16 = has_bfloat16(device)
+        seed = plan.config["seed"]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = SFNet(plan.config["k"], len(plan.targets), plan.config["width"])
+        self.origin = "" if last is not None else first_weights(network, plan.config["weights"], plan.start)
+        self.network = network.to(device, memory_format=network.memory_format)
+        self.optimiser = make_optimiser(self.network, self.recipe)
+        self.epoch, self.step, self.history = 0, 0, []
+        self.squares = np.zeros(len(plan.targets))  # summed squared errors of the running epoch, standardised
+        self.steps = max(1, round(len(plan.train) / self.recipe.batch))  # per epoch
+        self.objective = Objective(self.network, self.recipe, self.recipe.epochs * self.steps)
+        if last is not None:
+            self._restore(last)
+        self.standard = torch.from_numpy((plan.truth - self.centre) / self.scale).float().to(device)  # (N, T)
+        self.forth_and_back = make_step(self.objective, self.optimiser, self.bf16)
+
+    # ---- the loop
+
+    def run(self) -> Run:
+        plan = self.plan
+        self._announce()
+        feed = CutoutFeed(self.dataset.cutouts, plan.train, plan.side, self.device)
+        held = CutoutFeed(self.dataset.cutouts, plan.validation, plan.side, self.device)
+        if plan.start is not None and not (self.epoch or self.step):
+            fit_head(self.network, feed, self.mean, self.std, self.standard[sent(plan.train, self.device)])
+        total = self.recipe.epochs
+        interrupts = Interrupts()
+        quiet = not self.progress
+        bar = tqdm(total=total, initial=self.epoch, unit=" epochs", desc="train", disable=quiet, file=sys.stderr)
+        with interrupts, bar:
+            while self.epoch < total:
+                if not self._one_epoch(feed, interrupts):
+                    self._leave(interrupts, bar)
+                record = self._record(held)
+                self.history.append(record)
+                self.epoch, self.step, self.squares = self.epoch + 1, 0, np.zeros_like(self.squares)
+                bar.update()
+                rmse = [f"{record[name]:.4f} {part}" for name, part in _SHOWN.items() if name in record]
+                bar.set_postfix_str(f"RMSE {', '.join(rmse)}")
+                go_on = self.callback is None or self.callback(dict(record)) is not False
+                if self.epoch < total and not go_on:
+                    return self._save("stopped")
+                if self.epoch < total and interrupts.signal:  # it came after the epoch's last step
+                    self._leave(interrupts, bar)
+                if self.epoch < total and interrupts.seconds_since_save() > SAVE_SECONDS:
+                    self._save("interrupted")
+                    interrupts.saved()
+            run = self._save("finished", {"active_features": self._active(feed, held)})
+        (self.out / LAST).unlink(missing_ok=True)
+        interrupts.leave_if_asked()
+        return run
+
+    def _leave(self, interrupts: Interrupts, bar: tqdm) -> NoReturn:
+        """Save what there is, say how to go on, and end as the signal asked."""
+        self._save("interrupted")
+        bar.close()
+        where = f"epoch {self.epoch + 1} of {self.recipe.epochs}"
+        say(True, f"Stopped in {where}; {self.out} can be used as it is, --resume goes on.")
+        interrupts.leave()
+
+    def _one_epoch(self, feed: CutoutFeed, interrupts: Interrupts) -> bool:
+        """The rest of an epoch; False when a signal ended it early."""
+        recipe, plan, seed = self.recipe, self.plan, self.plan.config["seed"]
+        order = np.random.default_rng([seed, 1, self.epoch]).permutation(len(plan.train))
+        batches = np.array_split(order, self.steps)
+        self.network.train()
+        sums = torch.from_numpy(self.squares).to(self.device if self.device.type == "cuda" else "cpu")
+        check = _CHECK.get(self.device.type, 50)
+        for cutouts, chosen in zip(feed.batches(batches[self.step :]), batches[self.step :], strict=True):
+            at = self.epoch * self.steps + self.step
+            set_cycle(self.optimiser, *self._cycle(at))
+            rng = np.random.default_rng([seed, 2, self.epoch, self.step])
+            images = vary(cutouts, self.mean, self.std, rng, recipe.gain, recipe.sky)
+            wanted = self.standard[sent(plan.train[chosen], self.device)]
+            a, squares = self.forth_and_back(images, wanted, at)
+            self.optimiser.step()
+            self.objective.observe(a, at)
+            sums = sums + squares.sum(0).to(sums.device).double()
+            self.step += 1
+            signalled = interrupts.signal
+            looked_at = signalled or self.step == self.steps or self.step % check == 0  # before anything is saved
+            if looked_at and not torch.isfinite(sums).all():
+                raise SFNetError(
+                    f"The loss is not finite at step {self.step} of epoch {self.epoch + 1}. The training was stopped; "
+                    f"what was saved in {self.out} before is unchanged. Another --seed may help."
+                )
+            if signalled:
+                break
+        self.squares = sums.cpu().numpy()
+        return self.step == self.steps
+
+    def _cycle(self, step: int) -> tuple[float, float]:
+        """Learning rate and momentum at a step counted from the training's first."""
+        return one_cycle(step, self.recipe.epochs * self.steps, self.recipe.rate, self.recipe.warm_up)
+
+    def _predict(self, feed: CutoutFeed, rows: np.ndarray, network: SFNet, bf16: bool) -> tuple[Tensor, Tensor]:
+        """Plain (single-view) predictions (n, T) and how many galaxies each feature fires on (F,)."""
+        found, fires = [], torch.zeros(network.n_features, dtype=torch.int64, device=self.device)
+        size = _EVALUATION_BATCH.get(self.device.type, 512)
+        parts = [np.arange(i, min(i + size, len(rows))) for i in range(0, len(rows), size)]
+        network.eval()
+        with torch.inference_mode():
+            for cutouts in feed.batches(parts):
+                with autocast(self.device, bf16):
+                    a = network.features(to_input(cutouts, self.mean, self.std))
+                kept = gate(a, network.k)
+                fires += (kept > 0).sum(0)
+                found.append(network.head(kept).cpu())
+        return torch.cat(found), fires.cpu()
+
+    def _record(self, held: CutoutFeed) -> dict[str, float]:
+        """One epoch's numbers, in the targets' units."""
+        plan = self.plan
+        per_target = {"train": np.sqrt(self.squares / len(plan.train)) * self.scale}
+        if len(plan.validation):
+            found, fires = self._predict(held, plan.validation, self.objective.folded(), self.bf16)
+            error = found.double().numpy() * self.scale + self.centre - plan.truth[plan.validation]
+            per_target["validation"] = np.sqrt((error**2).mean(axis=0))
+        rate = self._cycle((self.epoch + 1) * self.steps - 1)[0]
+        record: dict[str, float] = {"epoch": self.epoch + 1, "rate": rate}
+        for part, rmse in per_target.items():
+            record[f"{part}_rmse"] = float(np.sqrt((rmse**2).mean()))
+        for part, rmse in per_target.items():
+            if len(plan.targets) > 1:
+                record |= {f"{part}_rmse_{name}": float(one) for name, one in zip(plan.targets, rmse, strict=True)}
+        if len(plan.validation):
+            record |= {f"active_{share}": n for share, n in activity(fires, len(plan.validation)).items()}
+        return record
+
+    # ---- what is kept
+
+    def _restore(self, last: dict[str, Any]) -> None:
+        try:
+            self.network.load_state_dict(last["network"])
+            self.optimiser.load_state_dict(last["optimiser"])
+            self.objective.load(last.get("objective", {}))
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise SFNetError(f"{self.out / LAST} does not fit this network ({str(error).splitlines()[0]}).") from error
+        self.epoch, self.step, self.history = last["epoch"], last["step"], last["history"]
+        self.squares, self.origin = np.array(last["squares"]), last["origin"]
+
+    def _save(self, status: str, metrics: dict[str, Any] | None = None) -> Run:
+        """Write the run as it stands, usable by itself, and (unless it is finished) what is needed to go on."""
+        plan = self.plan
+        run = Run(
+            self.out,
+            self._metadata(),
+            plan.config,
+            {"train": self.dataset.ids[plan.train], "validation": self.dataset.ids[plan.validation]},
+            list(self.history),
+            {
+                "n_train": len(plan.train),
+                "n_validation": len(plan.validation),
+                "n_left_out": len(self.dataset) - len(plan.train) - len(plan.validation),
+                "left_out": plan.left_out,
+                **(self.history[-1] if self.history else {}),
+                **(metrics or {}),
+            },
+            status,
+        )
+        run.write(self.out, self.objective.written(self.centre, self.scale))
+        if status != "finished":
+            state = {
+                "schema": LAST_SCHEMA, "config": plan.config, "epoch": self.epoch, "step": self.step,
+                "squares": self.squares.tolist(), "history": self.history, "origin": self.origin,
+                "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
+                "objective": self.objective.state,
+            }  # fmt: skip
+            write_last(self.out / LAST, state)
+        return run
+
+    def _metadata(self) -> dict[str, Any]:
+        dataset, plan = self.dataset, self.plan
+        return {
+            "schema": checkpoint.SCHEMA, "k": self.network.k, "features": self.network.n_features,
+            "width": self.network.width, "targets": plan.targets, "units": plan.units, "crop": plan.side,
+            "cutout_size": [dataset.meta["height"], dataset.meta["width"]], "pixel_scale": dataset.pixel_scale,
+            "mean": self.mean, "std": self.std, "data_fingerprint": dataset.fingerprint,
+            "dataset": dataset.meta["source"] or dataset.path.name, "simulated": dataset.simulated,
+            "weights_origin": self.origin,
+            "versions": {"sfnet-core": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        }  # fmt: skip
+
+    def _active(self, feed: CutoutFeed, held: CutoutFeed) -> dict[str, int]:
+        """How many features fire at all, on ≥ 1 % and on ≥ 10 % of the galaxies used."""
+        plan = self.plan
+        network = self.objective.folded()
+        fires = self._predict(feed, plan.train, network, self.bf16)[1]
+        if len(plan.validation):
+            fires = fires + self._predict(held, plan.validation, network, self.bf16)[1]
+        return activity(fires, len(plan.train) + len(plan.validation))
+
+    def _announce(self) -> None:
+        plan, n = self.plan, len(self.dataset)
+        left = n - len(plan.train) - len(plan.validation)
+        precision = "bfloat16 autocast" if self.bf16 else "float32"
+        start = f"resumed at epoch {self.epoch + 1}" if self.epoch or self.step else self.origin
+        say(
+            self.progress,
+            f"{', '.join(plan.targets)} from {len(plan.train):,} galaxies, {len(plan.validation):,} held out"
+            + (f", {left:,} left out: {plan.left_out_words()}" if left else "")
+            + f"; k={self.network.k} of {self.network.n_features} features, {start}; {self.device} in {precision}; "
+            + " ".join([f"the central {plan.side} px; {self.recipe.sentence()}.", *plan.remarks]),
+        )
