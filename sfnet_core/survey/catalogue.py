@@ -14,7 +14,8 @@ import numpy as np
 
 from sfnet_core import lines
 from sfnet_core.errors import SetAside, SFNetError
-from sfnet_core.survey.readers import RawTable, read_raw, typed
+from sfnet_core.survey.raw_table import RawTable
+from sfnet_core.survey.readers import read_raw, typed
 from sfnet_core.survey.store import bad_id
 
 if TYPE_CHECKING:

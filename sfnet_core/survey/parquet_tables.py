@@ -10,7 +10,7 @@ from xml.parsers import expat
 import numpy as np
 
 from sfnet_core.errors import SFNetError
-from sfnet_core.survey.readers import RawTable
+from sfnet_core.survey.raw_table import RawTable
 from sfnet_core.survey.votable_guard import check_votable
 
 __all__ = ["read_parquet"]

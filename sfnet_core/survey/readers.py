@@ -5,14 +5,15 @@ from __future__ import annotations
 import gzip
 import io
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from sfnet_core.errors import SFNetError
+from sfnet_core.survey import astropy_tables, parquet_tables
+from sfnet_core.survey.raw_table import RawTable
 
-__all__ = ["RawTable", "read_raw", "typed"]
+__all__ = ["read_raw", "typed"]
 
 MAX_BYTES = 2 * 2**30  # of a catalogue, unpacked; far above any that belongs to cutouts, far below a bomb
 SUFFIXES = ".csv .tsv .txt .ecsv (each also .gz) .fits .fit .fz .vot .votable .xml .parquet"
@@ -20,27 +21,8 @@ BLANK = ("", "NaN", "NA")  # the most frequent of these:
 UNKNOWN = {"", "nan", "na", "n/a", "null", "none", "--", "-", "#n/a", "<na>", "masked"}  # compared in lower case
 
 
-@dataclass
-class RawTable:
-    """Columns of one length as a reader found them: numbers, or text as ``object`` arrays of str.
-
-    ``all_text`` says that nothing has been converted yet, so that the identifier can be taken as it is written.
-    """
-
-    columns: dict[str, np.ndarray]
-    units: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    all_text: bool = False
-
-    @property
-    def n_rows(self) -> int:
-        return len(next(iter(self.columns.values()), ()))
-
-
 def read_raw(path: Path, hdu: int | None = None) -> RawTable:
     """Read a table by its suffix; an :class:`SFNetError` says what is wrong with the file."""
-    from sfnet_core.survey import astropy_tables, parquet_tables
-
     if not path.exists():
         raise SFNetError(f"There is no catalogue at {path}.")
     if not path.is_file():

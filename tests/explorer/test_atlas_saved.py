@@ -21,7 +21,7 @@ from sfnet_core.evaluate import evaluate
 from sfnet_core.explorer.atlas import looking, saved_contents
 from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.drawing import Ranks
-from sfnet_core.explorer.atlas.feature import coefficients, correlation_matrix
+from sfnet_core.explorer.atlas.feature import coefficients
 from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.resampled import Resampled
@@ -575,7 +575,7 @@ def test_the_saved_matrix_is_the_page_own(made):
     almanac = Almanac(Scene(made[0]))
     blocks = read(page_of(made[0]))
     features = [card["feature"] for card in blocks["index"]["cards"]]
-    cells = correlation_matrix(almanac, "validation")[np.ix_(features, features)]
+    cells = almanac.matrix("validation")[np.ix_(features, features)]
     assert numbers(blocks["index"]["matrix"], "<f4") == pytest.approx(
         cells[np.triu_indices(len(features), 1)], abs=1e-7
     )

@@ -124,17 +124,19 @@ class Almanac:
         table = self.table(split, target)
         if sort != "likeness":
             return table
-        from sfnet_core.explorer.atlas.feature import correlation_matrix
 
         def place() -> np.ndarray:
-            matrix = self.remember(("matrix", split), lambda: correlation_matrix(self, split))
-            return side_by_side(matrix[np.ix_(table["feature"], table["feature"])])
+            return side_by_side(self.matrix(split)[np.ix_(table["feature"], table["feature"])])
 
         return {**table, "likeness": self.remember(("likeness", split, target), place)}
 
     def pairs(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """(F, F) counts of firing together and sums of products: see :meth:`Firing.pairs`."""
         return self.remember(("pairs", split), lambda: self.firing(split).pairs())
+
+    def matrix(self, split: str) -> np.ndarray:
+        """(F, F) Pearson correlation of the activations over the galaxies in view: :meth:`Firing.correlation`."""
+        return self.remember(("matrix", split), lambda: self.firing(split).correlation(self.pairs(split)[1]))
 
     def known(self, split: str, target: int) -> int:
         """How many galaxies in view have a true value."""

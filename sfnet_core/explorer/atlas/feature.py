@@ -20,7 +20,6 @@ __all__ = [
     "bpt_mix",
     "coefficients",
     "companions",
-    "correlation_matrix",
     "wanted_coefficients",
 ]
 
@@ -117,7 +116,7 @@ def companions(almanac: Almanac, split: str, feature: int) -> Companions:
     half = z / (1 + z * z / m) * np.sqrt(share * (1 - share) / m + z * z / (4 * m * m))
     lift = share / rate
     order = np.argsort(-lift, kind="stable")
-    matrix = almanac.remember(("matrix", split), lambda: correlation_matrix(almanac, split))
+    matrix = almanac.matrix(split)
     columns = (
         other,
         both[other],
@@ -128,19 +127,6 @@ def companions(almanac: Almanac, split: str, feature: int) -> Companions:
         matrix[feature, other],
     )
     return Companions(*(column[order] for column in columns))
-
-
-def correlation_matrix(almanac: Almanac, split: str) -> np.ndarray:
-    """(F, F) Pearson correlation of the activations over the galaxies in view (0 where silent); NaN for constants."""
-    firing = almanac.firing(split)
-    n = max(firing.n, 1)
-    _, product = almanac.pairs(split)
-    mean = np.bincount(firing.feature, firing.activation, minlength=almanac.codes.features) / n
-    covariance = product / n - np.outer(mean, mean)
-    spread = np.sqrt(np.maximum(covariance.diagonal(), 0))
-    spread = np.where(spread > 1e-9 * np.abs(mean), spread, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.clip(covariance / np.outer(spread, spread), -1, 1) if firing.n else np.full_like(product, np.nan)
 
 
 def bpt_mix(n2_ha: np.ndarray, o3_hb: np.ndarray) -> dict[str, int]:

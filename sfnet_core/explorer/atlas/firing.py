@@ -98,3 +98,14 @@ class Firing:
         both = both + both.T - np.diag(both.diagonal())
         product = product + product.T - np.diag(product.diagonal())
         return both.astype(np.int64), product
+
+    def correlation(self, product: np.ndarray) -> np.ndarray:
+        """(F, F) Pearson correlation of the activations (0 where silent) from :meth:`pairs`; NaN for constants."""
+        if not self.n:
+            return np.full_like(product, np.nan)
+        mean = np.bincount(self.feature, self.activation, minlength=self.codes.features) / self.n
+        covariance = product / self.n - np.outer(mean, mean)
+        spread = np.sqrt(np.maximum(covariance.diagonal(), 0))
+        spread = np.where(spread > 1e-9 * np.abs(mean), spread, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.clip(covariance / np.outer(spread, spread), -1, 1)

@@ -12,7 +12,6 @@ import numpy as np
 from sfnet_core.explorer.atlas.cards import SORTS
 from sfnet_core.explorer.atlas.deck import STRIP, cards, overview, shown
 from sfnet_core.explorer.atlas.drawing import BPT_RANGE, MOST_POINTS, bpt_curves, padded
-from sfnet_core.explorer.atlas.feature import correlation_matrix
 from sfnet_core.explorer.atlas.looking import AtlasPictures, mean_maps
 from sfnet_core.explorer.atlas.parts import number
 from sfnet_core.explorer.atlas.resampled import Resampled
@@ -232,7 +231,7 @@ class Contents:
             quantities.append(about)
         upper = np.triu_indices(len(self.features), 1)
         pairs = np.ix_(self.features, self.features)
-        matrix = almanac.remember(("matrix", state.split), lambda: correlation_matrix(almanac, state.split))
+        matrix = almanac.matrix(state.split)
         return {
             "overview": overview(almanac, state),
             "images": self._pictures.size is not None,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from sfnet_core.explorer.atlas.cards import clear, disagree
 from sfnet_core.explorer.atlas.deck import overview, shown
-from sfnet_core.explorer.atlas.feature import correlation_matrix
 from sfnet_core.explorer.atlas.parts import front_end, number
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.view import View, text, whole
@@ -97,7 +96,7 @@ def signs(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callab
 def matrix(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callable[[int], str]) -> dict:
     """The correlations of the first MOST_FEATURES listed features with each other."""
     features = [int(f) for f in almanac.table(state.split, state.target)["feature"][listed[:MOST_FEATURES]]]
-    found = almanac.remember(("matrix", state.split), lambda: correlation_matrix(almanac, state.split))
+    found = almanac.matrix(state.split)
     both = almanac.pairs(state.split)[0]
     return {
         "features": features,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from sfnet_core.explorer.atlas.drawing import padded
-from sfnet_core.explorer.atlas.feature import correlation_matrix
 from sfnet_core.explorer.paper import Dots, Drawing
 from sfnet_core.explorer.report_book.basis import Basis, pearson
 from sfnet_core.explorer.report_book.frame import Part, Table
@@ -124,7 +123,7 @@ def matrix(basis: Basis) -> Part:
     """Row 9: Pearson correlations of the common features' activations."""
     part = Part("matrix", "Correlations of features with each other")
     features = basis.common.tolist()
-    found = correlation_matrix(basis.almanac, basis.split)
+    found = basis.almanac.matrix(basis.split)
     part.said.append(
         f"Pearson's ρ of the activations over all galaxies, 0 where silent; {basis.where}; features that fire on more "
         f"than {basis.least} galaxies. The paper's figure is of rows scaled to length 1; ρ also takes the mean off."
