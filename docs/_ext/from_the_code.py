@@ -72,7 +72,8 @@ class Help(SphinxDirective):
     """`sfnet-help`: a section for each verb with its help text."""
 
     def run(self) -> list[nodes.Node]:
-        self.env.note_dependency(str(ROOT / "sfnet_core" / "cli.py"))
+        for path in (ROOT / "sfnet_core" / "cli").glob("*.py"):
+            self.env.note_dependency(str(path))
         out: list[nodes.Node] = []
         for verb in verbs():
             part = nodes.section(ids=[f"sfnet-{verb}"], names=[f"sfnet {verb}"])

@@ -17,18 +17,8 @@ if TYPE_CHECKING:
     from sfnet_core.codes import SparseCodes
 
 __all__ = [
-    *(
-        "Part",
-        "ResidualSums",
-        "blocks",
-        "check_feature",
-        "mean_contributions",
-        "off_table",
-        "predictions",
-        "residual_sums",
-        "squares",
-        "squares_by_k",
-    ),
+    *("Part", "ResidualSums", "blocks", "check_feature", "mean_contributions", "off_table", "predictions"),
+    *("residual_sums", "squares", "squares_by_k"),
 ]
 
 BLOCK = 1 << 14
