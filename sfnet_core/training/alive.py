@@ -40,10 +40,12 @@ LEFT = 120  # … so that about so many steps are left
 MEMORY = 0.95  # share of a running average that a step keeps
 LONG_MEMORY = 0.99  # the same of the average that tells which features are kept most often
 LOOKED_AFTER = 80  # features, those kept most often, that are raised where they are kept too rarely
-WANTED = 0.0135  # share of the galaxies on which each of them is to be kept
+FEW = 1000, 96  # … but so many in a training of fewer galaxies than this: more of them are then kept by chance alone
+WANTED = 0.0135  # share of the galaxies on which each of them is to be kept …
+FEWEST = 4  # … and at least on so many of the training's
 MOST_PLACES = 0.5  # … as long as all of them together then take no more than this share of the k places
 LOWERED = 0.2  # how much slower a frequent one is lowered than a rare one is raised, at most
-HASTE = 2.0, 480  # offsets move up to so many times as far in a training of fewer steps than this
+HASTE = 4.0, 960  # offsets move up to so many times as far in a training of fewer steps than this
 SETTLED = 0.6  # last share of the steps, in which offsets move less and less
 _EPS = 1e-5
 
@@ -120,9 +122,19 @@ class Objective:
         return max(last, round(first * (last / first) ** share))
 
     @property
+    def galaxies(self) -> float:
+        """Of the training, to a batch."""
+        return self.steps * self.recipe.batch / self.recipe.epochs
+
+    @property
+    def looked_after(self) -> int:
+        """How many features are looked after."""
+        return min(FEW[1] if self.galaxies < FEW[0] else LOOKED_AFTER, self.network.n_features)
+
+    @property
     def wanted(self) -> float:
         """On which share of the galaxies a feature that is looked after is to be kept."""
-        return min(WANTED, MOST_PLACES * self.network.k / min(LOOKED_AFTER, self.network.n_features))
+        return min(max(WANTED, FEWEST / self.galaxies), MOST_PLACES * self.network.k / self.looked_after)
 
     def kind(self, step: int) -> int | None:
         """What of :meth:`features` and :meth:`loss` depends on the step; ``None``: more than can be named."""
@@ -139,7 +151,7 @@ class Objective:
         if self.recipe.balance:
             usage = self.state["usage"].lerp_(kept / len(a), 1 - MEMORY)
             often = self.state["often"].lerp_(kept / len(a), 1 - LONG_MEMORY)
-            these = often.argsort(descending=True, stable=True)[:LOOKED_AFTER]
+            these = often.argsort(descending=True, stable=True)[: self.looked_after]
             rate = self.recipe.balance * min(1.0, (1 - step / self.steps) / SETTLED)
             rate *= min(max(HASTE[1] / self.steps, 1.0), HASTE[0])
             self.state["offset"][these] += rate * (1 - usage[these] / self.wanted).clamp(-LOWERED, 1)

@@ -269,7 +269,7 @@ def test_the_gate_narrows_to_k_and_stays(first, last, steps, narrow):
 
 def test_offsets_rise_where_a_feature_is_rare_and_settle_at_the_end(monkeypatch):
     monkeypatch.setattr(alive, "WANTED", 0.1)
-    monkeypatch.setattr(alive, "LOOKED_AFTER", 6)
+    monkeypatch.setattr(alive, "FEW", (1000, 6))
     network = SFNet(2, width=1)  # 8 features, even usage 1/4
     objective = Objective(network, replace(BASE, balance=0.1), 1000)
     a = torch.tensor([[9.0, 8.0, 1.0, 0, 0, 0, 0, 0]]).repeat(4, 1)  # always the first two
@@ -302,18 +302,26 @@ def test_only_the_features_kept_most_often_are_looked_after(monkeypatch):
     assert (objective.state["offset"] - before).nonzero().flatten().tolist() == [0, 1, 7]
 
 
-@pytest.mark.parametrize(("steps", "faster"), [(100, 2.0), (300, 1.6), (480, 1.0), (5000, 1.0)])
+@pytest.mark.parametrize(("steps", "faster"), [(100, 4.0), (300, 3.2), (960, 1.0), (5000, 1.0)])
 def test_offsets_move_further_in_a_short_training(steps, faster):
     objective = Objective(SFNet(2, width=1), replace(BASE, balance=0.1), steps)
     objective.observe(torch.tensor([[9.0, 8, 0, 0, 0, 0, 0, 0]]), 0)  # every usage is far above what is wanted
     assert objective.state["offset"].tolist() == pytest.approx([-0.1 * faster * alive.LOWERED] * 8)
 
 
-@pytest.mark.parametrize(("k", "width", "share"), [(4, 64, 0.0135), (2, 64, 0.0125), (1, 64, 0.5 / 80), (1, 4, 0.0135)])
-def test_what_is_wanted_of_a_feature_leaves_half_of_the_places(k, width, share):
-    objective = Objective(SFNet(k, width=width), replace(BASE, balance=0.1), 100)
+@pytest.mark.parametrize(
+    ("k", "width", "galaxies", "share"),
+    [
+        (4, 64, 5000, 0.0135), (2, 64, 5000, 0.0125), (1, 64, 5000, 0.5 / 80), (1, 4, 5000, 0.0135),
+        (4, 64, 1200, 0.0135), (4, 64, 200, 0.02), (4, 64, 50, 2 / 96), (4, 4, 50, 0.0625),
+    ],
+)  # fmt: skip
+def test_what_is_wanted_of_a_feature_leaves_half_of_the_places(k, width, galaxies, share):
+    recipe = replace(BASE, balance=0.1)
+    objective = Objective(SFNet(k, width=width), recipe, recipe.epochs * galaxies // recipe.batch)
     assert objective.wanted == pytest.approx(share)
-    assert objective.wanted * min(alive.LOOKED_AFTER, 8 * width) <= k / 2
+    assert objective.looked_after == min(96 if galaxies < 1000 else 80, 8 * width)
+    assert objective.wanted * objective.looked_after <= k / 2 + 1e-12
 
 
 def test_activity_counts_shares():
