@@ -46,7 +46,10 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
     **dict.fromkeys(("astro", "begun", "errors", "files", "kept", "lines", "metrics", "parquet_guard", "saying"), 0),
-    "winding": 0,
+    **dict.fromkeys(("rates", "winding"), 0),
+    "sky": 1,
+    "labels": 2,
+    **dict.fromkeys(("comparison", "neighbours", "regions", "selection"), 3),
     **dict.fromkeys(("augment", "certain", "device", "fused", "network", "survey", "unlike", "winograd"), 1),
     **dict.fromkeys(("foreign", "foreign_reader", "interrupt", "photometry", "recipes"), 1),
     **dict.fromkeys(("training.graphed", "training.optimiser"), 1),
