@@ -22,7 +22,8 @@ class Recipe:
     """Everything about a training that is not data, network or seed.
 
     ``crop_share``: side of the central crop as a share of the cutout's shorter side, rounded down to a multiple of
-    32 px (the trunk's stride); ``crop`` in px overrides it. ``warm_up``: share of the steps in which the rate rises.
+    32 px (the trunk's stride), of cutouts under 96 px to one of 16; ``crop`` in px overrides it. ``warm_up``: share of
+    the steps in which the rate rises.
     ``gain``, ``sky``: standard deviations of a random log gain (one for all bands, so that colours stay) and of a
     random background (each band, on the 0…1 scale), added in training. Without them one cutout with a strange sky,
     unlike any in a small training set, can be predicted more than 1 dex off: activations have no upper bound. On
@@ -73,7 +74,8 @@ class Recipe:
             return self.crop
         if self.crop_share == 1:
             return shorter
-        return min(shorter, max(32, int(shorter * self.crop_share) // 32 * 32))
+        step = 32 if shorter >= 96 else 16  # 32 px would leave half of a cutout of 64 px
+        return min(shorter, max(32, int(shorter * self.crop_share) // step * step))
 
     def sentence(self) -> str:
         """The recipe in words, to be printed."""

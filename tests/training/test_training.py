@@ -403,7 +403,8 @@ def test_recipes_go_by_the_size_of_the_data():
     ]  # fmt: skip
     assert choose(100, epochs=7).epochs == 7 and choose(100, "paper").optimiser == "ranger"
     assert RECIPES["few hundred"].side(128, 128) == 96 and RECIPES["paper"].side(160, 170) == 160
-    assert RECIPES["few hundred"].side(20, 30) == 20
+    sides = [RECIPES["few hundred"].side(size, size) for size in (20, 48, 64, 95, 96, 160)]
+    assert sides == [20, 32, 48, 64, 64, 96]
     with pytest.raises(SFNetError, match="crop of 99 px"):
         replace(RECIPES["paper"], crop=99).side(64, 64)
     for recipe in RECIPES.values():
