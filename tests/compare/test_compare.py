@@ -18,7 +18,6 @@ import pytest
 import torch
 
 import sfnet_core.training.verb as training
-from sfnet_core import cli
 from sfnet_core.augment import to_input
 from sfnet_core.compare import compare
 from sfnet_core.compare.fits import component_fits, elastic_net, principal_components
@@ -450,22 +449,12 @@ def test_names_beside_the_lines_do_not_overlap(wanted):
 # ---- the shell
 
 
-@pytest.fixture
-def sfnet(capsys):
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = cli.run([str(a) for a in arguments])
-        return (status, *capsys.readouterr())
-
-    return call
-
-
-def test_from_the_shell(sfnet, dataset, tmp_path):
+def test_from_the_shell(sfnet_here, dataset, tmp_path):
     command = ("compare", dataset.path, "--out", tmp_path / "out", "--methods", "mean,ridge", "--seeds", "0", "-q")
-    status, out, err = sfnet(*command)
+    status, out, err = sfnet_here(*command)
     assert status == 0, err
     assert "ridge on photometry" in out and "oh_p50 [dex]" in out and "10 validation observed galaxies" in out
-    status, out, _ = sfnet(*command, "--json")
+    status, out, _ = sfnet_here(*command, "--json")
     result = json.loads(out)
     assert status == 0 and out.count("\n") == 1 and [row["method"] for row in result["rows"]] == ["ridge", "mean"]
     for wrong, said in (
@@ -475,5 +464,5 @@ def test_from_the_shell(sfnet, dataset, tmp_path):
         (("--recipe", "magic"), "no recipe 'magic'"),
         (("--split-seed", "3"), "split seed = 0, now split seed = 3"),
     ):
-        status, out, err = sfnet(*command, *wrong)
+        status, out, err = sfnet_here(*command, *wrong)
         assert status == 2 and out == "" and said in err and err.count("\n") == 1

@@ -7,6 +7,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from activations import codes_of, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,32 +16,6 @@ from sfnet_core.codes import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.labels import LabelBook
 from sfnet_core.stability import match_features
-
-
-def codes_of(a: np.ndarray, *, k: int = 3, r: int = 2, ids: list[str] | None = None, split=None) -> SparseCodes:
-    """Codes whose activations are ``a`` (n, F), cut to the k + r strongest."""
-    order = np.argsort(-a, axis=1, kind="stable")[:, : k + r]
-    values = np.take_along_axis(a, order, 1).astype(np.float32)
-    rng = np.random.default_rng(0)
-    return SparseCodes.from_arrays(
-        ids=ids or [f"g{i:04d}" for i in range(len(a))],
-        indices=np.where(values > 0, order, -1).astype(np.int16),
-        values=values,
-        k=k,
-        features=a.shape[1],
-        weight=rng.normal(size=(1, a.shape[1])),
-        bias=np.zeros(1),
-        targets=["oh_p50"],
-        units={"oh_p50": "dex"},
-        split=np.full(len(a), "validation") if split is None else split,
-        truth={},
-        simulated=True,
-    )
-
-
-def made(n: int = 120, features: int = 7, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.exponential(size=(n, features)) * (rng.uniform(size=(n, features)) < 0.6)
 
 
 @given(st.integers(0, 1000))

@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+from activations import codes_of, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
@@ -17,34 +18,7 @@ from sfnet_core.errors import SFNetError
 from sfnet_core.stability.file import Stability, read_stability, stability_path, write_stability
 from sfnet_core.stability.seeds import report, stability
 
-N, F, K, R = 120, 7, 3, 2
-
-
-def made(seed: int = 0, n: int = N, features: int = F) -> np.ndarray:
-    """(n, F) activations, each present on six galaxies of ten."""
-    rng = np.random.default_rng(seed)
-    return rng.exponential(size=(n, features)) * (rng.uniform(size=(n, features)) < 0.6)
-
-
-def codes_of(a: np.ndarray, *, ids=None, split=None, weight: int = 0, **provenance) -> SparseCodes:
-    """Codes whose activations are ``a`` (n, F), cut to the k + r strongest."""
-    order = np.argsort(-a, axis=1, kind="stable")[:, : K + R]
-    values = np.take_along_axis(a, order, 1).astype(np.float32)
-    return SparseCodes.from_arrays(
-        ids=ids or [f"g{i:04d}" for i in range(len(a))],
-        indices=np.where(values > 0, order, -1).astype(np.int16),
-        values=values,
-        k=K,
-        features=a.shape[1],
-        weight=np.random.default_rng(weight).normal(size=(1, a.shape[1])),
-        bias=np.zeros(1),
-        targets=["oh_p50"],
-        units={"oh_p50": "dex"},
-        split=np.full(len(a), "validation") if split is None else split,
-        truth={},
-        simulated=True,
-        provenance=provenance,
-    )
+N, F, K = 120, 7, 3  # galaxies, features and gate of `made` and `codes_of`
 
 
 def dense_of(codes: SparseCodes) -> np.ndarray:
