@@ -16,61 +16,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks import common, seeds
 from sfnet_core.codes import SparseCodes
 from sfnet_core.evaluate import active_features
 from sfnet_core.recipes import ALIVE, RECIPES, Recipe
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
-from sfnet_core.survey.simulate import draw_cutout, draw_galaxy
 
 RESAMPLES = 2000
-OTHERS = {"auxk": {"auxk": 64}, "normalise": {"normalise": True}}
+OTHERS = {"auxk": {"auxk": 64}, "normalise": {"normalise": True}, "paper": ALIVE}
 
 
 def main() -> None:
     """Train, measure, write ``results/alive.json``, of observed galaxies ``results/alive_observed.json``."""
     parser = seeds.options(__doc__, [0, 1, 2])
-    parser.set_defaults(galaxies=1800, width=32, epochs=8)
-    parser.add_argument("--first", type=int, default=1200, help="index of the first simulated galaxy that is taken")
-    parser.add_argument("--others", nargs="*", default=[], choices=[*OTHERS], help="further options, beside --alive")
+    parser.set_defaults(galaxies=1800, first=1200, half=True, width=32, epochs=8)
+    parser.add_argument(
+        "--others", nargs="*", default=[], choices=[*OTHERS], help="other options, or the paper's recipe with --alive"
+    )
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.galaxies, arguments.seeds, arguments.epochs, arguments.width = 60, [0, 1], 1, 4
     with tempfile.TemporaryDirectory() as folder:
         measure(arguments, arguments.work or Path(folder))
-
-
-def survey(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """The galaxies at 64 px, in ``work/survey`` unless they are there → what is to be said of the data."""
-    torch.set_num_threads(arguments.threads)
-    work.mkdir(parents=True, exist_ok=True)
-    place, seed, first = work / "survey", arguments.survey_seed, arguments.first
-    if arguments.real is not None:
-        if not place.is_dir():
-            full = pack(arguments.real / "galaxies.csv", arguments.real / "images", work / "full", progress=False)
-            halve(place, full.ids, (full.cutouts[i] for i in range(len(full))), full.column("oh_p50"), False)
-        about = {"galaxies": f"{len(Dataset.open(place))} observed ({arguments.real.name})", "simulated": False}
-    else:
-        indices = range(first, first + arguments.galaxies)
-        if not place.is_dir():
-            truth = np.array([draw_galaxy(seed, i).row["oh_p50"] for i in indices])
-            halve(place, [f"sim-{i}" for i in indices], (draw_cutout(seed, 128, i) for i in indices), truth, True)
-        made = f"{arguments.galaxies} simulated (sfnet simulate --seed {seed}, from galaxy {first} on)"
-        about = {"galaxies": made, "simulated": True}
-    about |= seeds.ABOUT | {"cutouts": "128 px halved to 64 px, whole"}
-    return about | ({"split": f"{arguments.folds} folds, split seed 0, each held out once"} if arguments.folds else {})
-
-
-def halve(place: Path, ids, cutouts, truth: np.ndarray, simulated: bool) -> None:
-    """Write a dataset of cutouts half as wide: means of 2×2 pixels."""
-    half = (
-        cutout.reshape(cutout.shape[0] // 2, 2, cutout.shape[1] // 2, 2, 3).mean((1, 3)).round().astype(np.uint8)
-        for cutout in cutouts
-    )
-    Dataset.create(place, list(ids), half, {"oh_p50": truth}, simulated=simulated)
 
 
 def recipes(arguments: argparse.Namespace) -> dict[str, Recipe]:
@@ -80,12 +47,17 @@ def recipes(arguments: argparse.Namespace) -> dict[str, Recipe]:
     if arguments.real is None:
         ours = replace(ours, gain=0.0, sky=0.0)
     found = {"paper": RECIPES["paper"], name: ours, f"{name}, alive": replace(ours, **ALIVE)}
-    return found | {f"{name}, {other}": replace(ours, **OTHERS[other]) for other in arguments.others}
+    for other in arguments.others:
+        if other == "paper":
+            found["paper, alive"] = replace(RECIPES["paper"], **ALIVE)
+        else:
+            found[f"{name}, {other}"] = replace(ours, **OTHERS[other])
+    return found
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> None:
     """All trainings; then RMSE and features in use of each recipe, and ratios to the paper's."""
-    data = survey(arguments, work)
+    data = seeds.survey(arguments, work) | {"cutouts": "128 px halved to 64 px, whole"}
     chosen = recipes(arguments)
     files: dict[str, list[list[SparseCodes]]] = {name: [] for name in chosen}  # recipe → seed → fold
     for seed in arguments.seeds:

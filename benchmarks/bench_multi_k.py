@@ -64,6 +64,17 @@ def compared(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
     }
 
 
+def judged(errors: np.ndarray, names: list[str]) -> dict[str, Any]:
+    """RMSE [dex] (networks, ks) → who loses least at the k where it is worst, and who is best on average."""
+    lost, mean = (errors / errors.min(axis=0)).max(axis=1), errors.mean(axis=1)
+    return {
+        "mean over k": dict(zip(names, mean.tolist(), strict=True)),
+        "lowest": names[mean.argmin()],
+        "at its worst k over the best there": dict(zip(names, lost.tolist(), strict=True)),
+        "least lost": names[lost.argmin()],
+    }
+
+
 def measure(arguments: argparse.Namespace, work: Path) -> None:
     """All trainings of all seeds; then RMSE at each k."""
     data = seeds.survey(arguments, work)
@@ -94,10 +105,8 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
             ),
         }
     if arguments.choose:
-        mean = {
-            name: np.mean([measured[f"k = {k}"][name]["rmse_dex"] for k in arguments.ks]) for name in names.values()
-        }
-        measured |= {"mean over k": mean, "lowest": min(mean, key=mean.get)}
+        errors = [[measured[f"k = {k}"][name]["rmse_dex"] for k in arguments.ks] for name in names.values()]
+        measured |= judged(np.array(errors), [*names.values()])
     part = "_choice" if arguments.choose else "_observed" if arguments.real is not None else ""
     common.write(f"multi_k{part}", arguments, data, measured)
 

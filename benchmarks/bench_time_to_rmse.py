@@ -28,8 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import common
-from benchmarks.bench_alive import survey
+from benchmarks import common, seeds
 from benchmarks.paper_peer import PaperSFNet, RAdamLookahead, training_step
 from benchmarks.plain_training import train_plainly
 from benchmarks.training_tricks import TRICKS, tricks
@@ -85,7 +84,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="keep galaxies and trainings here; finished ones are used again")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
     parser.add_argument("--out", type=Path)
-    parser.set_defaults(real=None, folds=None, threads=1)  # what is asked of a survey beside these
+    parser.set_defaults(real=None, folds=None, threads=1, half=True, workers=1)  # what else a survey asks for
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.galaxies, arguments.width, arguments.plain_epochs = 120, 4, 2
@@ -100,7 +99,7 @@ class Trainings:
 
     def __init__(self, arguments: argparse.Namespace, work: Path) -> None:
         self.arguments, self.work = arguments, work
-        self.data = survey(arguments, work)
+        self.data = seeds.survey(arguments, work)
         self.dataset = Dataset.open(work / "survey")
         os.environ["SFNET_BF16"] = "0"  # float32 on both sides
         plan = make_plan(self.dataset, target="oh_p50", **self._how(0), recipe=recipe(1))

@@ -5,9 +5,9 @@
 
 Ours is :func:`sfnet_core.training.train` itself with the recipe ``paper``: the time between two calls of its callback,
 with everything that happens there (the evaluation of the few held-out galaxies too). Between two such epochs the plain
-implementation trains on as many images, once from JPEGs through a ``DataLoader`` and once with its batches ready in
-memory, so that the ratio of the bare step is known too. On CUDA, where our step is one graph, the same training with
-its kernels launched one by one is timed afterwards, in the same process.
+implementation, in a process of its own, trains on as many images, once from JPEGs through a ``DataLoader`` and once
+with its batches ready in memory, so that the ratio of the bare step is known too. On CUDA, where our step is one graph,
+the same training with its kernels launched one by one is timed afterwards, in the same process.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -26,6 +27,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmarks import common
+from benchmarks.elsewhere import Elsewhere
 from benchmarks.paper_peer import Jpegs, PaperSFNet, RAdamLookahead, training_step
 from sfnet_core.device import pick_device
 from sfnet_core.recipes import RECIPES, Recipe
@@ -38,8 +40,9 @@ ONE_BY_ONE = "sfnet train, kernels launched one by one"
 PEERS = ("plain, JPEGs through a DataLoader", "plain, batches ready in memory")
 
 
-def plain_ways(dataset: Dataset, images: Path, batch: int, steps: int, device: str) -> dict[str, Callable[[], None]]:
+def plain_ways(packed: Path, images: Path, batch: int, steps: int, device: str) -> dict[str, Callable[[], None]]:
     """The two ways of the plain implementation, each training on ``steps`` batches when called."""
+    dataset = Dataset.open(packed)
     paths = [next(images.rglob(f"{name}.jpg")) for name in dataset.ids]
     truth = np.asarray(dataset.column("oh_p50"), dtype=np.float32)[:, None]
     data = Jpegs(paths, truth, MEAN, STD, augment=True)
@@ -95,8 +98,8 @@ def main() -> None:
     steps, batch = arguments.steps or (3 if quick else 8), arguments.batch or (8 if quick else 64)
     repeats, side = arguments.repeats or (1 if quick else 5), arguments.side or (64 if quick else 160)
     count = steps * batch
-    with tempfile.TemporaryDirectory(prefix="sfnet-bench-") as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sfnet-bench-")))
         images, catalogue = arguments.images, arguments.catalogue
         n = count + max(2, count // 32)
         if images is None:
@@ -109,8 +112,8 @@ def main() -> None:
             rows = np.arange(n)
             columns = {"oh_p50": np.asarray(dataset.column("oh_p50"))[rows]}
             dataset = Dataset.create(folder / "part", dataset.ids[rows], dataset.cutouts[:n], columns)
-        ways = plain_ways(dataset, images, batch, steps, arguments.device)
-        seconds: dict[str, list[float]] = {"sfnet train": [], **{name: [] for name in ways}}
+        plain_ones = stack.enter_context(Elsewhere(plain_ways, dataset.path, images, batch, steps, arguments.device))
+        seconds: dict[str, list[float]] = {"sfnet train": [], **{name: [] for name in PEERS}}
         used: list[int] = []
         clock = [time.perf_counter()]
 
@@ -118,10 +121,8 @@ def main() -> None:
             spent = time.perf_counter() - clock[0]
             warm = record["epoch"] > 1
             common.progress(f"{'round' if warm else 'warm-up'} {record['epoch'] - 1}: sfnet train {spent:.3f} s")
-            for name, way in ways.items() if record["epoch"] % 2 else list(ways.items())[::-1]:
-                start = time.perf_counter()
-                way()
-                took = time.perf_counter() - start
+            for name in PEERS if record["epoch"] % 2 else PEERS[::-1]:
+                took = plain_ones.seconds(name)
                 common.progress(f"    {name} {took:.3f} s")
                 if warm:
                     seconds[name].append(took)
@@ -142,7 +143,7 @@ def main() -> None:
             seconds[ONE_BY_ONE] = one_by_one(dataset, folder / "slow", recipe, 1 - count / n)
     ours = [spent / used[0] for spent in seconds["sfnet train"]]  # seconds per image; the split may round
     slow = [spent / used[0] for spent in seconds.get(ONE_BY_ONE, [])]
-    plain = {name: [spent / count for spent in seconds[name]] for name in ways}
+    plain = {name: [spent / count for spent in seconds[name]] for name in PEERS}
     common.write(
         "train_step",
         arguments,

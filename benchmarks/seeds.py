@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks import common
@@ -16,7 +21,7 @@ from sfnet_core.inference import infer
 from sfnet_core.recipes import Recipe, choose
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
-from sfnet_core.survey.simulate import simulate
+from sfnet_core.survey.simulate import draw, simulate
 from sfnet_core.training import train
 
 __all__ = ["ABOUT", "held_out", "options", "recipe_of", "survey", "trained"]
@@ -27,6 +32,9 @@ def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("--galaxies", type=int, default=1500)
     parser.add_argument("--survey-seed", type=int, default=0, help="seed of the simulated survey")
+    parser.add_argument("--first", type=int, default=0, help="index of the first simulated galaxy that is taken")
+    parser.add_argument("--half", action="store_true", help="cutouts of 64 px, the means of 2×2 pixels")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw simulated galaxies")
     parser.add_argument("--real", type=Path, help="a folder with galaxies.csv and images/, instead of simulating")
     parser.add_argument("--folds", type=int, help="hold out each of so many folds once, instead of 20 %%")
     parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
@@ -41,20 +49,52 @@ def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
 
 
 def survey(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Simulate or pack the galaxies unless they are there → what is to be said of the data."""
+    """Simulate or pack the galaxies in ``work/survey`` unless they are there → what is to be said of the data."""
     torch.set_num_threads(arguments.threads)
-    folder, place = arguments.real, work / "survey"
+    work.mkdir(parents=True, exist_ok=True)
+    folder, place, half = arguments.real, work / "survey", arguments.half
     if folder is not None:
         if not place.is_dir():
-            pack(folder / "galaxies.csv", folder / "images", place, progress=False)
+            full = pack(folder / "galaxies.csv", folder / "images", work / "full" if half else place, progress=False)
+            if half:
+                truth = {"oh_p50": full.column("oh_p50")}
+                Dataset.create(place, full.ids, map(_halved, full.cutouts), truth, simulated=False)
         data = {"galaxies": f"{len(Dataset.open(place))} observed ({folder.name})", "simulated": False}
     else:
         if not place.is_dir():
-            simulate(arguments.galaxies, seed=arguments.survey_seed, out=place, workers=1, progress=False)
-        made = f"{arguments.galaxies} simulated (sfnet simulate --seed {arguments.survey_seed}), 128 px"
+            _simulate(arguments, place)
+        since = f", from galaxy {arguments.first} on" if arguments.first else ""
+        made = f"{arguments.galaxies} simulated (sfnet simulate --seed {arguments.survey_seed}{since}), 128 px"
         data = {"galaxies": made, "simulated": True}
-    data |= ABOUT
+    data |= ABOUT | ({"cutouts": "128 px halved to 64 px"} if half else {})
     return data | ({"split": f"{arguments.folds} folds, split seed 0, each held out once"} if arguments.folds else {})
+
+
+def _simulate(arguments: argparse.Namespace, place: Path) -> None:
+    """The simulated survey, or its galaxies from ``--first`` on, or halved."""
+    n, seed, first, workers = arguments.galaxies, arguments.survey_seed, arguments.first, arguments.workers
+    if not (first or arguments.half):
+        simulate(n, seed=seed, out=place, workers=workers, progress=False)
+        return
+    indices = range(first, first + n)
+    truth: list[float] = []
+
+    def cutouts(drawn: Iterable[tuple[np.ndarray, dict]]) -> Iterator[np.ndarray]:
+        for cutout, row in drawn:
+            truth.append(row["oh_p50"])
+            yield _halved(cutout) if arguments.half else cutout
+
+    one = partial(draw, seed, 128)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        drawn = map(one, indices) if workers == 1 else pool.map(one, indices, chunksize=16)
+        pictures = np.stack(list(cutouts(drawn)))
+    Dataset.create(place, [f"sim-{i}" for i in indices], pictures, {"oh_p50": np.array(truth)}, simulated=True)
+
+
+def _halved(cutout: np.ndarray) -> np.ndarray:
+    """Means of 2×2 pixels."""
+    height, width = cutout.shape[:2]
+    return cutout.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3)).round().astype(np.uint8)
 
 
 ABOUT = {"split": "20 % held out, split seed 0 for every training", "target": "oh_p50"}

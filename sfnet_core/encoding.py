@@ -109,13 +109,13 @@ class Encoder:
         """
         names = ("indices", "values", "maps", "views", "slots", "near", "exact", *UNLIKE)
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        whole: list[Part] = []  # batches as they were filled up, for what is measured of them afterwards
         begun = 0
         with plain_float32():
             for n, arrays in _behind(self._launched(rows, dtype, at is not None), self.device):
                 a = arrays.pop("a", None)  # (micro, F)
                 if self.typical is not None:
-                    some = rows[begun : begun + n]
-                    arrays |= self._unlike(some, a, arrays["indices"], arrays["values"])
+                    whole.append({"a": a, "indices": arrays["indices"], "values": arrays["values"]})
                 if at is not None:
                     wanted = at[begun : begun + n]
                     taken = np.take_along_axis(a[:n], wanted.clip(0).astype(np.int64), axis=1)
@@ -126,6 +126,11 @@ class Encoder:
                     found[name].append(array[:n])
                 begun += n
                 done(n)
+        # not between the batches: the threads of numpy's BLAS wait for more work, busily, on the network's cores
+        for i, batch in enumerate(whole):
+            some = rows[i * self.micro : (i + 1) * self.micro]
+            for name, array in self._unlike(some, **batch).items():
+                found[name].append(array[: len(some)])
         part = {name: np.concatenate(arrays) for name, arrays in found.items() if arrays}
         part["good"] = np.isfinite(part["values"]).all(axis=1)
         for name in ("maps", "views"):

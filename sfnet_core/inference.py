@@ -21,6 +21,7 @@ import torch
 from tqdm import tqdm
 
 from sfnet_core import RUNNERS_UP, __version__, checkpoint, unlike_fit
+from sfnet_core.allocation import kept_memory
 from sfnet_core.augment import ORIENTATIONS
 from sfnet_core.certainty import make_certain
 from sfnet_core.codes import SparseCodes
@@ -116,7 +117,7 @@ def infer(
         "unlike": "to be learnt" if to_learn else typical and checkpoint.fingerprint(run.path / UNLIKE),
     }
     computed: dict[str, Any] = {"precision": precision}
-    with _work_folder(out, key, resume) as work:
+    with _work_folder(out, key, resume) as work, kept_memory():
         encoder.typical = _learnt(run, dataset, work / UNLIKE, device, progress) if to_learn else typical
         parts = []
         with tqdm(total=len(dataset), unit=" galaxies", desc="infer", disable=not progress, file=sys.stderr) as bar:

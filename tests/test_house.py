@@ -27,7 +27,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
     **dict.fromkeys(("lines", "lines_score", "photometry", "unlike", "winding"), NUMPY),
     **dict.fromkeys(("codes", "compare.about", "compare.fits", "compare.table", "faithful", "stability"), NUMPY),
     **dict.fromkeys(("codes.file", "codes.writing", "parquet_guard"), LIGHT),
-    **dict.fromkeys(("begun", "errors", "files", "history_file", "saying"), frozenset()),
+    **dict.fromkeys(("allocation", "begun", "errors", "files", "history_file", "saying"), frozenset()),
     **dict.fromkeys(("faithful.words", "stability.file"), frozenset()),
     **dict.fromkeys(("faithful.regions", "faithful.work"), NUMPY | {"scipy", "torch", "tqdm"}),
     "cli": {"typer"},
@@ -35,7 +35,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
     **dict.fromkeys(("astro", "begun", "errors", "files", "kept", "lines", "metrics", "parquet_guard", "saying"), 0),
-    **dict.fromkeys(("rates", "winding"), 0),
+    **dict.fromkeys(("allocation", "rates", "winding"), 0),
     "sky": 1,
     "labels": 2,
     **dict.fromkeys(("comparison", "neighbours", "regions", "selection"), 3),

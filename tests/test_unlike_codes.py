@@ -12,6 +12,7 @@ import torch
 
 from sfnet_core import certainty, unlike_fit
 from sfnet_core.codes import SparseCodes
+from sfnet_core.encoding import Encoder
 from sfnet_core.errors import SFNetError
 from sfnet_core.evaluate import evaluate, report
 from sfnet_core.export import export
@@ -93,6 +94,19 @@ def test_infer_measures_all_activations_against_the_training_galaxies(made):
     said = why_unlike(codes, 55, lambda f: f"<f{f}>")
     assert said.startswith("Unlike the training galaxies: ") and why_unlike(codes, int(np.argmin(codes.unlike))) == ""
     assert codes.provenance["unlike"] == typical.about()
+
+
+def test_nothing_is_measured_between_the_networks_batches(made, monkeypatch):
+    """The threads of numpy's BLAS would wait, busily, on the cores that the network needs."""
+    run, dataset, codes = made
+    network, order = run.network(), []
+    encoder = Encoder(network, run.metadata, dataset, typical=unlike_fit.kept(run), places=np.full(N, -1))
+    measure = Typical.measure
+    monkeypatch.setattr(Typical, "measure", lambda *given: order.append("measured") or measure(*given))
+    part = encoder.encode(np.arange(50, N), done=lambda n: order.append("batch"))
+    encoder.encode(np.arange(N), done=lambda n: order.append("batch"))
+    assert order == ["batch", "measured", "batch", "batch", "measured", "measured"]
+    assert np.array_equal(part["unlike"], codes.unlike[50:])
 
 
 def test_no_galaxy_outside_the_training_set_moves_the_limit(made, tmp_path):

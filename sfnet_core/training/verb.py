@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sfnet_core import __version__, checkpoint, unlike_fit
+from sfnet_core.allocation import kept_memory
 from sfnet_core.augment import channel_statistics, to_input, vary
 from sfnet_core.device import autocast, has_bfloat16, own_stream, pick_device, sent
 from sfnet_core.errors import SFNetError
@@ -112,7 +113,7 @@ def train(
             say(progress, f"{out} is finished already; nothing was done.")
         else:
             where = pick_device(device)
-            with own_stream(where):
+            with own_stream(where), kept_memory():
                 last = _Training(dataset, out, plan, where, last, progress, callback).run()
         return unlike_fit.keep(last, dataset, device, progress)
 
