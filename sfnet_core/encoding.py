@@ -109,13 +109,13 @@ class Encoder:
         """
         names = ("indices", "values", "maps", "views", "slots", "near", "exact", *UNLIKE)
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        whole: list[Part] = []  # batches as they were filled up, for what is measured of them afterwards
+        waiting: deque[tuple[np.ndarray, ...]] = deque()  # rows and their filled up batch, for what is measured of it
         begun = 0
         with plain_float32():
             for n, arrays in _behind(self._launched(rows, dtype, at is not None), self.device):
                 a = arrays.pop("a", None)  # (micro, F)
                 if self.typical is not None:
-                    whole.append({"a": a, "indices": arrays["indices"], "values": arrays["values"]})
+                    waiting.append((rows[begun : begun + n], a, arrays["indices"], arrays["values"]))
                 if at is not None:
                     wanted = at[begun : begun + n]
                     taken = np.take_along_axis(a[:n], wanted.clip(0).astype(np.int64), axis=1)
@@ -126,11 +126,10 @@ class Encoder:
                     found[name].append(array[:n])
                 begun += n
                 done(n)
-        # not between the batches: the threads of numpy's BLAS wait for more work, busily, on the network's cores
-        for i, batch in enumerate(whole):
-            some = rows[i * self.micro : (i + 1) * self.micro]
-            for name, array in self._unlike(some, **batch).items():
-                found[name].append(array[: len(some)])
+                if self.device.type != "cpu":
+                    self._measure(waiting, found)
+        # on a CPU not between the batches: numpy's BLAS has threads that wait for more work, busily, on its cores
+        self._measure(waiting, found)
         part = {name: np.concatenate(arrays) for name, arrays in found.items() if arrays}
         part["good"] = np.isfinite(part["values"]).all(axis=1)
         for name in ("maps", "views"):
@@ -158,12 +157,16 @@ class Encoder:
                 made["views"] = torch.stack([self._network.read(pool(view)) for view in turned], 1)  # (micro, 7, T)
             yield n, OnTheWay(made, self.device)
 
-    def _unlike(self, rows: np.ndarray, a: np.ndarray, indices: np.ndarray, values: np.ndarray) -> Part:
-        """How unlike the training galaxies rows are, of a filled up batch's activations (micro, F) and codes."""
-        own = np.full(len(a), -1)
-        own[: len(rows)] = -1 if self._places is None else self._places[rows]
-        with np.errstate(invalid="ignore"):  # a row that is not finite is set aside
-            return self.typical.measure(a, indices, values, own)
+    def _measure(self, waiting: deque[tuple[np.ndarray, ...]], found: dict[str, list[np.ndarray]]) -> None:
+        """How unlike the training galaxies rows are, of filled up batches' activations (micro, F) and codes."""
+        while waiting:
+            rows, *whole = waiting.popleft()
+            own = np.full(self.micro, -1)
+            own[: len(rows)] = -1 if self._places is None else self._places[rows]
+            with np.errstate(invalid="ignore"):  # a row that is not finite is set aside
+                columns = self.typical.measure(*whole, own)
+            for name, array in columns.items():
+                found[name].append(array[: len(rows)])
 
     @torch.inference_mode()
     def sky(self, level: tuple[int, ...]) -> Sky:
