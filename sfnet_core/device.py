@@ -12,7 +12,9 @@ from torch import Tensor
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["OnTheWay", "autocast", "has_bfloat16", "own_stream", "pick_device", "plain_float32", "sent"]
+__all__ = [
+    "OnTheWay", "autocast", "has_bfloat16", "own_stream", "pick_device", "plain_float32", "sent", "trains_in_bfloat16",
+]  # fmt: skip
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -36,10 +38,16 @@ def has_bfloat16(device: torch.device) -> bool:
     """Whether the hardware computes bfloat16, so that it is faster: AVX512-BF16 or AMX, an Ampere GPU or later."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu" and os.environ.get("SFNET_BF16", "1") != "0":
+    if device.type == "cpu":
         known = torch.cpu.get_capabilities()
         return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
     return False
+
+
+def trains_in_bfloat16(device: torch.device) -> bool:
+    """Whether a training computes in bfloat16: where the hardware does, but on a CPU not with ``SFNET_BF16=0``."""
+    refused = device.type == "cpu" and os.environ.get("SFNET_BF16", "1") == "0"
+    return has_bfloat16(device) and not refused
 
 
 def autocast(device: torch.device, on: bool) -> contextlib.AbstractContextManager:

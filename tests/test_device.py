@@ -10,7 +10,7 @@ import torch
 
 import sfnet_core.encoding as encoding
 import sfnet_core.training.verb as training
-from sfnet_core.device import autocast, has_bfloat16, pick_device, plain_float32
+from sfnet_core.device import autocast, has_bfloat16, pick_device, plain_float32, trains_in_bfloat16
 from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.inference import infer
@@ -121,6 +121,16 @@ def test_pinned_batches_and_precision_follow_the_device(galaxies):
     with autocast(device, has_bfloat16(device)):
         product = torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device)
     assert product.dtype == (torch.bfloat16 if has_bfloat16(device) else torch.float32)
+
+
+@pytest.mark.parametrize("known", ["avx512_bf16", "amx_bf16", "avx512_vnni"])
+def test_a_training_can_be_kept_in_float32_and_the_hardware_is_what_it_is(monkeypatch, known):
+    cpu, has = torch.device("cpu"), known != "avx512_vnni"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {known: True})
+    monkeypatch.delenv("SFNET_BF16", raising=False)
+    assert has_bfloat16(cpu) is trains_in_bfloat16(cpu) is has
+    monkeypatch.setenv("SFNET_BF16", "0")
+    assert has_bfloat16(cpu) is has and not trains_in_bfloat16(cpu)
 
 
 def test_a_large_file_read_in_pieces_does_not_stay_in_this_process(tmp_path):

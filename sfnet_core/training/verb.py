@@ -20,7 +20,7 @@ from tqdm import tqdm
 from sfnet_core import __version__, checkpoint, unlike_fit
 from sfnet_core.allocation import kept_memory
 from sfnet_core.augment import channel_statistics, to_input, vary
-from sfnet_core.device import autocast, has_bfloat16, own_stream, pick_device, sent
+from sfnet_core.device import autocast, own_stream, pick_device, sent, trains_in_bfloat16
 from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.files import folder_lock
@@ -138,7 +138,7 @@ class _Training:
             self.mean, self.std = take_look(plan.start, self.mean, self.std)
         known = plan.truth[plan.train]
         self.centre, self.scale = known.mean(axis=0), known.std(axis=0)  # (T,)
-        self.bf16 = has_bfloat16(device)
+        self.bf16 = trains_in_bfloat16(device)
         seed = plan.config["seed"]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -9,6 +9,20 @@ from proxy import Cable
 BUSY = "document.body.classList.contains('sf-busy')"
 
 
+IMPATIENT = """
+const timeout = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = (ms) => timeout(ms <= 3000 ? 0 : ms); // as if two seconds were over at once
+"""
+
+
+def test_a_widget_that_takes_long_to_begin_still_hears_what_is_sent_to_it(open_page, serve):
+    page = open_page(serve(), script=IMPATIENT)
+    page.wait_for_function(f"!{BUSY}")
+    status = page.inner_text(".sf-status")
+    page.locator(".sf-toggle").first.click()
+    page.wait_for_function("text => document.querySelector('.sf-status').textContent !== text", arg=status)
+
+
 def test_a_late_answer_is_waited_for_in_sight(open_page, serve):
     with Cable(serve()) as cable:
         page = open_page(cable.address)

@@ -19,6 +19,10 @@
   const text = new TextDecoder();
   let leaving = false;
 
+  // anywidget gives each widget 2 s to begin; all that is sent to one that took longer is lost. A busy browser takes longer.
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  AbortSignal.timeout = (ms) => timeout(ms === 2000 ? 120000 : ms);
+
   // -- what the visitor is told --------------------------------------------------------------------------------------
 
   let shown = null;
