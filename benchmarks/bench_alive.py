@@ -23,16 +23,14 @@ from sfnet_core.evaluate import active_features
 from sfnet_core.recipes import ALIVE, RECIPES, Recipe
 
 RESAMPLES = 2000
-OTHERS = {"auxk": {"auxk": 64}, "normalise": {"normalise": True}, "paper": ALIVE}
+OTHERS = {"auxk": {"auxk": 64}, "normalise": {"normalise": True}}
 
 
 def main() -> None:
     """Train, measure, write ``results/alive.json``, of observed galaxies ``results/alive_observed.json``."""
     parser = seeds.options(__doc__, [0, 1, 2])
     parser.set_defaults(galaxies=1800, first=1200, half=True, width=32, epochs=8)
-    parser.add_argument(
-        "--others", nargs="*", default=[], choices=[*OTHERS], help="other options, or the paper's recipe with --alive"
-    )
+    parser.add_argument("--others", nargs="*", default=[], choices=[*OTHERS], help="further options, beside --alive")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.galaxies, arguments.seeds, arguments.epochs, arguments.width = 60, [0, 1], 1, 4
@@ -47,12 +45,7 @@ def recipes(arguments: argparse.Namespace) -> dict[str, Recipe]:
     if arguments.real is None:
         ours = replace(ours, gain=0.0, sky=0.0)
     found = {"paper": RECIPES["paper"], name: ours, f"{name}, alive": replace(ours, **ALIVE)}
-    for other in arguments.others:
-        if other == "paper":
-            found["paper, alive"] = replace(RECIPES["paper"], **ALIVE)
-        else:
-            found[f"{name}, {other}"] = replace(ours, **OTHERS[other])
-    return found
+    return found | {f"{name}, {other}": replace(ours, **OTHERS[other]) for other in arguments.others}
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> None:

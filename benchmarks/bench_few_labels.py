@@ -84,10 +84,7 @@ class Bench:
         if not path.is_dir():
             full = Dataset.open(source)
             factor = full.meta["height"] // side
-            small = (
-                np.asarray(c, dtype=float).reshape(side, factor, side, factor, 3).mean((1, 3)).round().astype(np.uint8)
-                for c in full.cutouts
-            )
+            small = (common.shrunk(cutout, factor) for cutout in full.cutouts)
             columns = {name: full.column(name) for name in (TARGET, "lgm_tot_p50", "sfr_tot_p50")}
             Dataset.create(path, full.ids, small, columns, simulated=True, source=f"{len(full)} simulated galaxies")
         return Dataset.open(path)

@@ -180,7 +180,7 @@ class Trainings:
         """What is to be said of the data."""
         a = self.arguments
         return {
-            **self.data, "cutouts": "128 px halved to 64 px", "n_train": len(self.train), "n_held_out": len(self.held),
+            **self.data, "n_train": len(self.train), "n_held_out": len(self.held),
             "network": f"width {a.width}, k = {K}", "precision": "float32", "threads": torch.get_num_threads(),
         }  # fmt: skip
 

@@ -159,6 +159,12 @@ def made_up_cutouts(n: int, side: int, seed: int = 0) -> np.ndarray:
     return out
 
 
+def shrunk(cutout: np.ndarray, factor: int = 2) -> np.ndarray:
+    """A cutout (H, W, 3) uint8 so many times smaller: means of factor × factor pixels."""
+    height, width = cutout.shape[0] // factor, cutout.shape[1] // factor
+    return cutout.reshape(height, factor, width, factor, 3).mean((1, 3)).round().astype(np.uint8)
+
+
 def made_up_jpegs(folder: Path, n: int, side: int, seed: int = 0) -> tuple[Path, Path]:
     """``n`` JPEGs of :func:`made_up_cutouts` in ``folder/images`` and a catalogue with a made-up target beside them."""
     from PIL import Image

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +17,7 @@ from sfnet_core.inference import infer
 from sfnet_core.recipes import Recipe, choose
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
-from sfnet_core.survey.simulate import draw, simulate
+from sfnet_core.survey.simulate import draw_galaxies, simulate
 from sfnet_core.training import train
 
 __all__ = ["ABOUT", "held_out", "options", "recipe_of", "survey", "trained"]
@@ -58,7 +54,7 @@ def survey(arguments: argparse.Namespace, work: Path) -> dict[str, Any]:
             full = pack(folder / "galaxies.csv", folder / "images", work / "full" if half else place, progress=False)
             if half:
                 truth = {"oh_p50": full.column("oh_p50")}
-                Dataset.create(place, full.ids, map(_halved, full.cutouts), truth, simulated=False)
+                Dataset.create(place, full.ids, map(common.shrunk, full.cutouts), truth, simulated=False)
         data = {"galaxies": f"{len(Dataset.open(place))} observed ({folder.name})", "simulated": False}
     else:
         if not place.is_dir():
@@ -76,25 +72,12 @@ def _simulate(arguments: argparse.Namespace, place: Path) -> None:
     if not (first or arguments.half):
         simulate(n, seed=seed, out=place, workers=workers, progress=False)
         return
-    indices = range(first, first + n)
-    truth: list[float] = []
-
-    def cutouts(drawn: Iterable[tuple[np.ndarray, dict]]) -> Iterator[np.ndarray]:
-        for cutout, row in drawn:
-            truth.append(row["oh_p50"])
-            yield _halved(cutout) if arguments.half else cutout
-
-    one = partial(draw, seed, 128)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        drawn = map(one, indices) if workers == 1 else pool.map(one, indices, chunksize=16)
-        pictures = np.stack(list(cutouts(drawn)))
-    Dataset.create(place, [f"sim-{i}" for i in indices], pictures, {"oh_p50": np.array(truth)}, simulated=True)
-
-
-def _halved(cutout: np.ndarray) -> np.ndarray:
-    """Means of 2×2 pixels."""
-    height, width = cutout.shape[:2]
-    return cutout.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3)).round().astype(np.uint8)
+    cutouts, truth = [], []
+    for cutout, row in draw_galaxies(first, first + n, seed, 128, workers):
+        cutouts.append(common.shrunk(cutout) if arguments.half else cutout)
+        truth.append(row["oh_p50"])
+    ids = [f"sim-{i}" for i in range(first, first + n)]
+    Dataset.create(place, ids, cutouts, {"oh_p50": np.array(truth)}, simulated=True)
 
 
 ABOUT = {"split": "20 % held out, split seed 0 for every training", "target": "oh_p50"}

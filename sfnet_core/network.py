@@ -38,8 +38,7 @@ def gate(a: Tensor, k: int) -> Tensor:
 class BasicBlock(nn.Module):
     """ResNet's two-convolution block: relu(x' + bn(conv(relu(bn(conv(x)))))), x' projected where the shape changes.
 
-    ReLU and sum are written over what the normalisation gave, whose gradient needs its input alone: memory that is not
-    asked for anew is a good part of a training step on a CPU.
+    ReLU and sum are written over what the normalisation gave, whose gradient needs its input alone.
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:

@@ -42,7 +42,6 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.skipif(allocation._glibc() is None, reason="another C library than glibc")
 def test_pages_are_not_asked_for_anew_and_go_back_in_the_end():
     found = json.loads(subprocess.run([sys.executable, "-c", WORK], check=True, capture_output=True, text=True).stdout)
     assert found["usual"] > 10 * found["kept"] + 1000

@@ -33,7 +33,7 @@ from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.store import META
 from sfnet_core.survey.unfinished import UnfinishedWriter
 
-__all__ = ["COLUMNS", "Galaxy", "draw", "draw_cutout", "draw_galaxy", "simulate"]
+__all__ = ["COLUMNS", "Galaxy", "draw_cutout", "draw_galaxies", "draw_galaxy", "simulate"]
 
 #: Name → unit of every column of a simulated catalogue, in order; ids come before them.
 COLUMNS: dict[str, str] = {
@@ -176,11 +176,11 @@ def draw_galaxy(seed: int, index: int) -> Galaxy:
 
 def draw_cutout(seed: int, size: int, index: int) -> np.ndarray:
     """The picture of galaxy ``index`` of ``seed``, (size, size, 3) uint8, north up."""
-    return draw(seed, size, index)[0]
+    return _draw(seed, size, index)[0]
 
 
-def draw(seed: int, size: int, index: int) -> tuple[np.ndarray, dict[str, float | int | str]]:
-    """Picture, (size, size, 3) uint8, and catalogue row of galaxy ``index`` of ``seed``."""
+def _draw(seed: int, size: int, index: int) -> tuple[np.ndarray, dict[str, float | int | str]]:
+    """Picture and catalogue row of one galaxy."""
     galaxy = draw_galaxy(seed, index)
     rng = np.random.default_rng([seed, index, _PICTURE])
     centre = tuple(rng.normal(0.0, 0.15, 2))
@@ -227,7 +227,7 @@ def _draw_into(writer: UnfinishedWriter, n: int, seed: int, size: int, workers: 
     from tqdm import tqdm
 
     bar = tqdm(total=n, initial=writer.n, desc="simulate", unit="galaxy", file=sys.stderr, disable=not progress)
-    with Interrupts() as interrupts, bar, closing(_galaxies(writer.n, n, seed, size, workers)) as galaxies:
+    with Interrupts() as interrupts, bar, closing(draw_galaxies(writer.n, n, seed, size, workers)) as galaxies:
         for cutout, row in galaxies:
             writer.add(cutout, row)
             bar.update()
@@ -240,20 +240,23 @@ def _draw_into(writer: UnfinishedWriter, n: int, seed: int, size: int, workers: 
                 interrupts.leave()
 
 
-def _galaxies(
-    start: int, n: int, seed: int, size: int, workers: int
+def draw_galaxies(
+    start: int, stop: int, seed: int, size: int, workers: int
 ) -> Iterator[tuple[np.ndarray, dict[str, float | int | str]]]:
-    """Pictures and rows in order of index; at most a few hundred are held at a time."""
-    one = partial(draw, seed, size)
-    if workers == 1 or n - start < 16:
-        yield from map(one, range(start, n))
+    """Pictures, (size, size, 3) uint8, and catalogue rows of galaxies ``start`` … ``stop`` − 1 of ``seed``, in order.
+
+    ``workers`` processes draw them; at most a few hundred are held at a time.
+    """
+    draw = partial(_draw, seed, size)
+    if workers == 1 or stop - start < 16:
+        yield from map(draw, range(start, stop))
         return
-    indices = iter(range(start, n))
+    indices = iter(range(start, stop))
     # "spawn" also where threads run already (torch, a notebook's kernel), which "fork" does not forgive.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
         try:
             while block := list(islice(indices, 64 * workers)):
-                yield from pool.map(one, block, chunksize=8)
+                yield from pool.map(draw, block, chunksize=8)
         except BrokenProcessPool as error:
             raise SFNetError(
                 "The processes that draw galaxies ended too soon. In a script, call simulate under "

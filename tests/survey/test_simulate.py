@@ -32,13 +32,13 @@ def dataset(tmp_path_factory):
 
 
 def test_any_number_of_galaxies_and_workers_gives_the_same_bytes(dataset, tmp_path, monkeypatch):
-    def interrupted(seed, size, index, real=simulate.draw):
+    def interrupted(seed, size, index, real=simulate._draw):
         if index == 1:
             os.kill(os.getpid(), signal.SIGINT)
         return real(seed, size, index)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(simulate, "draw", interrupted)
+        patch.setattr(simulate, "_draw", interrupted)
         simulate.simulate(19, seed=7, out=tmp_path / "p", workers=1, progress=False)
     # two galaxies by one process, the others by two
     parallel = simulate.simulate(19, seed=7, out=tmp_path / "p", workers=2, progress=False, resume=True)

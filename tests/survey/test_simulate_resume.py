@@ -31,7 +31,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def drawn():
     """The galaxies, drawn once."""
-    return [module.draw(SEED, SIZE, index) for index in range(N)]
+    return [module._draw(SEED, SIZE, index) for index in range(N)]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def draws(monkeypatch, drawn):
 
     draws = Draws()
     draws.stop = {}
-    monkeypatch.setattr(module, "draw", draws)
+    monkeypatch.setattr(module, "_draw", draws)
     return draws
 
 
@@ -102,14 +102,14 @@ def test_ctrl_c_and_sigterm_say_how_to_go_on_and_the_bar_begins_where_it_stopped
 KILLED = """
 import os, signal, sys
 from sfnet_core.survey import simulate
-real, simulate.SAVE_SECONDS = simulate.draw, -1
+real, simulate.SAVE_SECONDS = simulate._draw, -1
 def draw(seed, size, index):
     if index == 5:
         simulate.SAVE_SECONDS = 1e9  # what comes now is written, and not kept
     if index == 7:
         os.kill(os.getpid(), signal.SIGKILL)
     return real(seed, size, index)
-simulate.draw = draw
+simulate._draw = draw
 simulate.simulate(8, seed=3, size=32, workers=1, progress=False, out=sys.argv[1])
 """
 
