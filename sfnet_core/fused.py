@@ -1,6 +1,7 @@
 """The trunk as inference runs it: batch normalisation folded into the convolutions, and oneDNN's or cuDNN's fusions.
 
-On a CPU in float32 the 3×3 convolutions of small maps are done as :mod:`sfnet_core.winograd` does them.
+On a CPU the 3×3 convolutions of small maps are done as :mod:`sfnet_core.winograd` does them in float32, and as
+:class:`sfnet_core.onednn.Wide` in bfloat16.
 
 Shape letters: B batch, F features, h w feature-map cells.
 """
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from sfnet_core.device import autocast
 from sfnet_core.network import SFNet
+from sfnet_core.onednn import OneDnn, Wide, can_call, fits_wide
 from sfnet_core.winograd import Winograd, tile
 
 __all__ = ["FusedTrunk", "can_fuse", "trunk_of"]
@@ -45,12 +47,7 @@ def can_fuse(network: SFNet) -> bool:
         return False
     if kind == "cuda":
         return torch.backends.cudnn.is_available() and hasattr(torch, "cudnn_convolution_add_relu")
-    operations = ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
-    return (
-        kind == "cpu"
-        and torch.backends.mkldnn.is_available()
-        and all(hasattr(torch.ops.mkldnn, name) for name in operations)
-    )
+    return kind == "cpu" and can_call()
 
 
 def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -58,25 +55,6 @@ def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tenso
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     weight = convolution.weight.double() * scale[:, None, None, None]
     return weight, norm.bias.double() - norm.running_mean.double() * scale
-
-
-class _OneDnn:
-    """On a CPU: one call of oneDNN, its weights laid out for inputs of ``shape``."""
-
-    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype, shape: tuple[int, ...]):
-        weight, bias = _folded(convolution, norm)
-        weight, self.bias = weight.to(dtype).contiguous(memory_format=torch.channels_last), bias.to(dtype)
-        self.how = (list(convolution.padding), list(convolution.stride), [1, 1], 1)  # …, dilation, groups
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.how, list(shape))
-
-    def __call__(self, x: Tensor, act: str = "relu") -> Tensor:
-        return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.how, act, [], "")
-
-    def onto(self, shortcut: Tensor, x: Tensor) -> Tensor:
-        """relu(shortcut + W' x + b'), written over ``shortcut``."""
-        return torch.ops.mkldnn._convolution_pointwise_.binary(
-            shortcut, x, self.weight, self.bias, *self.how, "add", 1.0, "relu", [], ""
-        )
 
 
 class _CuDnn:
@@ -99,13 +77,37 @@ class _CuDnn:
 
 def _fused(
     convolution: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype, shape: tuple[int, ...]
-) -> _OneDnn | _CuDnn | Winograd:
+) -> OneDnn | _CuDnn | Winograd:
     """The quickest of them for inputs of ``shape``; which one follows from the shapes alone, never from a clock."""
     if convolution.weight.is_cuda:
         return _CuDnn(convolution, norm, dtype)
-    plain = convolution.kernel_size == (3, 3) and convolution.stride == (1, 1) and dtype == torch.float32
-    m = tile(min(convolution.in_channels, convolution.out_channels), shape[-1]) if plain else 0
-    return Winograd(*_folded(convolution, norm), m) if m else _OneDnn(convolution, norm, dtype, shape)
+    weight, bias = _folded(convolution, norm)
+    if convolution.kernel_size == (3, 3) and convolution.stride == (1, 1):
+        channels, side = min(weight.shape[:2]), shape[-1]
+        m = tile(channels, side) if dtype == torch.float32 else 0
+        if m:
+            return Winograd(weight, bias, m)
+        if dtype == torch.bfloat16 and fits_wide(channels, side):
+            return Wide(weight, bias, dtype, shape)
+    return OneDnn(weight, bias, dtype, shape, convolution.padding, convolution.stride)
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """``max_pool2d(x, 3, 2, 1)`` of a ReLU's output (B, C, H, W).
+
+    Numbers ≥ 0 in bfloat16 have the order of their bits, and whole numbers are compared several times as fast.
+    """
+    if x.dtype != torch.bfloat16 or x.is_cuda or x.shape[2] % 2 or x.shape[3] % 2:
+        return nn.functional.max_pool2d(x, 3, 2, 1)
+    bits = x.permute(0, 2, 3, 1).view(torch.int16)  # (B, H, W, C)
+    for dim in (1, 2):
+        halves = bits.unflatten(dim, (-1, 2))
+        even, odd = halves.unbind(dim + 1)
+        bits = torch.maximum(even, odd)
+        count = bits.shape[dim] - 1
+        later = bits.narrow(dim, 1, count)
+        torch.maximum(later, odd.narrow(dim, 0, count), out=later)
+    return bits.view(torch.bfloat16).permute(0, 3, 1, 2)
 
 
 class FusedTrunk:
@@ -136,7 +138,7 @@ class FusedTrunk:
         """(B, 3, side, side) → (B, F, h, w) of ``dtype``, ≥ 0."""
         x = images.to(self.dtype).contiguous(memory_format=torch.channels_last)
         pieces = x.split(len(x) if x.is_cuda else PIECE)
-        pooled = [nn.functional.max_pool2d(self._first(piece), 3, 2, 1) for piece in pieces]
+        pooled = [_pooled(self._first(piece)) for piece in pieces]
         x = torch.cat(pooled) if len(pooled) > 1 else pooled[0]
         for first, second, project in self._blocks:
             inner = first(x)

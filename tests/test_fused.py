@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sfnet_core.fused import FusedTrunk, can_fuse, trunk_of
+from sfnet_core.fused import FusedTrunk, _pooled, can_fuse, trunk_of
 from sfnet_core.network import SFNet
 
 
@@ -69,3 +69,14 @@ def test_widths_that_torch_computes_wrongly_in_channels_last_stay_plain():
     network, images = trained(width=8), torch.randn(2, 3, 40, 40)
     assert not can_fuse(network)
     assert torch.equal(trunk_of(network, 40, 2)(images), network.maps(images))
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 8, 8), (1, 32, 48, 6), (3, 16, 7, 8), (3, 16, 2, 2)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pooling_by_bits_is_torchs(shape, dtype):
+    torch.manual_seed(0)
+    x = (torch.randn(shape).relu() * 10.0 ** torch.randint(-38, 38, shape)).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
+    x[0, 0, 0, 0], x[-1, -1, -1, -1], x[-1, 0, 0, 1] = -0.0, torch.inf, torch.nan
+    wanted = nn.functional.max_pool2d(x, 3, 2, 1)
+    torch.testing.assert_close(_pooled(x), wanted, rtol=0, atol=0, equal_nan=True)

@@ -17,7 +17,7 @@ TORCH = {"torch", "torchvision", "safetensors"}
 # These know torch; nothing else in the package may, not even inside a function (the shell's verbs call them).
 TORCH_ROOMS = {
     *("attribution", "augment", "certainty", "checkpoint", "device", "encoding", "feed", "fused", "inference"),
-    *("foreign", "foreign_reader", "imported", "network", "run", "split", "unlike_fit", "winograd"),
+    *("foreign", "foreign_reader", "imported", "network", "onednn", "run", "split", "unlike_fit", "winograd"),
     *("compare.networks", "compare.verb", "compare.work", "faithful.regions", "faithful.work", "training"),
 }
 NUMPY, LIGHT = frozenset({"numpy"}), frozenset({"numpy", "pyarrow"})
@@ -39,8 +39,8 @@ FLOOR = {  # a room imports only from its own floor or below
     "sky": 1,
     "labels": 2,
     **dict.fromkeys(("comparison", "neighbours", "regions", "selection"), 3),
-    **dict.fromkeys(("augment", "certain", "device", "fused", "network", "survey", "unlike", "winograd"), 1),
-    **dict.fromkeys(("foreign", "foreign_reader", "interrupt", "photometry", "recipes"), 1),
+    **dict.fromkeys(("augment", "certain", "device", "fused", "network", "survey", "unlike"), 1),
+    **dict.fromkeys(("foreign", "foreign_reader", "interrupt", "onednn", "photometry", "recipes", "winograd"), 1),
     **dict.fromkeys(("training.graphed", "training.optimiser"), 1),
     **dict.fromkeys(("checkpoint", "codes", "feed", "history_file", "run", "split", "target"), 2),
     **dict.fromkeys(("training.plan", "training.progress", "training.starting"), 2),

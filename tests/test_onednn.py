@@ -1,0 +1,65 @@
+"""Convolutions of a frozen network by oneDNN, the batch side by side or not, against torch's own in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import conv2d
+
+from sfnet_core.onednn import CHANNELS, SIDE, OneDnn, Wide, fits_wide
+
+
+def numbers(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def rounded(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return x.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batch=st.integers(1, 7), height=st.integers(1, 6), width=st.integers(1, 6),
+    channels=st.sampled_from([16, 48]), out=st.sampled_from([16, 32]),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]), made_for=st.sampled_from([None, 32]),
+)  # fmt: skip
+@torch.inference_mode()
+def test_side_by_side_is_the_same_convolution(batch, height, width, channels, out, dtype, made_for):
+    weight, bias = numbers(out, channels, 3, 3, seed=0) / channels**0.5, numbers(out, seed=1)
+    convolution = Wide(weight, bias, dtype, (made_for or batch, channels, height, width))
+    x, shortcut = (rounded(numbers(batch, n, height, width, seed=2), dtype) for n in (channels, out))
+    exact = conv2d(x.double(), weight.to(dtype).double(), bias.to(dtype).double(), padding=1)
+    near = {"atol": 2e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 1e-2, "rtol": 1e-2}
+    for found, wanted in (
+        (convolution(x), exact.relu()),
+        (convolution(x, "none"), exact),
+        (convolution.onto(shortcut.clone(), x), (shortcut.double() + exact).relu()),
+    ):
+        assert found.dtype == dtype and found.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(found.double(), wanted, **near)
+
+
+@torch.inference_mode()
+def test_a_map_does_not_depend_on_its_neighbours():
+    weight, bias = numbers(256, 256, 3, 3, seed=0) / 48, numbers(256, seed=1)
+    convolution = Wide(weight, bias, torch.bfloat16, (32, 256, 5, 5))
+    x, other = (rounded(numbers(32, 256, 5, 5, seed=seed), torch.bfloat16) for seed in (2, 3))
+    other[7] = x[7]
+    assert torch.equal(convolution(x)[7], convolution(other)[7])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.inference_mode()
+def test_stride_and_padding_are_torchs(dtype):
+    weight, bias = numbers(32, 3, 7, 7, seed=0) / 12, numbers(32, seed=1)
+    x = rounded(numbers(2, 3, 33, 33, seed=2), dtype)
+    found = OneDnn(weight, bias, dtype, tuple(x.shape), (3, 3), (2, 2))(x)
+    exact = conv2d(x.double(), weight.to(dtype).double(), bias.to(dtype).double(), 2, 3).relu()
+    torch.testing.assert_close(found.double(), exact, atol=2e-2, rtol=1e-2)
+
+
+def test_it_is_for_many_channels_and_small_maps():
+    assert fits_wide(CHANNELS, SIDE) and fits_wide(512, 1)
+    assert not fits_wide(CHANNELS - 16, SIDE) and not fits_wide(512, SIDE + 1)
