@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sfnet_core import RUNNERS_UP
+from sfnet_core.beside import Convolution
 from sfnet_core.errors import SFNetError
 
 __all__ = ["SFNet", "code_of", "gate", "pool", "strongest"]
@@ -43,9 +44,9 @@ class BasicBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.conv1 = Convolution(channels_in, channels, stride)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.conv2 = Convolution(channels, channels, 1)
         self.bn2 = nn.BatchNorm2d(channels)
         self.downsample = None
         if stride != 1 or channels_in != channels:

@@ -5,10 +5,10 @@ Shape letters: B batch, C O channels in and out, h w map.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
+
+from sfnet_core.beside import apart, beside, dilated
 
 __all__ = ["OneDnn", "Wide", "can_call", "fits_wide"]
 
@@ -49,7 +49,7 @@ class OneDnn:
         dilation: tuple[int, int] = (1, 1),
     ) -> None:
         weight, self.bias = weight.to(dtype).contiguous(memory_format=torch.channels_last), bias.to(dtype)
-        self.how = _how(padding, stride, dilation)
+        self.how = (list(padding), list(stride), list(dilation), 1)
         self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.how, list(shape))
 
     def __call__(self, x: Tensor, act: str = "relu", how: How | None = None) -> Tensor:
@@ -64,43 +64,25 @@ class OneDnn:
 
 
 class Wide:
-    """A 3×3 convolution with stride 1 of a batch of small maps, as of one wide map: the batch is laid side by side.
+    """A 3×3 convolution with stride 1 of a batch of small maps side by side (:mod:`sfnet_core.beside`).
 
-    oneDNN takes a row of a map at a time, and a processor's matrix unit (AMX) multiplies 16 rows of a matrix at once:
-    with a map 5 cells wide most of it stands still. Here a row holds a cell of every image, then the next cell of every
-    image: (1, C, h, w B), in which an image's neighbouring cells are B apart, so the convolution is dilated by B.
     Arguments as of :class:`OneDnn`.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
         batch, channels, height, width = shape
-        self._one = OneDnn(weight, bias, dtype, (1, channels, height, width * batch), *_dilated(batch))
+        stride, padding, dilation = dilated(batch)
+        self._one = OneDnn(weight, bias, dtype, (1, channels, height, width * batch), padding, stride, dilation)
 
     def __call__(self, x: Tensor, act: str = "relu") -> Tensor:
         """relu(W x + b), or without the ReLU (``"none"``): (B, C, h, w) → (B, O, h, w)."""
-        return _apart(self._one(_beside(x), act, _how(*_dilated(len(x)))), len(x))
+        return apart(self._one(beside(x), act, _how_beside(len(x))), len(x))
 
     def onto(self, shortcut: Tensor, x: Tensor) -> Tensor:
         """relu(shortcut + W x + b)."""
-        return _apart(self._one.onto(_beside(shortcut), _beside(x), _how(*_dilated(len(x)))), len(x))
+        return apart(self._one.onto(beside(shortcut), beside(x), _how_beside(len(x))), len(x))
 
 
-def _dilated(batch: int) -> tuple[tuple[int, int], ...]:
-    """Padding, stride and dilation of a batch side by side."""
-    return (1, batch), (1, 1), (1, batch)
-
-
-def _how(padding: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> How:
-    return list(padding), list(stride), list(dilation), 1
-
-
-def _beside(x: Tensor) -> Tensor:
-    """(B, C, h, w) → (1, C, h, w B), both in channels_last."""
-    batch, channels, height, width = x.shape
-    return x.permute(2, 3, 0, 1).reshape(1, height, width * batch, channels).permute(0, 3, 1, 2)
-
-
-def _apart(y: Tensor, batch: int) -> Tensor:
-    """(1, C, h, w B) → (B, C, h, w), both in channels_last."""
-    cells = y.permute(0, 2, 3, 1).unflatten(2, (-1, batch))[0]  # (h, w, B, C)
-    return cells.permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)
+def _how_beside(batch: int) -> How:
+    stride, padding, dilation = map(list, dilated(batch))
+    return padding, stride, dilation, 1

@@ -16,7 +16,18 @@ PACKAGE = ROOT / "sfnet_core"
 TORCH = {"torch", "torchvision", "safetensors"}
 # These know torch; nothing else in the package may, not even inside a function (the shell's verbs call them).
 TORCH_ROOMS = {
-    *("attribution", "augment", "certainty", "checkpoint", "device", "encoding", "feed", "fused", "inference"),
+    *(
+        "attribution",
+        "augment",
+        "beside",
+        "certainty",
+        "checkpoint",
+        "device",
+        "encoding",
+        "feed",
+        "fused",
+        "inference",
+    ),
     *("foreign", "foreign_reader", "imported", "network", "onednn", "run", "split", "unlike_fit", "winograd"),
     *("compare.networks", "compare.verb", "compare.work", "faithful.regions", "faithful.work", "training"),
 }
@@ -39,7 +50,7 @@ FLOOR = {  # a room imports only from its own floor or below
     "sky": 1,
     "labels": 2,
     **dict.fromkeys(("comparison", "neighbours", "regions", "selection"), 3),
-    **dict.fromkeys(("augment", "certain", "device", "fused", "network", "survey", "unlike"), 1),
+    **dict.fromkeys(("augment", "beside", "certain", "device", "fused", "network", "survey", "unlike"), 1),
     **dict.fromkeys(("foreign", "foreign_reader", "interrupt", "onednn", "photometry", "recipes", "winograd"), 1),
     **dict.fromkeys(("training.graphed", "training.optimiser"), 1),
     **dict.fromkeys(("checkpoint", "codes", "feed", "history_file", "run", "split", "target"), 2),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
@@ -29,7 +30,8 @@ def galaxies(tmp_path_factory) -> Dataset:
 
 
 def started(words: list[str]) -> subprocess.Popen:
-    here = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "OMP_NUM_THREADS": "1"}
+    here = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    here["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # the last bits of a step may depend on it
     return subprocess.Popen([sys.executable, *words], env=os.environ | here, stderr=subprocess.PIPE, text=True)
 
 
