@@ -24,7 +24,8 @@ else
 	$(BIN)/python -m pytest --nbval-lax --nbval-cell-timeout=300 -p no:cacheprovider notebooks
 endif
 
-# Every cell of the pages is run anew, pages of modules that are gone go; a warning is an error. The site in docs/_build/html needs no server.
+# Every cell of the pages is run anew, pages of modules that are gone go; a warning is an error.
+# The site in docs/_build/html needs no server.
 docs: $(VENV)/.ready-docs
 	@rm -rf docs/_build docs/reference/api/generated
 	$(BIN)/python -m sphinx -W --keep-going -E -q -j auto -b html docs docs/_build/html

@@ -56,4 +56,4 @@ def test_a_galaxy_of_which_one_value_is_known_is_a_line(page):
 def test_the_pane_at_the_pointer_belongs_to_these_figures(page):
     assert page.hover.data == {"key": page.where.key, "images": True}
     assert {place.panel.hover.callback.args["key"] for place in page.where.places} == {page.where.key}
-    assert page.figures.data["figures"][2][1] == "lower left: central brightness against sky background"
+    assert page.figures.data["figures"][2][1] == "lower left: brightness against sky background"

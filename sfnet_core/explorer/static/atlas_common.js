@@ -82,7 +82,8 @@ function correlationAxis(pearson, partial, width = 300) {
 const WITHOUT = "RMSE of the galaxies in view without this feature, less their RMSE with all on. At random: on the galaxies on which it fires, one of their kept features drawn at random is left out instead";
 function withoutWords(data, unit) {
   const known = data.without !== null && data.without !== undefined;
-  return known ? [`${signedOr(data.without, 4)}${unit ? ` ${unit}` : ""}`, `at random ${signedOr(data.chance, 4)}`] : ["–", ""];
+  const said = (value) => `${signedOr(value, 4)}${unit ? ` ${unit}` : ""}`;
+  return known ? [said(data.without), `at random ${said(data.chance)}`] : ["–", ""];
 }
 
 /** A feature's stability in a few signs: 0.93 · 3 of 4. */
