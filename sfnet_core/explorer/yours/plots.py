@@ -145,7 +145,7 @@ class Where:
 
     def _axis(self, key: str) -> str:
         if key in LOOKS:
-            return f"{LOOKS[key].removeprefix('central ')} [counts]"  # as the plots' own names say it; it is a low figure
+            return f"{LOOKS[key].removeprefix('central ')} [counts]"  # as the plots' names say it: the figures are low
         if key == "activation":
             return f"activation of {self._label(self._state.feature)}" if self._state.feature >= 0 else "activation"
         return self._scene.quantities[key].axis
