@@ -1,6 +1,7 @@
 """Do more features stay in use, and does it cost accuracy? The paper's recipe, this project's, and that with --alive.
 
     python -m benchmarks.bench_alive [--galaxies 20000] [--first 1200] [--real FOLDER --folds 2] [--work DIR]
+    python -m benchmarks.bench_alive … --recipes paper paper-alive --out FILE
 
 Cutouts are halved to 64 px and seen whole. All recipes have the same number of epochs, split and seeds; on simulated
 galaxies none varies gain and sky. The simulated galaxies before ``--first`` are left out: the options of ``--alive``
@@ -23,14 +24,18 @@ from sfnet_core.evaluate import active_features
 from sfnet_core.recipes import ALIVE, RECIPES, Recipe
 
 RESAMPLES = 2000
-OTHERS = {"auxk": {"auxk": 64}, "normalise": {"normalise": True}}
+OPTIONS = {"alive": ALIVE, "auxk": {"auxk": 64}, "normalise": {"normalise": True}}
+USUAL = ["paper", "ours", "ours-alive"]
 
 
 def main() -> None:
     """Train, measure, write ``results/alive.json``, of observed galaxies ``results/alive_observed.json``."""
     parser = seeds.options(__doc__, [0, 1, 2])
     parser.set_defaults(galaxies=1800, first=1200, half=True, width=32, epochs=8)
-    parser.add_argument("--others", nargs="*", default=[], choices=[*OTHERS], help="further options, beside --alive")
+    known = [f"{one}{option}" for one in ("paper", "ours") for option in ("", *(f"-{name}" for name in OPTIONS))]
+    parser.add_argument(
+        "--recipes", nargs="+", default=USUAL, choices=known, help="what is compared, each with those before it"
+    )
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.galaxies, arguments.seeds, arguments.epochs, arguments.width = 60, [0, 1], 1, 4
@@ -44,8 +49,12 @@ def recipes(arguments: argparse.Namespace) -> dict[str, Recipe]:
     ours = replace(RECIPES[name], crop_share=1.0)
     if arguments.real is None:
         ours = replace(ours, gain=0.0, sky=0.0)
-    found = {"paper": RECIPES["paper"], name: ours, f"{name}, alive": replace(ours, **ALIVE)}
-    return found | {f"{name}, {other}": replace(ours, **OTHERS[other]) for other in arguments.others}
+    plain, found = {"paper": ("paper", RECIPES["paper"]), "ours": (name, ours)}, {}
+    for asked in arguments.recipes:
+        one, _, option = asked.partition("-")
+        label, recipe = plain[one]
+        found[f"{label}, {option}" if option else label] = replace(recipe, **OPTIONS.get(option, {}))
+    return found
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> None:
@@ -58,7 +67,8 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
             label = f"{name.replace(', ', '-').replace(' ', '-')}-seed{seed}"
             files[name].append(seeds.held_out(arguments, work, label, seed, 4, recipe=recipe))
     squares = {name: np.array([_squares(folds) for folds in each]) for name, each in files.items()}  # (seeds, n)
-    measured: dict[str, Any] = {"n_held_out": squares["paper"].shape[1], "features": files["paper"][0][0].features}
+    first = next(iter(files))
+    measured: dict[str, Any] = {"n_held_out": squares[first].shape[1], "features": files[first][0][0].features}
     for name, each in files.items():
         used = [active_features(codes) for folds in each for codes in folds]
         measured[name] = {
@@ -68,7 +78,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
                 key: {"mean": float(np.mean([one[key] for one in used])), "each": [one[key] for one in used]}
                 for key in used[0]
             },
-        } | ({} if name == "paper" else ratios(squares, name))
+        } | ratios(squares, name)
     part = "" if arguments.real is None else "_observed"
     common.write(f"alive{part}", arguments, data, measured)
 
