@@ -56,7 +56,7 @@ def to_input(cutouts: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     """(B, s, s, 3) uint8 → (B, 3, s, s) float32, (value / 255 − mean) / std per band; channels last in memory."""
     scale = sent(torch.tensor([1.0 / (255.0 * s) for s in std]), cutouts.device)
     shift = sent(torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]), cutouts.device)
-    wide = cutouts.flatten(2).float()  # (B, s, 3 s): long runs, where a processor takes many numbers at once
+    wide = cutouts.flatten(2).to(torch.float32, copy=True)  # (B, s, 3 s): long runs, many numbers at once
     side = cutouts.shape[2]
     return wide.mul_(scale.repeat(side)).add_(shift.repeat(side)).view(cutouts.shape).permute(0, 3, 1, 2)
 

@@ -77,7 +77,7 @@ class _CuDnn:
 
 def _fused(
     convolution: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype, shape: tuple[int, ...]
-) -> OneDnn | _CuDnn | Winograd:
+) -> OneDnn | Wide | Winograd | _CuDnn:
     """The quickest of them for inputs of ``shape``; which one follows from the shapes alone, never from a clock."""
     if convolution.weight.is_cuda:
         return _CuDnn(convolution, norm, dtype)
