@@ -77,8 +77,11 @@ def test_every_active_feature_has_a_card_with_its_numbers_and_pictures(made, add
     first = cards.first.inner_text().replace("\N{MINUS SIGN}", "-")
     assert f"{table['weight'][0]:+.4f}" in first and f"{table['mean'][0]:+.4f}" in first
     assert f"{table['pearson'][0]:+.2f}" in first and f"{table['partial'][0]:+.2f}" in first
-    lost = [f"{table['without'][0]:+.4f} dex", f"at random {table['chance'][0]:+.4f} dex"]
+    lost = ["without it [dex]", f"{table['without'][0]:+.4f}", f"at random {table['chance'][0]:+.4f}"]
     assert all(words in first for words in lost)
+    for width in (1440, 1024):  # and the line fits its card
+        page.set_viewport_size({"width": width, "height": 768})
+        assert page.locator(".sf-without-line").evaluate_all("all => all.every(e => e.scrollWidth <= e.clientWidth)")
     page.wait_for_function("() => document.querySelectorAll('.sf-card:first-child img').length === 6")
     top = cards.first.locator(".sf-thumb").first.get_attribute("data-id")
     codes = SparseCodes.open(made[0])

@@ -67,7 +67,7 @@ function render({ model, el }) {
     const [pearson, pearsonBox] = number("Pearson ρ", "Activation against the true target, over all galaxies in view (0 where silent)");
     const [partial, partialBox] = number("partial", "");
     const axis = h("span", { class: "sf-rho-place" });
-    const without = [h("b", { class: "sf-number" }), h("span")];
+    const without = [h("span"), h("b", { class: "sf-number" }), h("span")];
     const steady = steadyLine();
     const path = s("path", {});
     const [width, height] = HISTOGRAM;
@@ -82,7 +82,7 @@ function render({ model, el }) {
       h("div", { class: "sf-hist-axis" }, h("span", {}, "0"), h("span", {}, "activation where it fires"), largest),
       h("dl", { class: "sf-numbers" }, rateBox, meanBox, pearsonBox, partialBox),
       axis,
-      h("div", { class: "sf-without-line", title: WITHOUT }, h("span", {}, "ΔRMSE without it"), ...without),
+      h("div", { class: "sf-without-line", title: WITHOUT }, ...without),
       steady.root,
       strip,
     );
@@ -106,7 +106,8 @@ function render({ model, el }) {
     say(c.partial, signedOr(data.partial, 2));
     c.partialBox.title = of.fixed ? `Correlation with the target at fixed ${of.fixed}` : `Not known: the catalogue has none of ${of.missing.join(", ")}`;
     c.axis.replaceChildren(correlationAxis(data.pearson, data.partial));
-    withoutWords(data, unit).forEach((words, i) => say(c.without[i], words));
+    const lost = withoutWords(data, ""); // the unit once, in the line's name: a card is narrow
+    [`ΔRMSE without it${unit ? ` [${unit}]` : ""}`, ...lost].forEach((words, i) => say(c.without[i], words));
     c.steady.draw(data.steady);
     c.path.setAttribute("d", barsPath(data.bars, ...HISTOGRAM));
     c.path.setAttribute("class", data.weight < 0 ? "sf-takes" : "sf-adds");
