@@ -89,7 +89,7 @@ def _fused(
             return Winograd(weight, bias, m)
         if dtype == torch.bfloat16 and fits_wide(channels, side):
             return Wide(weight, bias, dtype, shape)
-    return OneDnn(weight, bias, dtype, shape, convolution.padding, convolution.stride)
+    return OneDnn(weight, bias, dtype, shape, convolution.stride, convolution.padding)
 
 
 def _pooled(x: Tensor) -> Tensor:

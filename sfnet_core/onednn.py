@@ -12,6 +12,7 @@ from sfnet_core.beside import apart, beside, dilated
 
 __all__ = ["OneDnn", "Wide", "can_call", "fits_wide"]
 
+Pair = tuple[int, int]
 How = tuple[list[int], list[int], list[int], int]  # padding, stride, dilation, groups
 CHANNELS, SIDE = 256, 5  # the fewest channels and the largest map with which the batch side by side is quicker
 
@@ -35,7 +36,7 @@ class OneDnn:
         bias: (O,) float64.
         dtype: float32 or bfloat16.
         shape: (B, C, h, w) of most inputs, for which the weights are laid out; others are computed as well.
-        padding, stride, dilation: as of ``torch.nn.Conv2d``.
+        stride, padding, dilation: as of ``torch.nn.Conv2d``.
     """
 
     def __init__(
@@ -44,12 +45,12 @@ class OneDnn:
         bias: Tensor,
         dtype: torch.dtype,
         shape: tuple[int, ...],
-        padding: tuple[int, int] = (1, 1),
-        stride: tuple[int, int] = (1, 1),
-        dilation: tuple[int, int] = (1, 1),
+        stride: Pair = (1, 1),
+        padding: Pair = (1, 1),
+        dilation: Pair = (1, 1),
     ) -> None:
         weight, self.bias = weight.to(dtype).contiguous(memory_format=torch.channels_last), bias.to(dtype)
-        self.how = (list(padding), list(stride), list(dilation), 1)
+        self.how = _how(stride, padding, dilation)
         self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.how, list(shape))
 
     def __call__(self, x: Tensor, act: str = "relu", how: How | None = None) -> Tensor:
@@ -71,18 +72,18 @@ class Wide:
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
         batch, channels, height, width = shape
-        stride, padding, dilation = dilated(batch)
-        self._one = OneDnn(weight, bias, dtype, (1, channels, height, width * batch), padding, stride, dilation)
+        wide = (1, channels, height, width * batch)
+        self._one = OneDnn(weight, bias, dtype, wide, *dilated(batch))
 
     def __call__(self, x: Tensor, act: str = "relu") -> Tensor:
         """relu(W x + b), or without the ReLU (``"none"``): (B, C, h, w) → (B, O, h, w)."""
-        return apart(self._one(beside(x), act, _how_beside(len(x))), len(x))
+        return apart(self._one(beside(x), act, _how(*dilated(len(x)))), len(x))
 
     def onto(self, shortcut: Tensor, x: Tensor) -> Tensor:
         """relu(shortcut + W x + b)."""
-        return apart(self._one.onto(beside(shortcut), beside(x), _how_beside(len(x))), len(x))
+        return apart(self._one.onto(beside(shortcut), beside(x), _how(*dilated(len(x)))), len(x))
 
 
-def _how_beside(batch: int) -> How:
-    stride, padding, dilation = map(list, dilated(batch))
-    return padding, stride, dilation, 1
+def _how(stride: Pair, padding: Pair, dilation: Pair) -> How:
+    """These in oneDNN's order, and one group."""
+    return list(padding), list(stride), list(dilation), 1

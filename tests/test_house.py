@@ -16,20 +16,9 @@ PACKAGE = ROOT / "sfnet_core"
 TORCH = {"torch", "torchvision", "safetensors"}
 # These know torch; nothing else in the package may, not even inside a function (the shell's verbs call them).
 TORCH_ROOMS = {
-    *(
-        "attribution",
-        "augment",
-        "beside",
-        "certainty",
-        "checkpoint",
-        "device",
-        "encoding",
-        "feed",
-        "fused",
-        "inference",
-    ),
-    *("foreign", "foreign_reader", "imported", "network", "onednn", "run", "split", "unlike_fit", "winograd"),
-    *("compare.networks", "compare.verb", "compare.work", "faithful.regions", "faithful.work", "training"),
+    *("attribution", "augment", "beside", "certainty", "checkpoint", "device", "encoding", "feed", "foreign"),
+    *("foreign_reader", "fused", "imported", "inference", "network", "onednn", "run", "split", "unlike_fit"),
+    *("winograd", "compare.networks", "compare.verb", "compare.work", "faithful.regions", "faithful.work", "training"),
 }
 NUMPY, LIGHT = frozenset({"numpy"}), frozenset({"numpy", "pyarrow"})
 MAY_IMPORT = {  # third-party modules a room may import at its top

@@ -55,7 +55,7 @@ def test_a_map_does_not_depend_on_its_neighbours():
 def test_stride_and_padding_are_torchs(dtype):
     weight, bias = numbers(32, 3, 7, 7, seed=0) / 12, numbers(32, seed=1)
     x = rounded(numbers(2, 3, 33, 33, seed=2), dtype)
-    found = OneDnn(weight, bias, dtype, tuple(x.shape), (3, 3), (2, 2))(x)
+    found = OneDnn(weight, bias, dtype, tuple(x.shape), (2, 2), (3, 3))(x)
     exact = conv2d(x.double(), weight.to(dtype).double(), bias.to(dtype).double(), 2, 3).relu()
     torch.testing.assert_close(found.double(), exact, atol=2e-2, rtol=1e-2)
 
