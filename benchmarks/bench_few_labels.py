@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +32,8 @@ from sfnet_core.compare.networks import predictions
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
 from sfnet_core.files import write_json
-from sfnet_core.photometry import forest, photometry, ridge
-from sfnet_core.recipes import RECIPES
+from sfnet_core.photometry import Process, forest, photometry, ridge
+from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.split import validation_mask
 from sfnet_core.survey.dataset import Dataset
@@ -43,12 +44,15 @@ from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 FOLDS, RESAMPLES = 5, 2000
 TARGET = "oh_p50"
 STARTS = {"scratch": None, "photometry": "trunk-photometry", "simulated": "trunk-simulated", "distilled": None}
+TAUGHT = ("taught", "taught-unlabelled")
 WORDS = {
     "scratch": "from scratch, the recipe “few hundred”",
     "photometry": "from a trunk pretrained without labels on the unlabelled galaxies (sfnet pretrain)",
     "simulated": "from a trunk trained on simulated galaxies' O/H, mass and star formation rate, dense gate",
     "distilled": "from a k = 4 network that learnt what a dense one (all features kept, from the pretrained trunk, on "
     "the same labels) predicts for the unlabelled galaxies, mean of 8 views",
+    "taught": "sfnet train --taught: what a Gaussian process on photometry says of pictures of the labelled galaxies",
+    "taught-unlabelled": "the same, the unlabelled galaxies in the dataset too, as pictures",
 }
 
 
@@ -132,19 +136,41 @@ class Bench:
         known = np.full(len(self.truth), np.nan)
         known[labels] = self.truth[labels]
         data = Measured(self.data, {TARGET: known})
+        if way in TAUGHT:
+            return self.taught(way, labels, test, path, seed)
         if way == "distilled":
             begin = self.student(data, path.stem, seed)
         else:
             begin = None if STARTS[way] is None else self.trunk(STARTS[way])
         self.check_time()
-        started = time.perf_counter()
-        run = self.trained(data, path.stem, begin, seed)
+        return self.kept(self.trained(data, path.stem, begin, seed), test, path)
+
+    def kept(self, run: Run, test: np.ndarray, path: Path) -> dict[str, list[float]]:
+        """Its errors on ``test``, written to ``path``."""
         one, mean = self.read(run, self.data, test)
         found = {"plain": (one - self.truth[test]).tolist(), "d4": (mean - self.truth[test]).tolist()}
         path.parent.mkdir(exist_ok=True)
         write_json(path, found)
-        common.progress(f"{path.stem}: {rmse(found['d4']):.4f} dex, {time.perf_counter() - started:.0f} s")
+        common.progress(f"{path.stem}: {rmse(found['d4']):.4f} dex")
         return found
+
+    def taught(self, way: str, labels: np.ndarray, test: np.ndarray, path: Path, seed: int) -> dict[str, list[float]]:
+        """Errors of a taught network, whose dataset holds the labelled galaxies (and those without labels) alone."""
+        self.check_time()
+        many = self.packed(self.arguments.unlabelled, "unlabelled") if way == "taught-unlabelled" else None
+        place = self.work / "runs" / f"{path.stem}-dataset"
+        ids = [*self.data.ids[labels], *(many.ids if many else [])]
+        cutouts = itertools.chain(self.data.cutouts[labels], many.cutouts if many else [])
+        known = np.concatenate([self.truth[labels], np.full(len(ids) - len(labels), np.nan)])
+        shutil.rmtree(place, ignore_errors=True)
+        data = Dataset.create(place, ids, cutouts, {TARGET: known}, simulated=False)
+        run = train(
+            data, self.work / "runs" / path.stem, target=TARGET, k=4, seed=seed, width=self.arguments.width,
+            recipe=choose(len(labels), self.recipe, self.arguments.taught_epochs, taught=True), validation=0.0,
+            overwrite=True, progress=False,
+        )  # fmt: skip
+        shutil.rmtree(place)
+        return self.kept(run, test, path)
 
     def trained(self, data: Dataset, name: str, begin: Path | None, seed: int, k: int = 4) -> Run:
         """A network on the labels there are, from scratch or from another's trunk."""
@@ -206,15 +232,16 @@ def scored(errors: np.ndarray, beside: np.ndarray | None) -> dict[str, Any]:
 
 
 def by_photometry(bench: Bench, folds: range, n: int) -> dict[str, np.ndarray]:
-    """Errors of forest and ridge on photometry by hand, on the same labels and test galaxies."""
+    """Errors of forest, ridge and (rings too) Gaussian process on photometry by hand, same labels and galaxies."""
     path = bench.work / "errors" / f"photometry-{len(folds)}-folds-{n}.json"
     if path.is_file():
         return {name: np.array(each) for name, each in json.loads(path.read_text(encoding="utf-8")).items()}
-    measured, found = photometry(bench.data.cutouts), {"forest": [], "ridge": []}
+    measured, found = photometry(bench.data.cutouts, scatter=True), {"forest": [], "ridge": [], "process": []}
     for fold in folds:
         labels, test = bench.part(fold, n)
-        for name, make in (("forest", lambda: forest(0, 1)), ("ridge", ridge)):
-            predicted = make().fit(measured[labels], bench.truth[labels]).predict(measured[test])
+        for name, make, count in (("forest", lambda: forest(0, 1), 25), ("ridge", ridge, 25), ("process", Process, 40)):
+            seen = measured[:, :count]
+            predicted = make().fit(seen[labels], bench.truth[labels]).predict(seen[test])
             found[name].append(predicted - bench.truth[test])
     path.parent.mkdir(exist_ok=True)
     write_json(path, {name: np.concatenate(each).tolist() for name, each in found.items()})
@@ -240,7 +267,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64, help="pixels of the packed cutouts; 64, or 128 as they are")
     parser.add_argument("--crop", type=int, default=48, help="pixels in the middle that the network sees")
     parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--ways", nargs="+", choices=[*STARTS], default=["scratch", "photometry", "simulated"])
+    parser.add_argument("--ways", nargs="+", choices=[*STARTS, *TAUGHT], default=["scratch", "photometry", "simulated"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--labels", type=int, nargs="*", default=[50, 100, 200, 320])
     parser.add_argument("--repeats", type=int, default=3, help="splits at each number of labels")
@@ -248,6 +275,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=25, help="of a training that starts from a trunk")
     parser.add_argument("--trunk-epochs", type=int, default=8)
     parser.add_argument("--student-epochs", type=int, default=4, help="of what is learnt from a dense network")
+    parser.add_argument("--taught-epochs", type=int, help="of a taught training, instead of its own number")
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no training after that")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
     parser.add_argument("--out", type=Path)
@@ -257,6 +285,7 @@ def main() -> None:
     bench = Bench(arguments)
     if arguments.quick:
         arguments.epochs = arguments.trunk_epochs = arguments.student_epochs = arguments.repeats = 1
+        arguments.taught_epochs = 1
         arguments.labels, bench.recipe = [50], replace(bench.recipe, epochs=1)
     ways = [way for way in arguments.ways if way != "simulated" or arguments.simulated is not None]
     measured = {"all labels": whole(bench, ways), "by number of labels": curves(bench, ways)}
@@ -276,7 +305,15 @@ def main() -> None:
         "seeds": list(range(arguments.seeds)),
         "errors written": bench.written(),
     }
-    part = "_distilled" if "distilled" in ways else "" if arguments.side == 64 else f"_{arguments.side}"
+    part = (
+        "_taught"
+        if set(TAUGHT) & set(ways)
+        else "_distilled"
+        if "distilled" in ways
+        else ""
+        if arguments.side == 64
+        else f"_{arguments.side}"
+    )
     common.write(f"few_labels{part}", arguments, about, measured)
 
 

@@ -7,6 +7,7 @@ lengths are fractions of half the cutout's side, so cutouts of one dataset compa
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +15,13 @@ import numpy as np
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["NAMES", "RINGS", "colour_features", "forest", "photometry", "ridge", "shape_features"]
+__all__ = [
+    "NAMES", "RINGS", "Process", "colour_features", "forest", "photometry", "ridge", "scatter_features",
+    "shape_features",
+]  # fmt: skip
 
 _PIECE = 256  # cutouts held in memory at once
+MOST = 2000  # galaxies that a Gaussian process is fitted to
 
 #: Ring edges as fractions of half the cutout's side.
 RINGS = (0.0, 0.06, 0.12, 0.2, 0.3, 0.45)
@@ -85,13 +90,27 @@ def shape_features(cutouts: np.ndarray) -> np.ndarray:
     return np.array(rows)
 
 
+def scatter_features(cutouts: np.ndarray) -> np.ndarray:
+    """How unlike a ring's pixels are, (N, 15): log (1 + standard deviation) of each band in each ring.
+
+    Large where a galaxy is seen from the side, has arms or knots. Not among the numbers of :func:`photometry`.
+    """
+    radius = _radius(cutouts.shape[1])
+    rings = [(radius >= a) & (radius < b) for a, b in itertools.pairwise(RINGS)]
+    return np.array([np.log1p([image[inside].std(axis=0) for inside in rings]).ravel() for image in cutouts])
+
+
 def photometry(
-    cutouts: np.ndarray, rows: np.ndarray | None = None, done: Callable[[int], object] = lambda n: None
+    cutouts: np.ndarray,
+    rows: np.ndarray | None = None,
+    done: Callable[[int], object] = lambda n: None,
+    scatter: bool = False,
 ) -> np.ndarray:
     """Colours, then shapes, of the galaxies ``rows`` (all by default) of (N, H, W, 3) uint8 → (n, 25) float64.
 
-    Of cutouts that are not square the central square is measured. Reads a few at a time, so that they may be
-    memory-mapped; ``done`` counts galaxies. :class:`SFNetError` where a ring has no pixel.
+    With ``scatter`` the numbers of :func:`scatter_features` follow, (n, 40). Of cutouts that are not square the central
+    square is measured. Reads a few at a time, so that they may be memory-mapped; ``done`` counts galaxies.
+    :class:`SFNetError` where a ring has no pixel.
     """
     rows = np.arange(len(cutouts)) if rows is None else np.asarray(rows)
     height, width = cutouts.shape[1:3]
@@ -103,7 +122,8 @@ def photometry(
     parts = []
     for start in range(0, len(rows), _PIECE):
         some = np.asarray(cutouts[rows[start : start + _PIECE], top : top + side, left : left + side])
-        parts.append(np.hstack([colour_features(some), shape_features(some)]))
+        more = [scatter_features(some)] if scatter else []
+        parts.append(np.hstack([colour_features(some), shape_features(some), *more]))
         done(len(some))
     return np.concatenate(parts)
 
@@ -122,6 +142,41 @@ def ridge() -> Any:
     from sklearn.preprocessing import StandardScaler
 
     return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 3, 13)))
+
+
+class Process:
+    """Gaussian process regression (scikit-learn) on standardised features; ``fit`` and ``predict`` as estimators have.
+
+    One squared exponential of all features and white noise; scale, length and noise maximise the marginal likelihood of
+    the training galaxies (Rasmussen & Williams 2006, chapters 2 and 5). Its cost grows with the cube of their number,
+    so of more than :data:`MOST` that many are used, evenly spaced. On one thread: the same numbers on every run.
+    """
+
+    def fit(self, measured: np.ndarray, truth: np.ndarray) -> Process:
+        """From (n, p) features and (n,) or (n, T) targets."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+        from threadpoolctl import threadpool_limits
+
+        if len(measured) > MOST:
+            these = np.linspace(0, len(measured) - 1, MOST).astype(int)
+            measured, truth = measured[these], truth[these]
+        kernel = ConstantKernel(1.0) * RBF(10.0, (1.0, 1e3)) + WhiteKernel(0.3)
+        made = make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True))
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound is an answer too
+            self._made = made.fit(measured, truth)
+        return self
+
+    def predict(self, measured: np.ndarray) -> np.ndarray:
+        """(n, p) features → (n,) or (n, T) targets; far from all training galaxies their mean."""
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            return self._made.predict(measured)
 
 
 def _radius(size: int) -> np.ndarray:

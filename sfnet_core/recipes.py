@@ -9,12 +9,16 @@ import numpy as np
 
 from sfnet_core.errors import SFNetError
 
-__all__ = ["ALIVE", "DECIDED", "NEUTRAL", "RECIPES", "Recipe", "choose"]
+__all__ = ["ALIVE", "DECIDED", "NEUTRAL", "PICTURES", "RECIPES", "TAUGHT", "Recipe", "choose"]
 
 GATE_POWER = 1.0  # how much less the larger gates count where every k is trained at once
 
 #: What keeps features alive, as fields of a recipe: the pair that did best on an inner split (see benchmarks).
 ALIVE = {"start_k": 32, "balance": 0.03}
+
+#: What a taught training does otherwise: gain and sky vary in its pictures already, and their targets with them.
+TAUGHT = {"epochs": 20, "gain": 0.0, "sky": 0.0}
+PICTURES = 8000  # drawn of the training galaxies of a taught training, about
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,10 @@ class Recipe:
     ``balance``: how far a rarely kept feature's map is raised before the trunk's last ReLU, per step. ``auxk``: dead
     features that predict together what the kept ones leave over, as an auxiliary loss. ``normalise``: maps have mean 0
     and variance 1 over galaxies before the ReLU.
+
+    ``variants``: instead of the training galaxies and their targets, so many pictures drawn of each, and what a
+    Gaussian process on photometry by hand, fitted to the training galaxies, says of the pictures
+    (:mod:`sfnet_core.training.lessons`; 0: the galaxies themselves).
     """
 
     name: str
@@ -59,6 +67,7 @@ class Recipe:
     balance: float = 0.0
     auxk: int = 0
     normalise: bool = False
+    variants: int = 0
 
     def gate_shares(self) -> np.ndarray:
         """(multi_k,) what each gate's loss counts for, with sum 1."""
@@ -90,6 +99,7 @@ class Recipe:
             f"{f', rare features raised by {self.balance:g} a step' if self.balance else ''}"
             f"{f', {self.auxk} dead features in an auxiliary loss' if self.auxk else ''}"
             f"{', maps normalised over galaxies' if self.normalise else ''}"
+            f"{f', taught by photometry on {self.variants} pictures of each galaxy' if self.variants else ''}"
         )
 
     def as_dict(self) -> dict:
@@ -119,12 +129,13 @@ def choose(
     epochs: int | None = None,
     multi_k: int | None = None,
     alive: bool = False,
+    taught: bool = False,
     **changes: Any,
 ) -> Recipe:
     """The recipe for ``n`` training galaxies, or the one asked for, with these fields instead of its own.
 
-    ``alive`` sets those of :data:`ALIVE`; without ``start_k`` where every k is trained at once. ``None``
-    changes nothing.
+    ``alive`` sets those of :data:`ALIVE`; without ``start_k`` where every k is trained at once. ``taught``
+    sets those of :data:`TAUGHT` and about :data:`PICTURES` variants in all. ``None`` changes nothing.
     """
     if recipe is None:
         recipe = "few hundred" if n < 800 else "thousands" if n < 30_000 else "paper"
@@ -132,6 +143,8 @@ def choose(
         if recipe not in RECIPES:
             raise SFNetError(f"There is no recipe {recipe!r}; there are: {', '.join(RECIPES)}.")
         recipe = RECIPES[recipe]
+    if taught:
+        recipe = replace(recipe, variants=max(1, round(PICTURES / n)), **TAUGHT)
     if epochs is not None:
         if epochs < 1:
             raise SFNetError(f"A training needs at least one epoch, not {epochs}.")
@@ -147,7 +160,7 @@ def choose(
     if unknown := sorted(changes.keys() - set(known)):
         raise SFNetError(f"A recipe has no {', '.join(unknown)}; it has: {', '.join(known)}.")
     recipe = replace(recipe, **changes)
-    for name in ("start_k", "balance", "auxk"):
+    for name in ("start_k", "balance", "auxk", "variants"):
         if not 0 <= getattr(recipe, name) < float("inf"):
             raise SFNetError(f"{name} is 0 (off) or more, not {getattr(recipe, name)}.")
     if recipe.start_k and recipe.multi_k:

@@ -22,7 +22,7 @@ def compare(
     k: Annotated[str, typer.Option("--k", help="Features kept, and principal components.")] = "2,3,4,6,8",
     seeds: Annotated[str, typer.Option(help="Seeds of the trainings; the split is one for all.")] = "0,1,2",
     methods: Annotated[
-        str | None, typer.Option(help="Some of sfnet,dense,pca,elastic-net,forest,ridge,mean; by default all.")
+        str | None, typer.Option(help="Some of sfnet,dense,pca,elastic-net,process,forest,ridge,mean; by default all.")
     ] = None,
     epochs: Epochs = None,
     recipe: RecipeName = None,

@@ -140,6 +140,10 @@ def train(
     alive: Annotated[
         bool, typer.Option("--alive", help="Keep more features in use: narrow the gate step by step, raise rare ones.")
     ] = False,
+    taught: Annotated[
+        bool,
+        typer.Option("--taught", help="For a few hundred labels: learn what photometry says of many further pictures."),
+    ] = False,
     start_k: Annotated[int | None, typer.Option(help="Begin with this many kept features, narrow to --k.")] = None,
     balance: Annotated[float | None, typer.Option(help="Raise rarely kept features by this a step.")] = None,
     auxk: Annotated[int | None, typer.Option(help="Dead features in an auxiliary loss.")] = None,
@@ -175,7 +179,7 @@ def train(
             dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, multi_k=multi_k,
             validation=share, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
             split_seed=split_seed, start=from_run, device=device, resume=resume, overwrite=overwrite,
-            progress=not quiet, alive=alive, start_k=start_k, balance=balance, auxk=auxk,
+            progress=not quiet, alive=alive, taught=taught, start_k=start_k, balance=balance, auxk=auxk,
             normalise=normalise or None,
         )  # fmt: skip
     about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}

@@ -1,4 +1,4 @@
-"""What is fitted on numbers, not images: principal components, elastic net, forest and ridge. Training galaxies only.
+"""What is fitted on numbers, not images: principal components, elastic net, estimators. Training galaxies only.
 
 Shape letters: n training galaxies, m others (validation), F features, T targets, k components.
 """

@@ -19,7 +19,7 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 600, 62, HIGH - 52  # its axes; the lines' names 
 STEP = 17  # px between names
 _STYLE = Path(__file__).with_name("compare.css")
 COLOURS = {"sfnet": "#0b6e8f", "pca": "#b3541e"}
-DASHES = {"dense": "", "elastic-net": "7 3", "forest": "2 3", "ridge": "7 3 2 3", "mean": "1 4"}
+DASHES = {"dense": "", "elastic-net": "7 3", "process": "5 2", "forest": "2 3", "ridge": "7 3 2 3", "mean": "1 4"}
 
 
 def page_svg(result: dict[str, Any]) -> str:

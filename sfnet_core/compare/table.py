@@ -22,6 +22,7 @@ LABELS = {
     "pca": "CNN + PCA",
     "dense": "dense CNN",
     "elastic-net": "elastic net on dense features",
+    "process": "Gaussian process on photometry",
     "forest": "random forest on photometry",
     "ridge": "ridge on photometry",
     "mean": "mean of the training galaxies",

@@ -59,8 +59,9 @@ def compare(
             recipe, split or seeds is refused. ``k`` and ``methods`` may grow from one call to the next.
         k: features kept, for SFNet, and numbers of principal components for CNN + PCA.
         seeds: of the trainings (initial weights, order, orientations) and the forest; the split is one for all.
-        methods: some of ``sfnet``, ``dense``, ``pca`` (CNN + PCA), ``elastic-net``, ``forest``, ``ridge``, ``mean``;
-            all by default. ``pca`` and ``elastic-net`` read the dense network's pooled features.
+        methods: some of ``sfnet``, ``dense``, ``pca`` (CNN + PCA), ``elastic-net``, ``process`` (Gaussian process),
+            ``forest``, ``ridge``, ``mean``; all by default. ``pca`` and ``elastic-net`` read the dense network's pooled
+            features.
         validation, split_seed, group: the split, see :func:`sfnet_core.training.train`; ``split_seed`` is its seed.
         target, epochs, recipe, width, weights, device: as of :func:`sfnet_core.training.train`, for every network.
 

@@ -16,7 +16,7 @@ from sfnet_core.compare.fits import component_fits, elastic_net, fit_each
 from sfnet_core.compare.networks import Networks, dense_features, predictions
 from sfnet_core.compare.table import LABELS, Key, name_of
 from sfnet_core.kept import kept
-from sfnet_core.photometry import forest, photometry, ridge
+from sfnet_core.photometry import NAMES, Process, forest, photometry, ridge
 from sfnet_core.run import Run
 from sfnet_core.saying import say
 from sfnet_core.split import objects
@@ -151,17 +151,20 @@ class Comparison:
         plan, found, jobs = self.plan, {}, torch.get_num_threads()
         if "mean" in self.methods:
             found[Key("mean")] = np.repeat(self.truth.mean(axis=0)[None], len(plan.validation), axis=0)
-        if not {"forest", "ridge"} & set(self.methods):
+        if not {"process", "forest", "ridge"} & set(self.methods):
             return found
-        measured = self._part("photometry", "", self._photometry)
-        inside, outside = measured["train"], measured["validation"]
-        estimators = {Key("ridge"): ridge} if "ridge" in self.methods else {}
+        measured = self._part("measured", "", self._photometry)
+        estimators: dict[Key, Callable[[], Any]] = {
+            Key(name): make for name, make in (("process", Process), ("ridge", ridge)) if name in self.methods
+        }
         if "forest" in self.methods:
             estimators |= {Key("forest", None, seed): partial(forest, seed, jobs) for seed in self.seeds}
         for key, make in estimators.items():
 
             def fit(key: Key = key, make: Callable[[], Any] = make) -> dict[str, np.ndarray]:
                 self.say(LABELS[key.method] + ("" if key.seed is None else f", seed {key.seed}"))
+                seen = slice(None if key.method == "process" else len(NAMES))  # the scatter in rings too, or not
+                inside, outside = measured["train"][:, seen], measured["validation"][:, seen]
                 return {"prediction": fit_each(make, inside, self.truth, outside)}
 
             found[key] = self._part(name_of(key), "", fit)["prediction"]
@@ -171,7 +174,9 @@ class Comparison:
         parts = {"train": self.plan.train, "validation": self.plan.validation}
         total, quiet = sum(map(len, parts.values())), not self.progress
         with tqdm(total=total, unit=" galaxies", desc="photometry", disable=quiet, file=sys.stderr, leave=False) as bar:
-            return {name: photometry(self.dataset.cutouts, rows, bar.update) for name, rows in parts.items()}
+            return {
+                name: photometry(self.dataset.cutouts, rows, bar.update, scatter=True) for name, rows in parts.items()
+            }
 
     # ---- what is kept
 

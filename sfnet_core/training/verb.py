@@ -32,6 +32,7 @@ from sfnet_core.saying import say
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.alive import Objective, activity
 from sfnet_core.training.graphed import make_step
+from sfnet_core.training.lessons import lessons
 from sfnet_core.training.optimiser import make_optimiser, one_cycle, set_cycle
 from sfnet_core.training.plan import Plan, as_begun, look_at, make_plan
 from sfnet_core.training.progress import LAST_SCHEMA, write_last
@@ -89,7 +90,8 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         recipe: a name or a :class:`Recipe`; by default the one for the number of training galaxies.
         multi_k: train every k from 1 to this one at once, instead of the recipe's choice.
-        changes: ``alive=True`` for :data:`sfnet_core.recipes.ALIVE`; any field of the :class:`Recipe`, for its own.
+        changes: ``alive=True`` for :data:`sfnet_core.recipes.ALIVE`, ``taught=True`` to be taught by photometry
+            (:mod:`sfnet_core.training.lessons`); any field of the :class:`Recipe`, for its own.
         callback: called after each epoch with its record (``epoch``, ``rate``, ``train_rmse``, ``validation_rmse``, in
             the target's unit); returning ``False`` stops the training, which ``resume`` can go on with.
 
@@ -139,6 +141,7 @@ class _Training:
         known = plan.truth[plan.train]
         self.centre, self.scale = known.mean(axis=0), known.std(axis=0)  # (T,)
         self.bf16 = trains_in_bfloat16(device)
+        self.lessons = lessons(dataset, plan, self.centre, self.scale, device, progress)
         seed = plan.config["seed"]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -148,11 +151,10 @@ class _Training:
         self.optimiser = make_optimiser(self.network, self.recipe)
         self.epoch, self.step, self.history = 0, 0, []
         self.squares = np.zeros(len(plan.targets))  # summed squared errors of the running epoch, standardised
-        self.steps = max(1, round(len(plan.train) / self.recipe.batch))  # per epoch
+        self.steps = max(1, round(len(self.lessons) / self.recipe.batch))  # per epoch
         self.objective = Objective(self.network, self.recipe, self.recipe.epochs * self.steps)
         if last is not None:
             self._restore(last)
-        self.standard = torch.from_numpy((plan.truth - self.centre) / self.scale).float().to(device)  # (N, T)
         self.forth_and_back = make_step(self.objective, self.optimiser, self.bf16)
 
     # ---- the loop
@@ -160,10 +162,10 @@ class _Training:
     def run(self) -> Run:
         plan = self.plan
         self._announce()
-        feed = CutoutFeed(self.dataset.cutouts, plan.train, plan.side, self.device)
+        feed = self.lessons.feed
         held = CutoutFeed(self.dataset.cutouts, plan.validation, plan.side, self.device)
         if plan.start is not None and not (self.epoch or self.step):
-            fit_head(self.network, feed, self.mean, self.std, self.standard[sent(plan.train, self.device)])
+            fit_head(self.network, feed, self.mean, self.std, self.lessons.wanted)
         total = self.recipe.epochs
         interrupts = Interrupts()
         quiet = not self.progress
@@ -186,7 +188,7 @@ class _Training:
                 if self.epoch < total and interrupts.seconds_since_save() > SAVE_SECONDS:
                     self._save("interrupted")
                     interrupts.saved()
-            run = self._save("finished", {"active_features": self._active(feed, held)})
+            run = self._save("finished", {"active_features": self._active(self.lessons.galaxies, held)})
         (self.out / LAST).unlink(missing_ok=True)
         interrupts.leave_if_asked()
         return run
@@ -201,8 +203,8 @@ class _Training:
 
     def _one_epoch(self, feed: CutoutFeed, interrupts: Interrupts) -> bool:
         """The rest of an epoch; False when a signal ended it early."""
-        recipe, plan, seed = self.recipe, self.plan, self.plan.config["seed"]
-        order = np.random.default_rng([seed, 1, self.epoch]).permutation(len(plan.train))
+        recipe, seed = self.recipe, self.plan.config["seed"]
+        order = np.random.default_rng([seed, 1, self.epoch]).permutation(len(self.lessons))
         batches = np.array_split(order, self.steps)
         self.network.train()
         sums = torch.from_numpy(self.squares).to(self.device if self.device.type == "cuda" else "cpu")
@@ -212,7 +214,7 @@ class _Training:
             set_cycle(self.optimiser, *self._cycle(at))
             rng = np.random.default_rng([seed, 2, self.epoch, self.step])
             images = vary(cutouts, self.mean, self.std, rng, recipe.gain, recipe.sky)
-            wanted = self.standard[sent(plan.train[chosen], self.device)]
+            wanted = self.lessons.wanted[sent(chosen, self.device)]
             a, squares = self.forth_and_back(images, wanted, at)
             self.optimiser.step()
             self.objective.observe(a, at)
@@ -252,7 +254,7 @@ class _Training:
     def _record(self, held: CutoutFeed) -> dict[str, float]:
         """One epoch's numbers, in the targets' units."""
         plan = self.plan
-        per_target = {"train": np.sqrt(self.squares / len(plan.train)) * self.scale}
+        per_target = {"train": np.sqrt(self.squares / len(self.lessons)) * self.scale}
         if len(plan.validation):
             found, fires = self._predict(held, plan.validation, self.objective.folded(), self.bf16)
             error = found.double().numpy() * self.scale + self.centre - plan.truth[plan.validation]
@@ -294,6 +296,7 @@ class _Training:
                 "n_validation": len(plan.validation),
                 "n_left_out": len(self.dataset) - len(plan.train) - len(plan.validation),
                 "left_out": plan.left_out,
+                **self.lessons.about,
                 **(self.history[-1] if self.history else {}),
                 **(metrics or {}),
             },
@@ -341,5 +344,7 @@ class _Training:
             f"{', '.join(plan.targets)} from {len(plan.train):,} galaxies, {len(plan.validation):,} held out"
             + (f", {left:,} left out: {plan.left_out_words()}" if left else "")
             + f"; k={self.network.k} of {self.network.n_features} features, {start}; {self.device} in {precision}; "
-            + " ".join([f"the central {plan.side} px; {self.recipe.sentence()}.", *plan.remarks]),
+            + " ".join(
+                (f"the central {plan.side} px; {self.recipe.sentence()}.", *plan.remarks, *self.lessons.remarks)
+            ),
         )

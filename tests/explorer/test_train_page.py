@@ -119,6 +119,7 @@ CHOICES = st.builds(
     validation=st.floats(0.05, 0.9),
     out=st.text("abc/~ %", max_size=12),
     alive=st.booleans(),
+    taught=st.booleans(),
     every_k=st.booleans(),
     codes=st.booleans(),
 )
@@ -141,8 +142,9 @@ def test_the_shells_command_trains_what_the_page_trains(choices):
         choices.validation
     )
     recipe = choices.recipe_for(500)
-    assert recipe == choose(500, read["recipe"], read["epochs"], read["multi_k"], read["alive"])
+    assert recipe == choose(500, read["recipe"], read["epochs"], read["multi_k"], read["alive"], read["taught"])
     assert bool(recipe.multi_k) == choices.every_k and bool(recipe.balance) == choices.alive
+    assert bool(recipe.variants) == choices.taught
     if choices.every_k:
         assert recipe.multi_k == min(choices.k + STORED, 8 * choices.width)
 
@@ -152,7 +154,7 @@ def test_a_training_begun_with_options_shows_them_again(choices):
     recipe = choices.recipe_for(500)
     config = choices.arguments() | {"target": ["oh_p50"], "recipe": recipe.as_dict()}
     shown = from_config(Choices(), config)
-    assert (shown.alive, shown.every_k) == (choices.alive, choices.every_k)
+    assert (shown.alive, shown.taught, shown.every_k) == (choices.alive, choices.taught, choices.every_k)
     assert shown.recipe_for(500) == recipe
 
 

@@ -548,7 +548,7 @@ def test_the_loss_of_multi_k_is_the_mean_over_the_gates(dataset, tmp_path, monke
 
         def stop(*args):
             seen["gradient"] = [p.grad.clone() for p in self.network.parameters()]
-            seen["case"] = network, taken[0], self.standard[torch.from_numpy(self.plan.train[order])]
+            seen["case"] = network, taken[0], self.lessons.wanted[torch.from_numpy(order)]
             return step(*args)
 
         order = np.random.default_rng([self.plan.config["seed"], 1, 0]).permutation(len(self.plan.train))

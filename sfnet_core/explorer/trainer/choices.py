@@ -14,7 +14,7 @@ import numpy as np
 from sfnet_core import RUNNERS_UP
 from sfnet_core.errors import SFNetError
 from sfnet_core.lines import find_column
-from sfnet_core.recipes import RECIPES, Recipe, choose
+from sfnet_core.recipes import RECIPES, TAUGHT, Recipe, choose
 from sfnet_core.target import LINES, read_targets, target_names
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ USUAL = ("oh_p50", "lgm_tot_p50", "sfr_tot_p50")
 class Choices:
     """One training as the page's form has it. ``epochs`` 0: the recipe's; ``recipe`` and ``out`` "": by themselves.
 
-    ``alive``: keep more features in use; ``every_k``: train every k of the explorer's slider at once.
+    ``alive``: keep more features in use; ``taught``: learn from photometry; ``every_k``: train every k of the
+    explorer's slider at once.
     """
 
     dataset: str = ""
@@ -60,6 +61,7 @@ class Choices:
     validation: float = 0.2
     out: str = ""
     alive: bool = False
+    taught: bool = False
     every_k: bool = False
     codes: bool = True
 
@@ -97,7 +99,7 @@ class Choices:
 
     def recipe_for(self, n: int) -> Recipe:
         """The recipe for ``n`` training galaxies."""
-        return choose(n, self.recipe or None, self.epochs or None, self.multi_k, self.alive)
+        return choose(n, self.recipe or None, self.epochs or None, self.multi_k, self.alive, self.taught)
 
     @property
     def multi_k(self) -> int | None:
@@ -115,6 +117,7 @@ class Choices:
             "recipe": self.recipe or None,
             "multi_k": self.multi_k,
             "alive": self.alive,
+            "taught": self.taught,
             "validation": self.validation,
         }
 
@@ -126,6 +129,7 @@ class Choices:
         words += ["--recipe", self.recipe] if self.recipe else []
         words += ["--multi-k", str(self.multi_k)] if self.every_k else []
         words += ["--alive"] if self.alive else []
+        words += ["--taught"] if self.taught else []
         words += ["--validation", str(self.validation)] if self.validation != 0.2 else []
         return shlex.join(words)
 
@@ -252,7 +256,8 @@ def from_config(choices: Choices, config: dict[str, Any]) -> Choices:
     """The form as an unfinished training was begun (for its display; the process reads the record itself)."""
     try:
         target, recipe = config["target"], config["recipe"]
-        usual = RECIPES.get(recipe["name"])
+        usual, taught = RECIPES.get(recipe["name"]), bool(recipe.get("variants"))
+        by_itself = usual and (TAUGHT["epochs"] if taught else usual.epochs)
         names = target_names(target)
         if len(names) > 1 and names != list(LINES):
             raise ValueError("several targets")
@@ -262,9 +267,10 @@ def from_config(choices: Choices, config: dict[str, Any]) -> Choices:
             width=config["width"],
             seed=config["seed"],
             recipe=recipe["name"] if usual else "",
-            epochs=0 if usual and usual.epochs == recipe["epochs"] else recipe["epochs"],
+            epochs=0 if by_itself == recipe["epochs"] else recipe["epochs"],
             validation=float(config["validation"]),
             alive=bool(recipe.get("balance")),
+            taught=taught,
             every_k=bool(recipe.get("multi_k")),
         )
     except (KeyError, TypeError, ValueError, AttributeError, SFNetError) as error:

@@ -159,7 +159,7 @@ class Curves:
         unit = f" [{p.unit}]" if p.unit else ""
         last = p.history[-1] if p.history else {}
         held = f"n = {p.n_validation:,}, validation" if p.n_validation else "no galaxies held out"
-        both = f"n = {p.n_train:,} train, {p.n_validation:,} validation" if p.begun else "before the first epoch"
+        both = f"n = {p.learnt}, {p.n_validation:,} validation" if p.begun else "before the first epoch"
         number = f" {last['validation_rmse']:.4f} {p.unit}".rstrip() if "validation_rmse" in last else ""
         self.rmse.title.text = f"Validation RMSE{number}\n{both}"
         after = f" after epoch {last['epoch']}" if p.truth is not None and p.prediction is not None else ""
@@ -168,9 +168,7 @@ class Curves:
         fires = f": {last['active']} of {p.features}" if "active" in last else ""
         self.active.title.text = f"Active features{fires}\n{held if p.begun else 'before the first epoch'}"
         loss = f" {last['loss']:.4f}" if "loss" in last else ""
-        self.loss.title.text = (
-            f"Training loss{loss}\n{f'n = {p.n_train:,}, train' if p.begun else 'before the first epoch'}"
-        )
+        self.loss.title.text = f"Training loss{loss}\n{f'n = {p.learnt}' if p.begun else 'before the first epoch'}"
         self.rmse.yaxis[0].axis_label = f"RMSE of {p.target}{unit}"
         self.against.xaxis[0].axis_label = f"true {p.shown}{unit}"
         self.against.yaxis[0].axis_label = f"predicted {p.shown}{unit}"

@@ -58,6 +58,13 @@ class Progress:
         return self.plan.get("n_train", 0)
 
     @property
+    def learnt(self) -> str:
+        """What the training's own errors are of: the training galaxies, or pictures and a teacher's word on them."""
+        if self.plan.get("teacher"):
+            return f"{self.plan['n_lessons']:,} pictures, as the teacher says"
+        return f"{self.n_train:,} train"
+
+    @property
     def n_validation(self) -> int:
         """Galaxies held out."""
         return self.plan.get("n_validation", 0)

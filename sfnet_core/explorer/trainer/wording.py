@@ -54,6 +54,8 @@ def report(session: Session) -> dict[str, Any]:
     recipe = plan["recipe"] if plan else session.recipe.sentence()
     rows.append(["Recipe", recipe.removeprefix("recipe ")])
     rows.append(["Network", f"k = {choices.k} of {8 * choices.width} features, {plan.get('origin', 'from scratch')}"])
+    if plan.get("teacher"):
+        rows.append(["Teacher", f"a Gaussian process on photometry. {plan['teacher']}"])
     if plan:
         rows.append(["Runs on", f"{plan['device']} in {plan['precision']}; the central {plan['side']} px"])
     rows.append(["Folder", short(session.folder)])

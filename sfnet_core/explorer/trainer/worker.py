@@ -67,10 +67,12 @@ def watched(training: type, say: Callable[..., None]) -> type:
             say(
                 "plan",
                 n_train=len(plan.train),
+                n_lessons=len(self.lessons),
+                teacher=" ".join(self.lessons.remarks),
                 n_validation=len(held),
                 n_left_out=len(self.dataset) - len(plan.train) - len(held),
                 epochs=self.recipe.epochs,
-                steps=max(1, round(len(plan.train) / self.recipe.batch)),
+                steps=self.steps,
                 done=self.epoch * self.steps + self.step,
                 k=self.network.k,
                 features=self.network.n_features,
