@@ -353,6 +353,25 @@ def test_every_figure_has_units_n_and_split(trained):
     assert np.isfinite(trained.curves.history.data["loss"]).all()
 
 
+def test_a_taught_training_says_so(page):
+    """What its own errors are of, and how good its teacher is."""
+    page.session.change(taught=True)
+    recipe = dict(page.report.data["rows"])["Recipe"]
+    assert "taught by photometry on 421 pictures of each galaxy" in recipe and "20 epochs" in recipe
+    page.session._hear(
+        {
+            **{"event": "plan", "epochs": 20, "unit": "dex", "done": 0, "steps": 250, "history": [], "truth": [8.5]},
+            **{"rows": [0], "n_train": 19, "n_left_out": 0, "n_validation": 5, "recipe": recipe, "device": "cpu"},
+            **{"precision": "float32", "side": 32, "n_lessons": 7999, "teacher": "The teacher's own RMSE is 0.1."},
+        }
+    )
+    rows = dict(page.report.data["rows"])
+    assert rows["Teacher"] == "a Gaussian process on photometry. The teacher's own RMSE is 0.1."
+    rmse_figure, _, _, loss = page.curves.figures
+    assert rmse_figure.title.text.endswith("n = 7,999 pictures, 5 validation")
+    assert loss.title.text.endswith("n = 7,999 pictures, as the teacher says")
+
+
 def test_the_loss_is_the_squared_error_in_units_of_the_variance(trained, tiny_dataset):
     record = json.loads((trained.session.folder / "run.json").read_text())
     truth = tiny_dataset.column("oh_p50")[[tiny_dataset.index_of(i) for i in record["split"]["train"]]]

@@ -59,9 +59,9 @@ class Progress:
 
     @property
     def learnt(self) -> str:
-        """What the training's own errors are of: the training galaxies, or pictures and a teacher's word on them."""
+        """What the training's own errors are of: the training galaxies, or pictures of them and a teacher's word."""
         if self.plan.get("teacher"):
-            return f"{self.plan['n_lessons']:,} pictures, as the teacher says"
+            return f"{self.plan['n_lessons']:,} pictures"
         return f"{self.n_train:,} train"
 
     @property

@@ -127,7 +127,8 @@ def status(session: Session) -> str:
     galaxies = 0 if session.dataset is None else len(session.dataset)
     return {
         "ready": "Ready to train" if session.dataset is not None else "Choose a dataset",
-        "starting": "Starting: loading torch, splitting the galaxies …",
+        "starting": "Starting: loading torch, splitting the galaxies"
+        f"{', drawing and measuring pictures' if session.choices.taught else ''} …",
         "training": f"{p.sentence}{held}",
         "stopping": "Stopping at the end of this step …",
         "inferring": f"Trained; writing the codes of {galaxies:,} galaxies …",
