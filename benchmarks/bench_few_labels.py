@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,192 +26,11 @@ import numpy as np
 import torch
 
 from benchmarks import common
-from sfnet_core.compare.networks import predictions
-from sfnet_core.device import pick_device
-from sfnet_core.encoding import Encoder
+from benchmarks.few_labels_work import CHOSEN, FOLDS, STARTS, TAUGHT, WORDS, Bench, OutOfTime, rmse
 from sfnet_core.files import write_json
 from sfnet_core.photometry import Process, forest, photometry, ridge
-from sfnet_core.recipes import RECIPES, choose
-from sfnet_core.run import Run
-from sfnet_core.split import validation_mask
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
-from sfnet_core.training import train
-from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 
-FOLDS, RESAMPLES = 5, 2000
-TARGET = "oh_p50"
-STARTS = {"scratch": None, "photometry": "trunk-photometry", "simulated": "trunk-simulated", "distilled": None}
-TAUGHT = ("taught", "taught-unlabelled")
-WORDS = {
-    "scratch": "from scratch, the recipe “few hundred”",
-    "photometry": "from a trunk pretrained without labels on the unlabelled galaxies (sfnet pretrain)",
-    "simulated": "from a trunk trained on simulated galaxies' O/H, mass and star formation rate, dense gate",
-    "distilled": "from a k = 4 network that learnt what a dense one (all features kept, from the pretrained trunk, on "
-    "the same labels) predicts for the unlabelled galaxies, mean of 8 views",
-    "taught": "sfnet train --taught: what a Gaussian process on photometry says of pictures of the labelled galaxies",
-    "taught-unlabelled": "the same, the unlabelled galaxies in the dataset too, as pictures",
-}
-
-
-class OutOfTime(Exception):
-    """No further training is begun."""
-
-
-class Bench:
-    """The datasets, the trunks and the trainings of one work folder."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.arguments, self.work = arguments, arguments.work
-        self.until = time.monotonic() + 60 * arguments.minutes
-        self.data = self.packed(arguments.real, "observed")
-        self.truth = np.asarray(self.data.column(TARGET), dtype=float)
-        ids = self.data.ids
-        self.fold = np.zeros(len(ids), dtype=int)
-        for fold in range(FOLDS):
-            self.fold[validation_mask(ids, seed=0, fold=fold, folds=FOLDS)] = fold
-        self.recipe = replace(RECIPES["few hundred"], crop=arguments.crop)
-
-    def packed(self, source: Path, name: str) -> Dataset:
-        side = self.arguments.side
-        path = self.work / f"{name}-{side}"
-        if not path.is_dir():
-            pack(source / "galaxies.csv", source / "images", path, size=side, progress=False)
-        return Dataset.open(path)
-
-    def halved(self, source: Path) -> Dataset:
-        """The simulated galaxies as small as the others (means of pixels)."""
-        side = self.arguments.side
-        path = self.work / f"simulated-{side}"
-        if not path.is_dir():
-            full = Dataset.open(source)
-            factor = full.meta["height"] // side
-            small = (common.shrunk(cutout, factor) for cutout in full.cutouts)
-            columns = {name: full.column(name) for name in (TARGET, "lgm_tot_p50", "sfr_tot_p50")}
-            Dataset.create(path, full.ids, small, columns, simulated=True, source=f"{len(full)} simulated galaxies")
-        return Dataset.open(path)
-
-    def trunk(self, name: str) -> Path:
-        """The run to start from, trained where it is not there yet."""
-        out, options = self.work / name, {"width": self.arguments.width, "resume": True, "progress": False}
-        options["callback"] = lambda record: time.monotonic() < self.until
-        if (out / "done").is_file():
-            return out
-        self.check_time()
-        recipe = replace(PRETRAIN, crop=self.arguments.crop, epochs=self.arguments.trunk_epochs)
-        started = time.perf_counter()
-        if name == "trunk-photometry":
-            run = pretrain(self.packed(self.arguments.unlabelled, "unlabelled"), out, recipe=recipe, **options)
-        else:
-            run = train(
-                self.halved(self.arguments.simulated), out, target=f"{TARGET},lgm_tot_p50,sfr_tot_p50",
-                k=8 * self.arguments.width, recipe=replace(recipe, epochs=2 * recipe.epochs), **options,
-            )  # fmt: skip
-        if run.status != "finished":
-            raise OutOfTime
-        common.progress(
-            f"{name}: held out {run.history[-1]['validation_rmse']:.4f}, {time.perf_counter() - started:.0f} s"
-        )
-        (out / "done").touch()
-        return out
-
-    def written(self) -> list[str]:
-        """When the first and the last of the errors were measured; earlier than this file where they were kept."""
-        times = sorted(path.stat().st_mtime for path in (self.work / "errors").glob("*.json"))
-        return [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one)) for one in (times[0], times[-1])]
-
-    def check_time(self) -> None:
-        if time.monotonic() > self.until:
-            raise OutOfTime
-
-    def errors(
-        self, way: str, labels: np.ndarray, test: np.ndarray, fold: int, seed: int = 0
-    ) -> dict[str, list[float]]:
-        """Errors [dex] on ``test`` of a network trained on ``labels`` (rows): one view, and the mean of 8 views."""
-        path = self.work / "errors" / f"{way}-fold{fold}-{len(labels)}-seed{seed}.json"
-        if path.is_file():
-            return json.loads(path.read_text(encoding="utf-8"))
-        known = np.full(len(self.truth), np.nan)
-        known[labels] = self.truth[labels]
-        data = Measured(self.data, {TARGET: known})
-        if way in TAUGHT:
-            return self.taught(way, labels, test, path, seed)
-        if way == "distilled":
-            begin = self.student(data, path.stem, seed)
-        else:
-            begin = None if STARTS[way] is None else self.trunk(STARTS[way])
-        self.check_time()
-        return self.kept(self.trained(data, path.stem, begin, seed), test, path)
-
-    def kept(self, run: Run, test: np.ndarray, path: Path) -> dict[str, list[float]]:
-        """Its errors on ``test``, written to ``path``."""
-        one, mean = self.read(run, self.data, test)
-        found = {"plain": (one - self.truth[test]).tolist(), "d4": (mean - self.truth[test]).tolist()}
-        path.parent.mkdir(exist_ok=True)
-        write_json(path, found)
-        common.progress(f"{path.stem}: {rmse(found['d4']):.4f} dex")
-        return found
-
-    def taught(self, way: str, labels: np.ndarray, test: np.ndarray, path: Path, seed: int) -> dict[str, list[float]]:
-        """Errors of a taught network, whose dataset holds the labelled galaxies (and those without labels) alone."""
-        self.check_time()
-        many = self.packed(self.arguments.unlabelled, "unlabelled") if way == "taught-unlabelled" else None
-        place = self.work / "runs" / f"{path.stem}-dataset"
-        ids = [*self.data.ids[labels], *(many.ids if many else [])]
-        cutouts = itertools.chain(self.data.cutouts[labels], many.cutouts if many else [])
-        known = np.concatenate([self.truth[labels], np.full(len(ids) - len(labels), np.nan)])
-        shutil.rmtree(place, ignore_errors=True)
-        data = Dataset.create(place, ids, cutouts, {TARGET: known}, simulated=False)
-        run = train(
-            data, self.work / "runs" / path.stem, target=TARGET, k=4, seed=seed, width=self.arguments.width,
-            recipe=choose(len(labels), self.recipe, self.arguments.taught_epochs, taught=True), validation=0.0,
-            overwrite=True, progress=False,
-        )  # fmt: skip
-        shutil.rmtree(place)
-        return self.kept(run, test, path)
-
-    def trained(self, data: Dataset, name: str, begin: Path | None, seed: int, k: int = 4) -> Run:
-        """A network on the labels there are, from scratch or from another's trunk."""
-        epochs = self.recipe.epochs if begin is None else self.arguments.epochs
-        return train(
-            data, self.work / "runs" / name, target=TARGET, k=k, seed=seed, width=self.arguments.width, start=begin,
-            recipe=replace(self.recipe, epochs=epochs), validation=0.0, overwrite=True, progress=False,
-        )  # fmt: skip
-
-    def student(self, data: Dataset, name: str, seed: int) -> Path:
-        """A k = 4 network that learnt from a dense one's predictions for the unlabelled galaxies."""
-        out = self.work / "runs" / f"{name}-student"
-        if (out / "done").is_file():
-            return out
-        trunk, many = self.trunk("trunk-photometry"), self.packed(self.arguments.unlabelled, "unlabelled")
-        self.check_time()
-        teacher = self.trained(data, f"{name}-teacher", trunk, seed, k=8 * self.arguments.width)
-        _, taught = self.read(teacher, many, np.arange(len(many)))
-        train(
-            Measured(many, {TARGET: taught}), out, target=TARGET, k=4, seed=seed, width=self.arguments.width,
-            start=trunk, recipe=replace(PRETRAIN, crop=self.arguments.crop, epochs=self.arguments.student_epochs),
-            validation=0.0, overwrite=True, progress=False,
-        )  # fmt: skip
-        (out / "done").touch()
-        return out
-
-    def read(self, run: Run, data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Predictions [dex] of one view, and of the mean of 8."""
-        network = run.network()
-        network = network.to(pick_device(), memory_format=network.memory_format)
-        part = Encoder(network, run.metadata, data, runners_up=0, maps=False, tta=True).encode(rows)
-        one = predictions(run, part["indices"], part["values"])[:, 0]
-        return one, (one + part["views"][:, 0]) / 8
-
-    def part(self, fold: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of ``n`` labels drawn from outside a fold, and the fold's rows."""
-        inside, outside = np.flatnonzero(self.fold == fold), np.flatnonzero(self.fold != fold)
-        drawn = np.random.default_rng([9, fold, n]).permutation(outside)[:n] if n < len(outside) else outside
-        return np.sort(drawn), inside
-
-
-def rmse(errors: Any) -> float:
-    return float(np.sqrt(np.mean(np.square(errors))))
+RESAMPLES = 2000
 
 
 def interval(statistic: Any, n: int) -> list[float]:
@@ -301,7 +118,7 @@ def main() -> None:
         "from the observed ones' photometry, 20 epochs: 0.0943 dex at 3e-3, 0.0955 at 1e-3; from scratch, 60 epochs: "
         "0.0930). Its number of epochs was set beforehand. Averaging the weights while training (decay 0.98) changed "
         "those by at most 0.0005 and was left out. The folds' own labels chose nothing; trials on inner splits "
-        "of 320 of these 400 galaxies had been seen.",
+        "of 320 of these 400 galaxies had been seen." + (CHOSEN if set(TAUGHT) & set(ways) else ""),
         "seeds": list(range(arguments.seeds)),
         "errors written": bench.written(),
     }

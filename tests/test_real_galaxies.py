@@ -26,6 +26,20 @@ def test_held_out_error_on_the_400_is_at_most_0_115_dex(real_folds):
         assert low < fold["rmse"] < high
 
 
+def test_taught_by_photometry_a_small_network_needs_one_epoch(shared_data, sfnet, tmp_path):
+    """Width 8, 64 px, half of the 400 held out: seen are 0.107 dex, and 0.098 of the teacher."""
+    source = shared_data / "sdss-metallicity-400"
+    dataset, run = tmp_path / "dataset", tmp_path / "run"
+    status, _, err = sfnet("pack", source / "galaxies.csv", source / "images", "--size", 64, "--out", dataset, "-q")
+    assert status == 0, err
+    options = ("--taught", "--epochs", 1, "--width", 8, "--folds", 2, "--fold", 0, "--quiet", "--json")
+    status, out, err = sfnet("train", dataset, "--out", run, *options)
+    assert status == 0, err
+    metrics = json.loads(out)["metrics"]
+    assert metrics["n_validation"] == 200 and metrics["n_pictures"] == 8000
+    assert metrics["validation_rmse"] < 0.12 and metrics["teacher_validation_rmse"] < 0.105
+
+
 def test_every_prediction_is_its_bias_and_contributions(real_folds):
     for path in real_folds["codes"]:
         codes = SparseCodes.open(path)
