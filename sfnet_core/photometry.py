@@ -21,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 _PIECE = 256  # cutouts held in memory at once
+_ASKED = 4096  # galaxies whose covariances with those fitted are held in memory at once
 MOST = 2000  # galaxies that a Gaussian process is fitted to
 
 #: Ring edges as fractions of half the cutout's side.
@@ -175,8 +176,9 @@ class Process:
         """(n, p) features → (n,) or (n, T) targets; far from all training galaxies their mean."""
         from threadpoolctl import threadpool_limits
 
+        pieces = range(0, max(len(measured), 1), _ASKED)
         with threadpool_limits(1):
-            return self._made.predict(measured)
+            return np.concatenate([self._made.predict(measured[start : start + _ASKED]) for start in pieces])
 
 
 def _radius(size: int) -> np.ndarray:

@@ -143,6 +143,9 @@ def test_the_process_says_what_its_formula_says():
     expected = covariance(others, x) @ solved * truth.std() + truth.mean()
     np.testing.assert_allclose(process.predict(others), expected, rtol=1e-6)
     assert process.predict(np.full((1, 4), 1e3)) == pytest.approx(truth.mean())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(by_hand, "_ASKED", 3)
+        np.testing.assert_allclose(process.predict(others), expected, rtol=1e-6)
 
 
 def test_of_many_galaxies_the_process_is_fitted_to_some_spread_evenly(monkeypatch):
