@@ -23,7 +23,6 @@ from sfnet_core.codes import SparseCodes
 from sfnet_core.evaluate import active_features
 from sfnet_core.recipes import ALIVE, RECIPES, Recipe
 
-RESAMPLES = 2000
 OPTIONS = {"alive": ALIVE, "auxk": {"auxk": 64}, "normalise": {"normalise": True}}
 USUAL = ["paper", "ours", "ours-alive"]
 
@@ -72,7 +71,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
     for name, each in files.items():
         used = [active_features(codes) for folds in each for codes in folds]
         measured[name] = {
-            "rmse_dex": float(np.sqrt(squares[name].mean(axis=1)).mean()),
+            "rmse_dex": seeds.rmse(squares[name]),
             "rmse_dex_each_seed": np.sqrt(squares[name].mean(axis=1)).tolist(),
             "features_in_use_on_held_out_galaxies": {
                 key: {"mean": float(np.mean([one[key] for one in used])), "each": [one[key] for one in used]}
@@ -84,19 +83,10 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
 
 
 def ratios(squares: dict[str, np.ndarray], name: str) -> dict[str, Any]:
-    """RMSE over that of each recipe before, with a 95 % bootstrap over held-out galaxies and over seeds (paired)."""
-    seeds_, n = squares[name].shape
-    rng = np.random.default_rng(0)
-    draws = [(rng.integers(0, seeds_, seeds_)[:, None], rng.integers(0, n, n)) for _ in range(RESAMPLES)]
-
-    def rmse(squared: np.ndarray) -> float:
-        return float(np.sqrt(squared.mean(axis=1)).mean())
-
+    """RMSE over that of each recipe before, with its interval."""
     found = {}
     for other in [*squares][: [*squares].index(name)]:
-        spread = [rmse(squares[name][draw]) / rmse(squares[other][draw]) for draw in draws]
-        found[f"rmse_over_{other}"] = rmse(squares[name]) / rmse(squares[other])
-        found[f"rmse_over_{other}_95"] = np.percentile(spread, [2.5, 97.5]).tolist()
+        found[f"rmse_over_{other}"], found[f"rmse_over_{other}_95"] = seeds.ratio(squares[name], squares[other])
     return found
 
 

@@ -28,7 +28,7 @@ import torch
 from benchmarks import common
 from benchmarks.few_labels_work import CHOSEN, FOLDS, STARTS, TAUGHT, WORDS, Bench, OutOfTime, rmse
 from sfnet_core.files import write_json
-from sfnet_core.photometry import Process, forest, photometry, ridge
+from sfnet_core.photometry import NAMES, Process, forest, photometry, ridge
 
 RESAMPLES = 2000
 
@@ -56,8 +56,8 @@ def by_photometry(bench: Bench, folds: range, n: int) -> dict[str, np.ndarray]:
     measured, found = photometry(bench.data.cutouts, scatter=True), {"forest": [], "ridge": [], "process": []}
     for fold in folds:
         labels, test = bench.part(fold, n)
-        for name, make, count in (("forest", lambda: forest(0, 1), 25), ("ridge", ridge, 25), ("process", Process, 40)):
-            seen = measured[:, :count]
+        for name, make in (("forest", lambda: forest(0, 1)), ("ridge", ridge), ("process", Process)):
+            seen = measured if name == "process" else measured[:, : len(NAMES)]  # the scatter in rings too, or not
             predicted = make().fit(seen[labels], bench.truth[labels]).predict(seen[test])
             found[name].append(predicted - bench.truth[test])
     path.parent.mkdir(exist_ok=True)

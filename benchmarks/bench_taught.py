@@ -18,11 +18,10 @@ import numpy as np
 
 from benchmarks import common, seeds
 from sfnet_core.inference import infer
-from sfnet_core.photometry import Process, forest, photometry
+from sfnet_core.metrics import rmse
+from sfnet_core.photometry import NAMES, Process, forest, photometry
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training import train
-
-RESAMPLES = 2000
 
 
 def main() -> None:
@@ -74,8 +73,11 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
                 seconds.setdefault(way, []).append(time.process_time() - started)
                 codes = infer(run, test, work / f"{name}.parquet", tta=True, progress=False, resume=True)
                 found.setdefault(way, []).append(codes.prediction_d4() - truth[held])
-                common.progress(f"{name}: {rmse(found[way][-1]):.4f} dex")
-            for way, make, count in (("process", Process, 40), ("forest", lambda: forest(0, arguments.threads), 25)):
+                common.progress(f"{name}: {rmse(truth[held], codes.prediction_d4()):.4f} dex")
+            for way, make, count in (
+                ("process", Process, None),
+                ("forest", lambda: forest(0, arguments.threads), len(NAMES)),
+            ):
                 fitted = make().fit(by_hand[labelled, :count], truth[labelled])
                 found.setdefault(way, []).append(fitted.predict(by_hand[held, :count]) - truth[held])
         measured[f"{n} labels"] = scored({way: np.array(each) for way, each in found.items()}, seconds)
@@ -96,30 +98,17 @@ def part(survey: Dataset, place: Path, rows: np.ndarray) -> Dataset:
     return Dataset.create(place, survey.ids[rows].tolist(), survey.cutouts[rows], truth, simulated=True)
 
 
-def rmse(errors: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(errors**2)))
-
-
 def scored(errors: dict[str, np.ndarray], seconds: dict[str, list[float]]) -> dict[str, Any]:
-    """RMSE of each way, (draws, n) errors, and taught over it with a 95 % bootstrap over galaxies and draws."""
-    draws, n = errors["taught"].shape
-    rng = np.random.default_rng(0)
-    drawn = [(rng.integers(0, draws, draws)[:, None], rng.integers(0, n, n)) for _ in range(RESAMPLES)]
-
-    def mean(squared: np.ndarray) -> float:
-        return float(np.sqrt(squared.mean(axis=1)).mean())
-
-    ours, found = errors["taught"] ** 2, {}
+    """RMSE of each way, (draws, n) errors, and taught over it with its interval."""
+    found: dict[str, Any] = {}
     for way, each in errors.items():
-        found[way] = {"rmse_dex": mean(each**2), "rmse_dex_each_draw": [rmse(one) for one in each]}
+        squares = each**2
+        found[way] = {"rmse_dex": seeds.rmse(squares), "rmse_dex_each_draw": np.sqrt(squares.mean(axis=1)).tolist()}
         if way in seconds:
             found[way]["processor_seconds"] = float(np.median(seconds[way]))
         if way != "taught":
-            ratios = [mean(ours[one]) / mean(each[one] ** 2) for one in drawn]
-            found[way] |= {
-                "taught_over_this": mean(ours) / mean(each**2),
-                "taught_over_this_95": np.percentile(ratios, [2.5, 97.5]).tolist(),
-            }
+            over, span = seeds.ratio(errors["taught"] ** 2, squares)
+            found[way] |= {"taught_over_this": over, "taught_over_this_95": span}
     return found
 
 

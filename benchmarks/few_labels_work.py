@@ -125,11 +125,11 @@ class Bench:
         path = self.work / "errors" / f"{way}-fold{fold}-{len(labels)}-seed{seed}.json"
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))
+        if way in TAUGHT:
+            return self.taught(way, labels, test, path, seed)
         known = np.full(len(self.truth), np.nan)
         known[labels] = self.truth[labels]
         data = Measured(self.data, {TARGET: known})
-        if way in TAUGHT:
-            return self.taught(way, labels, test, path, seed)
         if way == "distilled":
             begin = self.student(data, path.stem, seed)
         else:

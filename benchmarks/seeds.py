@@ -20,7 +20,9 @@ from sfnet_core.survey.pack import pack
 from sfnet_core.survey.simulate import draw_galaxies, simulate
 from sfnet_core.training import train
 
-__all__ = ["ABOUT", "held_out", "options", "recipe_of", "survey", "trained"]
+__all__ = ["ABOUT", "held_out", "options", "ratio", "recipe_of", "rmse", "survey", "trained"]
+
+RESAMPLES = 2000
 
 
 def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
@@ -112,3 +114,17 @@ def held_out(arguments: argparse.Namespace, work: Path, name: str, seed: int, k:
         trained(arguments, work, f"{name}-fold{way['fold']}" if way else name, seed, k, **way, **more) for way in ways
     ]
     return [codes.take(codes.in_split("validation")) for codes in files]
+
+
+def rmse(squares: np.ndarray) -> float:
+    """Mean over trainings of the RMSE of (trainings, n) squared errors."""
+    return float(np.sqrt(squares.mean(axis=1)).mean())
+
+
+def ratio(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, list[float]]:
+    """Our :func:`rmse` over theirs, and its 95 % bootstrap over galaxies and trainings (paired)."""
+    trainings, n = ours.shape
+    rng = np.random.default_rng(0)
+    draws = [(rng.integers(0, trainings, trainings)[:, None], rng.integers(0, n, n)) for _ in range(RESAMPLES)]
+    spread = [rmse(ours[draw]) / rmse(theirs[draw]) for draw in draws]
+    return rmse(ours) / rmse(theirs), np.percentile(spread, [2.5, 97.5]).tolist()

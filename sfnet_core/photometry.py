@@ -176,7 +176,7 @@ class Process:
         """(n, p) features → (n,) or (n, T) targets; far from all training galaxies their mean."""
         from threadpoolctl import threadpool_limits
 
-        pieces = range(0, max(len(measured), 1), _ASKED)
+        pieces = range(0, len(measured), _ASKED)
         with threadpool_limits(1):
             return np.concatenate([self._made.predict(measured[start : start + _ASKED]) for start in pieces])
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ from tqdm import tqdm
 from sfnet_core.augment import centre
 from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed
+from sfnet_core.metrics import rmse
 from sfnet_core.photometry import Process, photometry
 from sfnet_core.recipes import PICTURES
 from sfnet_core.training.variants import draw
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Lessons", "lessons"]
 
 LIMIT = 4 << 30  # bytes of pictures
+_PIECE = 512
 
 
 @dataclass
@@ -86,26 +89,22 @@ def _taught(dataset: Dataset, plan: Plan, progress: bool) -> tuple[np.ndarray, n
 
         known = measured(plan.train)
         teacher, at, found = Process().fit(known, plan.truth[plan.train]), 0, []
-        for some in draw(cutouts, plan.train, times, plan.config["seed"]):
+        pieces = (cutouts[others[start : start + _PIECE]] for start in range(0, len(others), _PIECE))
+        for some in chain(draw(cutouts, plan.train, times, plan.config["seed"]), pieces):
             pictures[at : at + len(some)] = centre(some, plan.side)
             found.append(photometry(some, done=bar.update, scatter=True))
             at += len(some)
-        for start in range(0, len(others), 512):
-            rows = others[start : start + 512]
-            pictures[at : at + len(rows)] = centre(cutouts[rows], plan.side)
-            found.append(measured(rows))
-            at += len(rows)
+        said = _says(teacher, np.concatenate(found), plan)
         about = {"n_pictures": len(pictures), "n_without_target": len(others)}
-        error = _says(teacher, known, plan) - plan.truth[plan.train]
-        sentence = f"The teacher's own RMSE is {_rmse(error):.4f} on the training galaxies"
-        about["teacher_train_rmse"] = _rmse(error)
-        if len(plan.validation):
-            error = _says(teacher, measured(plan.validation), plan) - plan.truth[plan.validation]
-            about["teacher_validation_rmse"] = _rmse(error)
-            sentence += f", {_rmse(error):.4f} on those held out"
+        about["teacher_train_rmse"] = rmse(plan.truth[plan.train].ravel(), _says(teacher, known, plan).ravel())
+        sentence = f"The teacher's own RMSE is {about['teacher_train_rmse']:.4f} on the training galaxies"
+        if len(held := plan.validation):
+            error = rmse(plan.truth[held].ravel(), _says(teacher, measured(held), plan).ravel())
+            about["teacher_validation_rmse"] = error
+            sentence += f", {error:.4f} on those held out"
     sentence += f"; the network learns {len(pictures):,} pictures"
     sentence += f", {len(others):,} of them galaxies without a target." if len(others) else "."
-    return pictures, _says(teacher, np.concatenate(found), plan), about, [sentence]
+    return pictures, said, about, [sentence]
 
 
 def _without_target(n: int, plan: Plan) -> np.ndarray:
@@ -116,7 +115,3 @@ def _without_target(n: int, plan: Plan) -> np.ndarray:
 
 def _says(teacher: Process, measured: np.ndarray, plan: Plan) -> np.ndarray:
     return teacher.predict(measured).reshape(len(measured), len(plan.targets))
-
-
-def _rmse(errors: np.ndarray) -> float:
-    return float(np.sqrt((errors**2).mean()))
