@@ -158,7 +158,7 @@ def test_parts_taken_from_other_files_are_there():
         ):
             assert re.search(rf"^## {re.escape(title)}$", (ROOT / file).read_text("utf-8"), re.M), f"{file}: {title}"
             taken += 1
-    assert taken >= 2
+    assert taken >= 1
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,6 @@ from sphinx.writers.html5 import HTML5Translator
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "sfnet_core" / "explorer" / "static"
-LINKS = {  # files of the repository that have a page here
-    "data/README.md": "/reference/sample.md",
-    "benchmarks/README.md": "/reference/benchmarks.md",
-    "benchmarks/": "/reference/benchmarks.md",
-    "CONTRIBUTING.md": "/reference/contributing.md",
-}
 
 
 def verbs() -> list[str]:
@@ -102,7 +96,7 @@ class Keys(SphinxDirective):
 
 
 class FromRepository(SphinxDirective):
-    """`from-repository FILE` with `:section: TITLE`: that part of a Markdown file, its links turned to pages here."""
+    """`from-repository FILE` with `:section: TITLE`: that part of a Markdown file, which has no links."""
 
     required_arguments = 1
     option_spec = {"section": directives.unchanged_required}  # noqa: RUF012
@@ -111,8 +105,6 @@ class FromRepository(SphinxDirective):
         path = ROOT / self.arguments[0]
         self.env.note_dependency(str(path))
         text = section(path.read_text(encoding="utf-8"), self.options["section"])
-        for target, page in LINKS.items():
-            text = text.replace(f"]({target})", f"]({page})")
         return _parsed(self, text.splitlines(), str(path))
 
 
