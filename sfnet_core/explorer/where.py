@@ -70,12 +70,12 @@ def map_of(scene: Scene, state: State, row: int, terms: list[dict], label: Calla
         sky = blank_map(codes.weight[state.target], codes.sky.maps, codes.k, state.off, state.mode == "refill")
         cells = cells - sky
         empty, light = _parts(float(codes.bias[state.target] + sky.sum()), scene.prediction_of(state, row))
-        note = f"{name}: the light gives {light} {unit}, an empty sky {empty.lstrip('+')}"
+        note = f"{name}: the light gives {light} {unit}, an empty sky {empty.lstrip('+')} {unit}".rstrip()
     else:
         sky = sum(codes.sky.contribution(t["feature"], t["weight"]) for t in mapped)
         cells = cells - sky
         empty, light = _parts(float(np.sum(sky)), total)
-        note = f"{name}: the light gives {light} {unit}, an empty sky {empty}"
+        note = f"{name}: the light gives {light} {unit}, an empty sky {empty} {unit}".rstrip()
     return {
         "map": state.map,
         "cells": cells.tolist(),

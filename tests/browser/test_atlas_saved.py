@@ -285,7 +285,7 @@ def test_maps_are_less_the_empty_sky_and_unlike_galaxies_are_marked(saved, page)
     page.wait_for_selector(f".sf-leaf[data-slow='{feature}']")
     words = ".sf-looks figure:first-child figcaption"
     light, empty = re.search(
-        r"the light gives ([+-][\d.]+) dex, an empty sky ([+-][\d.]+)", plain(page.inner_text(words))
+        r"the light gives ([+-][\d.]+) dex, an empty sky ([+-][\d.]+) dex", plain(page.inner_text(words))
     ).groups()
     table = table_of(codes)
     mean = float(table["mean_fires"][table["feature"].tolist().index(feature)])

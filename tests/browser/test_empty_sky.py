@@ -23,9 +23,8 @@ MAP = """() => {
 def said(page) -> tuple[Decimal, Decimal]:
     """What the sentence says that the light and an empty sky give."""
     text = page.inner_text(LEGEND).replace("\N{MINUS SIGN}", "-")
-    return tuple(
-        Decimal(n) for n in re.search(r"the light gives ([+-][\d.]+) dex, an empty sky ([+-]?[\d.]+),", text).groups()
-    )
+    found = re.search(r"the light gives ([+-][\d.]+) dex, an empty sky ([+-]?[\d.]+) dex,", text)
+    return tuple(Decimal(number) for number in found.groups())
 
 
 def open_on(page, codes: SparseCodes) -> int:

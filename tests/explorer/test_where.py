@@ -19,7 +19,7 @@ from sfnet_core.explorer.state import State
 from sfnet_core.explorer.where import map_of, no_sky
 from sfnet_core.sky import Sky
 
-SAID = re.compile(rf"^(.+): the light gives ([+{MINUS}]\d+\.\d{{4}}) dex, an empty sky ([+{MINUS}]?\d+\.\d{{4}})$")
+SAID = re.compile(rf"^(.+): the light gives ([+{MINUS}]\d+\.\d{{4}}) dex, an empty sky ([+{MINUS}]?\d+\.\d{{4}}) dex$")
 F, K, R = 6, 3, 3
 activation = st.integers(0, 60).map(lambda halves: halves / 2)  # equal ones too: the lowest index wins
 SHAPE = (2, 3)

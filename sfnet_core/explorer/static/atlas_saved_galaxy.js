@@ -31,6 +31,7 @@ function renderGalaxy({ model: its, el }) {
   const noImage = h("p", { class: "sf-empty" });
   const links = h("p", { class: "sf-links" });
   const facts = h("dl");
+  const equation = h("h3");
   const bars = h("div", { class: "sf-bars" });
   const catalogue = h("dl");
   const dialog = h(
@@ -39,7 +40,7 @@ function renderGalaxy({ model: its, el }) {
     h("div", { class: "sf-bar" }, heading, h("span", { class: "sf-push" }), close),
     said,
     unlike,
-    h("div", { class: "sf-galaxy-top" }, h("div", {}, image, noImage, links), h("div", {}, facts, h("h3", {}, "Picture equation"), bars)),
+    h("div", { class: "sf-galaxy-top" }, h("div", {}, image, noImage, links), h("div", {}, facts, equation, bars)),
     h("div", { class: "sf-more" }, h("h3", {}, "Catalogue"), catalogue),
   );
   el.replaceChildren(dialog);
@@ -76,6 +77,7 @@ function renderGalaxy({ model: its, el }) {
     const lines = (pairs) => pairs.flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)]);
     facts.replaceChildren(...lines(data.facts));
     catalogue.replaceChildren(...lines(data.catalogue));
+    say(equation, equationTitle(data.unit));
     const unit = data.unit ? ` ${data.unit}` : "";
     const largest = Math.max(1e-12, ...data.terms.map((term) => Math.abs(term.contribution)));
     const plain = (words) => h("span", { class: "sf-name" }, words);

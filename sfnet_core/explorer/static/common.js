@@ -57,6 +57,11 @@ function signed(value, digits) {
   return (value < 0 ? "\u2212" : "+") + text;
 }
 
+/** Over a picture equation: its rows are in this unit. */
+function equationTitle(unit) {
+  return unit ? `Picture equation, ${unit}` : "Picture equation";
+}
+
 /** The choice whether maps are less an empty sky's; `show(on, why)`: without such a map, `why` says why not. */
 function skyChoice(send) {
   const box = h("input", { type: "checkbox", onchange: () => send({ do: "sky", less: box.checked }) });

@@ -21,11 +21,12 @@ function render({ model, el }) {
   const buttons = h("div", { class: "sf-maps", role: "group", "aria-label": "Contribution map drawn over the image" });
   const sky = skyChoice(send);
   const unlike = h("p", { class: "sf-unlike", title: "Its activations are further from the training galaxies' than 99 % of theirs are from each other: the prediction may not hold for it" });
+  const equation = h("h3");
   const bars = h("div", { class: "sf-bars" });
   const sum = h("output", { class: "sf-sum" });
   const more = h("div", { class: "sf-more" });
   const empty = h("p", { class: "sf-empty" });
-  const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, frame, facts, h("div", { class: "sf-mapping" }, buttons, sky.root)), unlike, legend, h("h3", {}, "Picture equation"), bars, sum, more);
+  const body = h("div", { class: "sf-body" }, h("div", { class: "sf-top" }, frame, facts, h("div", { class: "sf-mapping" }, buttons, sky.root)), unlike, legend, equation, bars, sum, more);
   el.classList.add("sf-inspector");
   el.setAttribute("role", "region");
   el.tabIndex = 0;
@@ -100,8 +101,9 @@ function render({ model, el }) {
     const peak = data.cells.length ? Math.max(...data.cells.flat().map(Math.abs)) : 0;
     sky.root.hidden = !data.cells.length;
     sky.show(data.sky === "on", data.skywhy);
-    say(legend, data.why || (data.cells.length ? `Map of ${data.mapnote}, colour to ±${peak.toFixed(4)}` : data.mapnote));
+    say(legend, data.why || (data.cells.length ? `Map of ${data.mapnote}, colour to ±${peak.toFixed(4)} ${data.unit}`.trimEnd() : data.mapnote));
     legend.title = "Contribution map: red cells add to the prediction, blue ones take away; " + (data.sky === "on" ? "less the empty sky they sum to what the galaxy's light gives" : "the number is the sum over the cells");
+    say(equation, equationTitle(data.unit));
     const largest = Math.max(1e-12, ...data.terms.map((t) => Math.abs(t.contribution)));
     bars.replaceChildren(
       h("div", { class: "sf-bar-row sf-bias" }, h("span", { class: "sf-name" }, "bias"), h("span", { class: "sf-axis" }), h("span", { class: "sf-number" }, data.bias)),
