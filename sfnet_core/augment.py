@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sfnet_core.device import sent
 from sfnet_core.errors import SFNetError
+from sfnet_core.evenly import evenly
 
 __all__ = ["centre", "channel_statistics", "let_go", "orient", "recalibrate", "to_input", "vary"]
 
@@ -106,8 +107,7 @@ def channel_statistics(
     Exact (from integer histograms, so the same on every ``device``) over all rows up to 20,000, then over 20,000 evenly
     spaced ones; read in slices.
     """
-    if len(rows) > 20_000:
-        rows = rows[np.linspace(0, len(rows) - 1, 20_000).astype(int)]
+    rows = rows[evenly(len(rows), 20_000)]
     counts = np.zeros((3, 256), dtype=np.int64)
     for start in range(0, len(rows), 512):
         block = centre(cutouts[np.sort(rows[start : start + 512])], side)

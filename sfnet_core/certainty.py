@@ -13,6 +13,7 @@ import numpy as np
 
 from sfnet_core.certain import measure_tolerance
 from sfnet_core.encoding import Encoder, Part
+from sfnet_core.evenly import evenly
 
 __all__ = ["make_certain"]
 
@@ -40,7 +41,7 @@ def make_certain(
     exact, total, k = np.zeros_like(near), len(near), encoder.k
     again, doubtful = np.zeros(total, dtype=bool), np.zeros(total, dtype=bool)
     batches = max(1, -(-min(total // 64, _MEASURED) // encoder.micro))
-    rows = np.unique(np.linspace(0, total - 1, min(total, batches * encoder.micro)).astype(np.int64))
+    rows = evenly(total, batches * encoder.micro)
     limits: list[float] = []
     flag = 0.0
     while len(rows):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sfnet_core.errors import SFNetError
+from sfnet_core.evenly import evenly
 
 __all__ = [
     "NAMES", "RINGS", "Process", "colour_features", "forest", "photometry", "ridge", "scatter_features",
@@ -162,9 +163,8 @@ class Process:
         from sklearn.preprocessing import StandardScaler
         from threadpoolctl import threadpool_limits
 
-        if len(measured) > MOST:
-            these = np.linspace(0, len(measured) - 1, MOST).astype(int)
-            measured, truth = measured[these], truth[these]
+        these = evenly(len(measured), MOST)
+        measured, truth = measured[these], truth[these]
         kernel = ConstantKernel(1.0) * RBF(10.0, (1.0, 1e3)) + WhiteKernel(0.3)
         made = make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True))
         with threadpool_limits(1), warnings.catch_warnings():

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
+from sfnet_core.evenly import evenly
 from sfnet_core.unlike import FILE, Typical
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ MOST = 5000  # training galaxies that are looked at, spread evenly over the spli
 def fitted_ids(run: Run) -> np.ndarray:
     """Identifiers of the training galaxies that :func:`learn` looks at, in its order."""
     ids = run.split.get("train", np.empty(0, dtype=str))
-    return ids if len(ids) <= MOST else ids[np.linspace(0, len(ids) - 1, MOST).astype(np.int64)]
+    return ids[evenly(len(ids), MOST)]
 
 
 def places(run: Run, ids: np.ndarray) -> np.ndarray:

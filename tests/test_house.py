@@ -23,8 +23,8 @@ TORCH_ROOMS = {
 NUMPY, LIGHT = frozenset({"numpy"}), frozenset({"numpy", "pyarrow"})
 MAY_IMPORT = {  # third-party modules a room may import at its top
     **dict.fromkeys(("astro", "evaluate", "export", "interpret", "intervals", "metrics"), NUMPY),
-    **dict.fromkeys(("certain", "consensus", "consensus_report", "feature_index", "feature_tables", "kept"), NUMPY),
-    **dict.fromkeys(("lines", "lines_score", "photometry", "unlike", "winding"), NUMPY),
+    **dict.fromkeys(("certain", "consensus", "consensus_report", "evenly", "feature_index", "kept"), NUMPY),
+    **dict.fromkeys(("feature_tables", "lines", "lines_score", "photometry", "unlike", "winding"), NUMPY),
     **dict.fromkeys(("codes", "compare.about", "compare.fits", "compare.table", "faithful", "stability"), NUMPY),
     **dict.fromkeys(("codes.file", "codes.writing", "parquet_guard"), LIGHT),
     **dict.fromkeys(("allocation", "begun", "errors", "files", "history_file", "saying"), frozenset()),
@@ -35,7 +35,7 @@ MAY_IMPORT = {  # third-party modules a room may import at its top
 FLOOR = {  # a room imports only from its own floor or below
     # formulas that know no noun stand at the bottom: the simulated survey classifies its galaxies with `astro`
     **dict.fromkeys(("astro", "begun", "errors", "files", "kept", "lines", "metrics", "parquet_guard", "saying"), 0),
-    **dict.fromkeys(("allocation", "rates", "winding"), 0),
+    **dict.fromkeys(("allocation", "evenly", "rates", "winding"), 0),
     "sky": 1,
     "labels": 2,
     **dict.fromkeys(("comparison", "neighbours", "regions", "selection"), 3),

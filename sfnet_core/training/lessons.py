@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from sfnet_core.augment import centre
 from sfnet_core.errors import SFNetError
+from sfnet_core.evenly import evenly
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.metrics import rmse
 from sfnet_core.photometry import Process, photometry
@@ -110,7 +111,7 @@ def _taught(dataset: Dataset, plan: Plan, progress: bool) -> tuple[np.ndarray, n
 def _without_target(n: int, plan: Plan) -> np.ndarray:
     """Rows of the dataset that are in neither part of the split, at most as many as pictures are drawn."""
     rows = np.setdiff1d(np.arange(n), np.concatenate([plan.train, plan.validation]))
-    return rows if len(rows) <= PICTURES else rows[np.linspace(0, len(rows) - 1, PICTURES).astype(int)]
+    return rows[evenly(len(rows), PICTURES)]
 
 
 def _says(teacher: Process, measured: np.ndarray, plan: Plan) -> np.ndarray:

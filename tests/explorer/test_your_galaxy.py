@@ -27,7 +27,6 @@ from sfnet_core.explorer.yours.likeness import (
     LOOKS,
     FeatureRanges,
     Span,
-    evenly,
     look,
     share_below,
     typical_nearest,
@@ -158,7 +157,6 @@ def test_small_helpers():
     span = Span.of(np.array([3.0, np.nan, 1.0]))
     assert (span.n, span.low, span.high, span.holds(1.0), span.holds(3.1)) == (2, 1.0, 3.0, True, False)
     assert Span.of(np.array([])).n == 0
-    assert evenly(np.arange(100), 3).tolist() == [0, 49, 99] and evenly(np.arange(2), 9).tolist() == [0, 1]
 
 
 # -- one galaxy ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sfnet_core.evenly import evenly
 from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.pictures import Pictures
 
@@ -48,8 +49,7 @@ def mean_maps(firing: Firing, features: Iterable[int], target: int) -> dict[int,
         if not len(rows):
             continue
         blocks = np.unique(rows // BLOCK)
-        if len(blocks) > MOST_BLOCKS:
-            blocks = blocks[np.linspace(0, len(blocks) - 1, MOST_BLOCKS).round().astype(int)]
+        blocks = blocks[evenly(len(blocks), MOST_BLOCKS)]
         used[feature], fires[feature] = rows[np.isin(rows // BLOCK, blocks)], len(rows)
         for block in blocks.tolist():
             wanted.setdefault(block, []).append(feature)

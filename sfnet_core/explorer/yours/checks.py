@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.evenly import evenly
 from sfnet_core.explorer.header import MINUS
 from sfnet_core.explorer.yours.likeness import (
     LOOKS,
     FeatureRanges,
     Span,
-    evenly,
     look,
     share_below,
     typical_nearest,
@@ -84,7 +84,8 @@ class Training:
         out = {name: np.full(self._scene.n, np.nan) for name in LOOKS}
         if self._pictures is None:
             return out
-        rows = evenly(self.rows[self._pictures.there(self.rows)], MOST_PICTURES)
+        rows = self.rows[self._pictures.there(self.rows)]
+        rows = rows[evenly(len(rows), MOST_PICTURES)]
         crop = self._scene.codes.provenance.get("crop")
         for start in range(0, len(rows), 64):
             part = rows[start : start + 64]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.evenly import evenly
 from sfnet_core.neighbours import code_norms, similarity
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ __all__ = [
     "LOOKS",
     "FeatureRanges",
     "Span",
-    "evenly",
     "look",
     "share_below",
     "typical_nearest",
@@ -44,9 +44,8 @@ def typical_nearest(codes: SparseCodes, rows: np.ndarray, most: int = 200, work:
     n = len(part)
     if n < 2:
         return np.empty(0)
-    tried = min(n, most, max(work // n, 20))
     best, norms = [], code_norms(part)
-    for row in np.linspace(0, n - 1, tried).astype(int):
+    for row in evenly(n, min(most, max(work // n, 20))):
         cosine, _ = similarity(part, part.indices[row, : part.k], part.values[row, : part.k], norms=norms)
         cosine[row] = -1.0
         best.append(cosine.max())
@@ -98,11 +97,6 @@ class Span:
     def holds(self, value: float) -> bool:
         """Whether ``value`` lies between the least and the largest."""
         return self.low <= value <= self.high
-
-
-def evenly(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most ``most`` of ``rows``, evenly spaced, the first and the last among them."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))] if len(rows) else rows
 
 
 def share_below(value: float, values: np.ndarray) -> float:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.evenly import evenly
 from sfnet_core.explorer.inspector import Inspector
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.top import Top
 from sfnet_core.explorer.view import STATIC, View, front_end, text
-from sfnet_core.explorer.yours.likeness import evenly
 from sfnet_core.neighbours import nearest_to_code
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ class Near(View):
         scene, state, codes = self._scene, self._state, self._scene.codes
         by = state.sort if state.sort in ORDERS else "cosine"
         if subject is None:
-            rows = evenly(scene.rows(state.split), NEIGHBOURS)
+            rows = scene.rows(state.split)
+            rows = rows[evenly(len(rows), NEIGHBOURS)]
             likeness = [""] * len(rows)
         else:
             found = nearest_to_code(codes, subject.features, subject.activations, NEIGHBOURS, by=by, skip=subject.row)
