@@ -1,6 +1,6 @@
 """The paper's Table 2 on observed galaxies: `sfnet compare` as it is, its table kept with the other results.
 
-    python -m benchmarks.bench_compare --real FOLDER [--width 64] [--seeds 0 1 2] [--work DIR] [--quick]
+    python -m benchmarks.bench_compare --real FOLDER [--width 64] [--seeds 0 1 2] [--methods forest …] [--work DIR]
 
 ``--real`` holds ``galaxies.csv`` and ``images`` (sdss-metallicity-400). Eighteen full-width trainings take minutes on a
 GPU and hours on two cores; ``--work`` goes on where it stopped. 20 % are held out once, so intervals are wide.
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="a folder with galaxies.csv and images/; --quick can do without")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--methods", nargs="+", help="of these alone; all of them by default")
     parser.add_argument("--work", type=Path, help="keep the dataset and the comparison here and go on from there")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
@@ -33,6 +34,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sfnet-bench-") as folder:
         work = arguments.work or Path(folder)
         dataset, how = work / "galaxies", {"seeds": arguments.seeds, "width": arguments.width}
+        if arguments.methods:
+            how["methods"] = arguments.methods
         if arguments.quick:
             simulate(60, seed=0, out=dataset, workers=1, progress=False)
             how = {"seeds": [0], "width": 4, "k": [1, 4], "epochs": 1}
