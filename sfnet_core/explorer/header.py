@@ -70,10 +70,12 @@ class Header(Top):
         set_theme: Callable[[bool], None],
         label: Callable[[int], str] = "f{}".format,
     ):
-        self._scene, self._state, self._title, self._facts = scene, state, title, facts
         self._box = FilterBox(scene, state, label)
         super().__init__(
+            scene,
             state,
+            title,
+            facts,
             open_link,
             {
                 "target": lambda m: state.change(target=whole(m, "target")),
@@ -102,23 +104,12 @@ class Header(Top):
     def draw(self, query: str | None = None) -> None:
         """Send what the header shows; ``query`` is the state's permalink."""
         scene, state = self._scene, self._state
-        self._query = self._query if query is None else query
         numbers = scene.numbers(state)
         selected = len(unpack_rows(state.selection))
-        self.data = {
-            "title": self._title,
-            "simulated": scene.codes.simulated,
-            "facts": self._facts,
-            "splits": [["", f"all ({scene.n:,})"], *([s, f"{s} ({n:,})"] for s, n in scene.splits.items())],
-            "split": state.split,
-            "targets": [[str(t), scene.target_label(t)] for t in range(len(scene.codes.targets))],
-            "target": str(state.target),
+        self.data = self.shared(query) | {
             "status": status_text(scene, state),
             "filter": state.filter,
             "hint": self._box.hint(),
             "warn": bool(numbers.n and not state.split and scene.splits),
             "selected": f"{selected:,} selected of {len(scene.view(state)):,}" if selected else "",
-            "notices": self._notices,
-            "query": self._query,
-            "opened": self._serial,
         }

@@ -16,6 +16,7 @@ import numpy as np
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.filters.names import Tags
+from sfnet_core.explorer.quantities import untexed
 from sfnet_core.explorer.view import text, whole
 from sfnet_core.labels import Entry, LabelBook, labels_path
 
@@ -78,6 +79,10 @@ class Naming:
     def label(self, feature: int) -> str:
         """A feature's name, as the whole page shows it."""
         return feature_name(feature, self.book.feature(feature).label if feature >= 0 else "")
+
+    def label_on_plots(self, feature: int) -> str:
+        """The same for titles and axes: cut to their room, and no formula to Bokeh."""
+        return untexed(brief(self.label(feature)))
 
     def star(self, feature: int) -> bool:
         """Whether a feature has a star."""

@@ -17,14 +17,14 @@ from sfnet_core.explorer.gate import Gate
 from sfnet_core.explorer.header import Header
 from sfnet_core.explorer.hover import Hover
 from sfnet_core.explorer.inspector import Inspector
-from sfnet_core.explorer.naming import Naming, brief
+from sfnet_core.explorer.naming import Naming
 from sfnet_core.explorer.near import Near
 from sfnet_core.explorer.notes import Notes
 from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, served, show
 from sfnet_core.explorer.pair import Pair
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.plots import Plots
-from sfnet_core.explorer.quantities import name_target, untexed
+from sfnet_core.explorer.quantities import name_target
 from sfnet_core.explorer.saving import permalink
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.special import Special
@@ -78,7 +78,7 @@ class Explorer:
         say = self.header.notify
         self.toggles = Toggles(self.scene, self.state, say, self.label, self.naming.star, self.steady.of)
         self.gate = Gate(self.scene, self.state, say)
-        self.plots = Plots(self.scene, self.state, self.label_on_plots)
+        self.plots = Plots(self.scene, self.state, self.naming.label_on_plots)
         self.chooser = Chooser(self.scene, self.state, say)
         self.tabs = Tabs(self.state, say)
         shared = (self.scene, self.state, pictures, say, self.label)
@@ -113,10 +113,6 @@ class Explorer:
     def label(self, feature: int) -> str:
         """A feature's name on the page: its number, and its label where it has one."""
         return self.naming.label(feature)
-
-    def label_on_plots(self, feature: int) -> str:
-        """The same for titles and axes: cut to their room, and no formula to Bokeh."""
-        return untexed(brief(self.label(feature)))
 
     def _first_choices(self) -> None:
         """What a newcomer sees: validation galaxies, the strongest feature, the first galaxy, all features on."""

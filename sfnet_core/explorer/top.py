@@ -1,14 +1,15 @@
-"""What the top of every page on codes does: messages to the user, undo and redo, the permalink."""
+"""What the top of every page on codes does: whose codes, split and target, messages, undo and redo, the permalink."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sfnet_core.explorer.view import View, text
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.state import AtlasState
+    from sfnet_core.explorer.scene import Scene
     from sfnet_core.explorer.state import State
 
 __all__ = ["Top"]
@@ -21,10 +22,14 @@ class Top(View):
 
     def __init__(
         self,
+        scene: Scene,
         state: State | AtlasState,
+        title: str,
+        facts: list[str],
         open_link: Callable[[str], None],
         actions: dict[str, Callable[..., None]],
     ):
+        self._scene, self._state, self._title, self._facts = scene, state, title, facts
         self._notices: list[str] = []
         self._serial = 0
         self._query = ""
@@ -39,6 +44,23 @@ class Top(View):
     def draw(self, query: str | None = None) -> None:
         """Send what the top shows; ``query`` is the state's permalink, where it is another than before."""
         raise NotImplementedError
+
+    def shared(self, query: str | None) -> dict[str, Any]:
+        """What each of them sends; ``query`` as in :meth:`draw`."""
+        scene, state = self._scene, self._state
+        self._query = self._query if query is None else query
+        return {
+            "title": self._title,
+            "simulated": scene.codes.simulated,
+            "facts": self._facts,
+            "splits": [["", f"all ({scene.n:,})"], *([s, f"{s} ({n:,})"] for s, n in scene.splits.items())],
+            "split": state.split,
+            "targets": [[str(t), scene.target_label(t)] for t in range(len(scene.codes.targets))],
+            "target": str(state.target),
+            "notices": self._notices,
+            "query": self._query,
+            "opened": self._serial,
+        }
 
     def notify(self, message: str) -> None:
         """Show a message to the user."""

@@ -12,11 +12,10 @@ from traitlets import TraitError
 from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.header import signed
 from sfnet_core.explorer.hover import Hover
-from sfnet_core.explorer.naming import Naming, brief
+from sfnet_core.explorer.naming import Naming
 from sfnet_core.explorer.notes import Strip
 from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, show
 from sfnet_core.explorer.pictures import Pictures
-from sfnet_core.explorer.quantities import untexed
 from sfnet_core.explorer.saving import permalink
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import LABELS, State
@@ -86,7 +85,9 @@ class YourGalaxy:
         say = self.head.notify
         self.asking = Asking(self)
         self.checks = Checks(say, {})
-        self.where = Where(self.scene, self.state, self.training, plots.plots, self.label_on_plots, self.open_row)
+        self.where = Where(
+            self.scene, self.state, self.training, plots.plots, self.naming.label_on_plots, self.open_row
+        )
         self.chooser = Chooser(plots, self.state, say)
         self.figures = SubjectFigures(self.scene, self.where, say, self.link, self._named)
         self.hover = Hover(self.scene, self.pictures, say, self.where.key)
@@ -100,10 +101,6 @@ class YourGalaxy:
     def label(self, feature: int) -> str:
         """A feature's name on the page: its number, and its label where it has one."""
         return self.naming.label(feature)
-
-    def label_on_plots(self, feature: int) -> str:
-        """The same for titles and axes: cut to their room, and no formula to Bokeh."""
-        return untexed(brief(self.label(feature)))
 
     def _first_choices(self) -> None:
         scene, plots = self.scene, list(self._plots)

@@ -49,14 +49,17 @@ class AtlasHead(Top):
         make_page: Callable[[Callable[[int, int], None]], bytes] | None = None,
     ):
         """``make_page(progress)`` gives the atlas as one HTML file; without it the page offers none."""
-        self._almanac, self._state, self._title, self._facts = almanac, state, title, facts
+        self._almanac = almanac
         saving = None if make_page is None else Saving(make_page, self.send, file_name(title))
         self._savable = saving is not None
         actions = {}
         if saving is not None:
             actions = {"save-page": lambda _m: saving.begin(), "save-piece": lambda m: saving.piece(whole(m, "from"))}
         super().__init__(
+            almanac.scene,
             state,
+            title,
+            facts,
             open_link,
             {
                 **actions,
@@ -88,15 +91,7 @@ class AtlasHead(Top):
     def draw(self, query: str | None = None) -> None:
         """Send what the top shows; ``query`` is the state's permalink."""
         scene, state = self._almanac.scene, self._state
-        self._query = self._query if query is None else query
-        self.data = {
-            "title": self._title,
-            "simulated": scene.codes.simulated,
-            "facts": self._facts,
-            "splits": [["", f"all ({scene.n:,})"], *([s, f"{s} ({n:,})"] for s, n in scene.splits.items())],
-            "split": state.split,
-            "targets": [[str(i), scene.target_label(i)] for i in range(len(scene.codes.targets))],
-            "target": str(state.target),
+        self.data = self.shared(query) | {
             "status": self.status(),
             "warn": bool(np.any(scene.codes.split == "train")) and not state.split,
             "sorts": [[key, label] for key, label in self._almanac.sorts().items()],
@@ -107,8 +102,5 @@ class AtlasHead(Top):
             "least": state.least,
             "view": state.view,
             "feature": state.feature,
-            "notices": self._notices,
             "savable": self._savable,
-            "query": self._query,
-            "opened": self._serial,
         }

@@ -42,10 +42,12 @@ class Head(Top):
         open_link: Callable[[str], None],
         set_theme: Callable[[bool], None],
     ):
-        self._scene, self._state, self._title, self._facts = scene, state, title, facts
         self._status = ""
         super().__init__(
+            scene,
             state,
+            title,
+            facts,
             open_link,
             {
                 "split": lambda m: state.change(split=text(m, "split")),
@@ -56,22 +58,8 @@ class Head(Top):
 
     def draw(self, query: str | None = None, status: str | None = None) -> None:
         """Send what the head shows; ``query`` is the permalink, ``status`` the answer in one line."""
-        scene, state = self._scene, self._state
-        self._query = self._query if query is None else query
         self._status = self._status if status is None else status
-        self.data = {
-            "title": self._title,
-            "simulated": scene.codes.simulated,
-            "facts": self._facts,
-            "splits": [["", f"all ({scene.n:,})"], *([s, f"{s} ({n:,})"] for s, n in scene.splits.items())],
-            "split": state.split,
-            "targets": [[str(i), scene.target_label(i)] for i in range(len(scene.codes.targets))],
-            "target": str(state.target),
-            "status": self._status,
-            "notices": self._notices,
-            "query": self._query,
-            "opened": self._serial,
-        }
+        self.data = self.shared(query) | {"status": self._status}
 
 
 class Ask(View):
