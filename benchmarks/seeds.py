@@ -39,6 +39,7 @@ def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
     parser.add_argument("--width", type=int, default=16, help="channels of the first stage")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
     parser.add_argument("--crop", type=int, help="side of the central crop in px, instead of the recipe's")
+    parser.add_argument("--taught", action="store_true", help="networks taught by photometry")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, help="keep the dataset, runs and codes here; finished ones are used again")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
@@ -95,7 +96,7 @@ def recipe_of(arguments: argparse.Namespace, n: int, **more: Any) -> Recipe:
 def trained(arguments: argparse.Namespace, work: Path, name: str, seed: int, k: int, **more: Any) -> SparseCodes:
     """Codes of the whole survey by a network trained on its training galaxies; ``more`` goes to ``train``."""
     path, started = work / f"{name}.parquet", time.perf_counter()
-    more = {"target": "oh_p50"} | more
+    more = {"target": "oh_p50", **({"taught": True} if arguments.taught else {})} | more
     if not path.is_file():
         run = train(
             work / "survey", work / f"run-{name}", k=k, width=arguments.width,
