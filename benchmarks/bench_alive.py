@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import common, seeds
 from sfnet_core.codes import SparseCodes
 from sfnet_core.evaluate import active_features
-from sfnet_core.recipes import ALIVE, RECIPES, Recipe
+from sfnet_core.recipes import ALIVE, RECIPES, Recipe, choose
 
 OPTIONS = {"alive": ALIVE, "auxk": {"auxk": 64}, "normalise": {"normalise": True}}
 USUAL = ["paper", "ours", "ours-alive"]
@@ -44,7 +44,8 @@ def main() -> None:
 
 def recipes(arguments: argparse.Namespace) -> dict[str, Recipe]:
     """What is compared, by name."""
-    name = "thousands" if arguments.real is None else "few hundred"
+    n = round(0.8 * arguments.galaxies) if arguments.real is None else 0
+    name = choose(n, arguments.recipe).name
     ours = replace(RECIPES[name], crop_share=1.0)
     if arguments.real is None:
         ours = replace(ours, gain=0.0, sky=0.0)

@@ -14,7 +14,7 @@ import torch
 from benchmarks import common
 from sfnet_core.codes import SparseCodes
 from sfnet_core.inference import infer
-from sfnet_core.recipes import Recipe, choose
+from sfnet_core.recipes import RECIPES, Recipe, choose
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
 from sfnet_core.survey.simulate import draw_galaxies, simulate
@@ -37,6 +37,7 @@ def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
     parser.add_argument("--folds", type=int, help="hold out each of so many folds once, instead of 20 %%")
     parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
     parser.add_argument("--width", type=int, default=16, help="channels of the first stage")
+    parser.add_argument("--recipe", choices=[*RECIPES], help="instead of the one for this many galaxies")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
     parser.add_argument("--crop", type=int, help="side of the central crop in px, instead of the recipe's")
     parser.add_argument("--taught", action="store_true", help="networks taught by photometry")
@@ -90,17 +91,17 @@ def recipe_of(arguments: argparse.Namespace, n: int, **more: Any) -> Recipe:
     """The recipe for ``n`` galaxies less those held out, with the crop and the epochs that were asked for."""
     crop = {} if arguments.crop is None else {"crop": arguments.crop}
     share = 1 - 1 / arguments.folds if arguments.folds else 0.8
-    return replace(choose(round(n * share), epochs=arguments.epochs), **crop, **more)
+    return replace(choose(round(n * share), arguments.recipe, epochs=arguments.epochs), **crop, **more)
 
 
 def trained(arguments: argparse.Namespace, work: Path, name: str, seed: int, k: int, **more: Any) -> SparseCodes:
     """Codes of the whole survey by a network trained on its training galaxies; ``more`` goes to ``train``."""
     path, started = work / f"{name}.parquet", time.perf_counter()
-    more = {"target": "oh_p50", **({"taught": True} if arguments.taught else {})} | more
+    usual = {"target": "oh_p50", "recipe": arguments.recipe} | ({"taught": True} if arguments.taught else {})
     if not path.is_file():
         run = train(
             work / "survey", work / f"run-{name}", k=k, width=arguments.width,
-            epochs=arguments.epochs, seed=seed, split_seed=0, resume=True, progress=False, **more,
+            epochs=arguments.epochs, seed=seed, split_seed=0, resume=True, progress=False, **(usual | more),
         )  # fmt: skip
         infer(run, work / "survey", path, maps=False, runners_up=16, progress=False)
     common.progress(f"{name}: {time.perf_counter() - started:.0f} s")

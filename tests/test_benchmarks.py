@@ -26,6 +26,22 @@ def test_run_all_runs_every_benchmark_and_each_can_be_quick(name, capsys, monkey
     assert done.value.code == 0 and "--quick" in capsys.readouterr().out
 
 
+def test_every_result_has_its_command_and_every_command_its_options(capsys, monkeypatch):
+    text = (FOLDER / "README.md").read_text(encoding="utf-8").split("## The results and their commands")[1]
+    rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \|$", text, re.MULTILINE)
+    results = sorted(name for names, _ in rows for name in re.findall(r"`(\w+)`", names))
+    assert results == sorted(path.stem for path in (FOLDER / "results").glob("*.json"))
+    options = ""
+    for names, command in rows:
+        for script in re.findall(r"`bench_(\w+)", command):
+            monkeypatch.setattr(sys, "argv", [script, "--help"])
+            with pytest.raises(SystemExit):
+                importlib.import_module(f"benchmarks.bench_{script}").main()
+            options = capsys.readouterr().out  # "the same with" is the script of the row before
+        asked = re.findall(r"--[a-z][\w-]*", command)
+        assert all(re.search(rf"{option}\b", options) for option in asked), f"{names}: {command}"
+
+
 def test_a_result_names_no_place_of_this_machine(tmp_path):
     given = argparse.Namespace(quick=False, out=tmp_path / "a.json", work=tmp_path / "w", observed=Path("/some/where"))
     common.write("a", given, {}, {"x": 1 / 3})
