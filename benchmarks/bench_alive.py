@@ -23,7 +23,12 @@ from sfnet_core.codes import SparseCodes
 from sfnet_core.evaluate import active_features
 from sfnet_core.recipes import ALIVE, RECIPES, Recipe, choose
 
-OPTIONS = {"alive": ALIVE, "auxk": {"auxk": 64}, "normalise": {"normalise": True}}
+OPTIONS = {
+    "alive": ALIVE,
+    "alive-32": ALIVE | {"batch": 32},
+    "auxk": {"auxk": 64},
+    "normalise": {"normalise": True},
+}
 USUAL = ["paper", "ours", "ours-alive"]
 
 
