@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sfnet_core.recipes import RECIPES
+
 __all__ = [
     "Codes",
     "DatasetPath",
@@ -51,7 +53,9 @@ Target = Annotated[str | None, typer.Option(help="Which target; by default the f
 # trainings
 RunFolder = Annotated[Path, typer.Option(help="Folder of the run.")]
 Epochs = Annotated[int | None, typer.Option(help="Instead of the recipe's number.")]
-RecipeName = Annotated[str | None, typer.Option(help="A recipe by name; by default the one for this many galaxies.")]
+RecipeName = Annotated[
+    str | None, typer.Option(help=f"{', '.join(RECIPES)}; by default the one for this many training galaxies.")
+]
 HeldOut = Annotated[str, typer.Option(help="Share of objects held out, or `paper`.")]
 Group = Annotated[str | None, typer.Option(help="Column whose equal values are one object.")]
 Weights = Annotated[str | None, typer.Option(help="Start from ImageNet weights: `hub` or a file.")]

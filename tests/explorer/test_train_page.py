@@ -91,7 +91,7 @@ def trained(tiny_dataset, tmp_path_factory) -> TrainPage:
         ({"width": 5}, "one of 4, 8, 16, 32, 64"),
         ({"epochs": -1}, "from 0 to 10,000"),
         ({"seed": 2**31}, "from 0 to 2,147,483,647"),
-        ({"recipe": "magic"}, "There is no recipe 'magic'; there are: few hundred, thousands, paper"),
+        ({"recipe": "magic"}, f"There is no recipe 'magic'; there are: {', '.join(RECIPES)}"),
         ({"validation": 1}, "from 5 % to 90 %, not 100 %"),
         ({"validation": float("nan")}, "from 5 % to 90 %"),
         ({"validation": None}, "must be a number"),

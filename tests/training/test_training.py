@@ -374,7 +374,7 @@ def test_several_targets_and_logarithms_of_fluxes(tmp_path):
         ({"target": ""}, "one or more"),
         ({"k": 33}, "k=33 does not fit 32"),
         ({"validation": "half"}, "give a number"),
-        ({"recipe": "magic"}, "no recipe 'magic'.*few hundred, thousands, paper"),
+        ({"recipe": "magic"}, "no recipe 'magic'.*few hundred, thousands, tens of thousands, paper"),
         ({"epochs": 0}, "at least one epoch"),
         ({"validation": 0.95}, "leaves 2 galaxies for training"),
         ({"weights": "hub"}, "fit width 64 only"),
@@ -398,9 +398,8 @@ def test_starting_weights_are_used_and_said(dataset, tmp_path):
 
 
 def test_recipes_go_by_the_size_of_the_data():
-    assert [choose(n).name for n in (100, 799, 800, 29_999, 30_000)] == [
-        "few hundred", "few hundred", "thousands", "thousands", "paper"
-    ]  # fmt: skip
+    sizes = [100, 799, 800, 9_999, 10_000, 29_999, 30_000, 1_000_000]
+    assert [choose(n).name for n in sizes] == [name for name in RECIPES for _ in range(2)]
     assert choose(100, epochs=7).epochs == 7 and choose(100, "paper").optimiser == "ranger"
     assert RECIPES["few hundred"].side(128, 128) == 96 and RECIPES["paper"].side(160, 170) == 160
     sides = [RECIPES["few hundred"].side(size, size) for size in (20, 48, 64, 95, 96, 160)]
