@@ -117,7 +117,7 @@ RECIPES = {
     for recipe in (
         Recipe("few hundred", 60, 32, 3e-3, 0.05, "adamw", "mse", 0.75, 0.25, 0.1, 0.02),
         Recipe("thousands", 40, 32, 3e-3, 0.05, "adamw", "mse", 0.75, 0.25, 0.1, 0.02),
-        # at full width on 16,000 galaxies batches of 32 have about 1 % more RMSE than those of 64 (docs/howto/alive.md)
+        # of 16,000 galaxies batches of 32 have more RMSE than those of 64, at full width 1 % (docs/howto/alive.md)
         Recipe("tens of thousands", 40, 64, 3e-3, 0.05, "adamw", "mse", 0.75, 0.25, 0.1, 0.02),
         # Wu (2025), section 3, and the defaults of the library used there (fastai: one cycle, ranger)
         Recipe("paper", 20, 64, 0.1, 0.01, "ranger", "rmse", 1.0, 0.25, 0.0, 0.0),
