@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import common, seeds
 from sfnet_core.codes import SparseCodes
 from sfnet_core.evaluate import active_features
-from sfnet_core.recipes import ALIVE, RECIPES, Recipe, choose
+from sfnet_core.recipes import ALIVE, RECIPES, Recipe
 
 OPTIONS = {
     "alive": ALIVE,
@@ -49,12 +49,11 @@ def main() -> None:
 
 def recipes(arguments: argparse.Namespace) -> dict[str, Recipe]:
     """What is compared, by name."""
-    n = round(0.8 * arguments.galaxies) if arguments.real is None else 0
-    name = choose(n, arguments.recipe).name
-    ours = replace(RECIPES[name], crop_share=1.0)
+    few = 0  # observed galaxies
+    ours = seeds.recipe_of(arguments, arguments.galaxies if arguments.real is None else few, crop_share=1.0)
     if arguments.real is None:
         ours = replace(ours, gain=0.0, sky=0.0)
-    plain, found = {"paper": ("paper", RECIPES["paper"]), "ours": (name, ours)}, {}
+    plain, found = {"paper": ("paper", RECIPES["paper"]), "ours": (ours.name, ours)}, {}
     for asked in arguments.recipes:
         one, _, option = asked.partition("-")
         label, recipe = plain[one]

@@ -33,9 +33,8 @@ def main() -> None:
         parser.error("give the observed galaxies: --real FOLDER")
     with tempfile.TemporaryDirectory(prefix="sfnet-bench-") as folder:
         work = arguments.work or Path(folder)
-        dataset, how = work / "galaxies", {"seeds": arguments.seeds, "width": arguments.width}
-        if arguments.methods:
-            how["methods"] = arguments.methods
+        dataset = work / "galaxies"
+        how = {"seeds": arguments.seeds, "width": arguments.width, "methods": arguments.methods}
         if arguments.quick:
             simulate(60, seed=0, out=dataset, workers=1, progress=False)
             how = {"seeds": [0], "width": 4, "k": [1, 4], "epochs": 1}
