@@ -1,12 +1,13 @@
 """Memory of training and inference on a large packed dataset: resident, and how much of it is pages of the file.
 
-    python -m benchmarks.bench_memory [--galaxies 250000] [--seconds 30] [--quick]
+    python -m benchmarks.bench_memory [--galaxies 250000] [--width 64] [--seconds 60] [--quick]
 
-Trains a narrow network on the central 96 px of 128 until SIGTERM after ``--seconds`` of steps, then infers all galaxies
-with another, trained on a hundred of them at 32 px to keep the work small, and reads /proc/PID/status all the time.
-RssAnon is what the process has for itself, RssFile what is mapped in of files (of libraries and of the cutouts; the
-system takes it back when it needs room); resident (VmRSS) is their sum. The cutouts are a sparse file: galaxies after
-the first hundred are black, and are read through the same pages. Times are not reported.
+Trains with the recipe for so many galaxies until SIGTERM after ``--seconds`` of steps; lets the network it left infer,
+for as long; then infers all galaxies with another, trained on a hundred of them at 32 px to keep the work small. Reads
+/proc/PID/status all the time. RssAnon is what the process has for itself, RssFile what is mapped in of files (of
+libraries and of the cutouts; the system takes it back when it needs room); resident (VmRSS) is their sum. The cutouts
+are a sparse file: galaxies after the first hundred are black, and are read through the same pages. Times are not
+reported.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import common
-from sfnet_core.recipes import RECIPES
+from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training import train
 
-SIDE, CROP, SMALL_CROP, WIDTH = 128, 96, 32, 16
+SIDE, SMALL_CROP = 128, 32
 FIELDS = ("VmRSS", "RssAnon", "RssFile", "RssShmem")
 
 
@@ -50,8 +51,13 @@ def large_dataset(path: Path, n: int) -> Dataset:
 
 
 def watched(code: str, words: list[str], stop_after: float | None = None) -> dict:
-    """Run Python code in a process of its own → the peak of each field [MB]; SIGTERM so long after its file begins."""
-    begun = Path(words[-1])
+    """Run Python code in a process of its own → the peak of each field [MB]; SIGTERM so long after it touches a file.
+
+    The file's name is handed to it as the last of its words.
+    """
+    begun = Path(words[0]).parent / "begun"
+    begun.unlink(missing_ok=True)
+    words = [*words, str(begun)]
     child = subprocess.Popen([sys.executable, "-c", code, *words], cwd=common.ROOT)
     peak, since, sent = dict.fromkeys(FIELDS, 0), None, False
     while child.poll() is None:
@@ -69,42 +75,44 @@ def watched(code: str, words: list[str], stop_after: float | None = None) -> dic
             sent = True
         time.sleep(0.02)
     status = child.wait()
-    if status not in (0, 143 if sent else 0):
+    if status not in ((0, 143, -signal.SIGTERM) if sent else (0,)):
         raise SystemExit(f"a child ended with status {status}")
     return {"peak_mb": {name: round(value) for name, value in peak.items()}}
 
 
-TRAIN = f"""
+TRAIN = """
 import sys
-from dataclasses import replace
 from pathlib import Path
 import sfnet_core.training.verb as training
-from sfnet_core.recipes import RECIPES
 
 real, steps = training.set_cycle, []
 def noted(*more):
     steps.append(1)
     if len(steps) == 20:
-        Path(sys.argv[3]).touch()
+        Path(sys.argv[4]).touch()
     return real(*more)
 training.set_cycle = noted
-recipe = replace(RECIPES["thousands"], crop={CROP}, epochs=1000)
-training.train(sys.argv[1], sys.argv[2], recipe=recipe, width={WIDTH}, device="cpu", progress=False)
+training.train(sys.argv[1], sys.argv[2], width=int(sys.argv[3]), device="cpu", progress=False)
 """
 INFER = """
 import sys
+from pathlib import Path
 from sfnet_core.inference import infer
+
+Path(sys.argv[4]).touch()
 infer(sys.argv[2], sys.argv[1], sys.argv[3], progress=False, device="cpu")
 """
 
 
 def main() -> None:
+    """Train, infer, write ``results/memory.json``."""
     parser = common.parser(__doc__)
     parser.add_argument("--galaxies", type=int)
-    parser.add_argument("--seconds", type=float, default=30, help="of training steps")
+    parser.add_argument("--width", type=int, default=64, help="channels of the first stage")
+    parser.add_argument("--seconds", type=float, default=60, help="of training steps, and of inference")
     arguments = parser.parse_args()
     n = arguments.galaxies or (2000 if arguments.quick else 250_000)
-    seconds = 1.0 if arguments.quick else arguments.seconds
+    width, seconds = (8, 1.0) if arguments.quick else (arguments.width, arguments.seconds)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="sfnet-bench-") as name:
         folder = Path(name)
@@ -112,28 +120,31 @@ def main() -> None:
         size = dataset.cutouts.nbytes
         common.progress(f"{n:,} galaxies, {size / 1e9:.1f} GB of cutouts")
         places = [str(folder / "dataset"), str(folder / "run")]
-        trained = watched(TRAIN, [*places, str(folder / "begun")], seconds)
+        trained = watched(TRAIN, [*places, str(width)], seconds)
         record = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
+        recipe = record["config"]["recipe"]
+        side = choose(n).side(SIDE, SIDE)
+        trained |= {"recipe": recipe["name"], "batch": recipe["batch"], "crop": side}
+        trained |= {"n_train": record["metrics"]["n_train"], "seconds_of_steps": seconds}
         common.progress(f"train: {trained}")
+        begun = watched(INFER, [*places, str(folder / "begun.parquet")], seconds)
+        begun |= {"crop": side, "seconds": seconds}
+        common.progress(f"infer, begun: {begun}")
         rows = np.arange(min(n, 100))
         columns = {"oh_p50": dataset.column("oh_p50")[rows]}
         few = Dataset.create(folder / "few", dataset.ids[rows], np.asarray(dataset.cutouts[rows]), columns)
-        recipe = replace(RECIPES["few hundred"], crop=SMALL_CROP, epochs=1)
-        train(few, folder / "small-run", recipe=recipe, width=WIDTH, device="cpu", progress=False)
-        words = [str(folder / "dataset"), str(folder / "small-run"), str(folder / "codes.parquet")]
-        inferred = watched(INFER, words)
-        common.progress(f"infer: {inferred}")
+        small = replace(RECIPES["few hundred"], crop=SMALL_CROP, epochs=1)
+        train(few, folder / "small-run", recipe=small, width=width, device="cpu", progress=False)
+        inferred = watched(INFER, [places[0], str(folder / "small-run"), str(folder / "codes.parquet")])
         codes = (folder / "codes.parquet").stat().st_size
+        inferred |= {"crop": SMALL_CROP, "codes_mb": codes / 1e6, "galaxies": n}
+        common.progress(f"infer: {inferred}")
     common.write(
         "memory",
         arguments,
-        {"galaxies": n, "size_px": [SIDE, SIDE], "cutouts_gb": size / 1e9, "width": WIDTH,
+        {"galaxies": n, "size_px": [SIDE, SIDE], "cutouts_gb": size / 1e9, "width": width,
          "cutouts": "a sparse file, all but 100 galaxies black"},
-        {
-            "train": trained | {"crop": CROP, "n_train": record["metrics"]["n_train"], "seconds_of_steps": seconds},
-            "infer": inferred | {"crop": SMALL_CROP, "codes_mb": codes / 1e6, "galaxies": n},
-            "limit_mb": 3000,
-        },
+        {"train": trained, "infer, so long": begun, "infer, all": inferred, "limit_mb": 3000},
     )  # fmt: skip
 
 
