@@ -124,7 +124,7 @@ RECIPES = {
     )
 }
 
-_LIMITS = {"few hundred": 800, "thousands": 10_000, "tens of thousands": 30_000, "paper": float("inf")}
+_LIMITS = 800, 10_000, 30_000, float("inf")  # each recipe is for fewer training galaxies than this
 
 
 def choose(
@@ -142,7 +142,7 @@ def choose(
     sets those of :data:`TAUGHT` and about :data:`PICTURES` variants in all. ``None`` changes nothing.
     """
     if recipe is None:
-        recipe = next(name for name, limit in _LIMITS.items() if n < limit)
+        recipe = next(name for name, limit in zip(RECIPES, _LIMITS, strict=True) if n < limit)
     if isinstance(recipe, str):
         if recipe not in RECIPES:
             raise SFNetError(f"There is no recipe {recipe!r}; there are: {', '.join(RECIPES)}.")
