@@ -6,7 +6,8 @@
 
 Every network has the same split, recipe and seed; only the gate differs. ``--powers``: how the gates count in the loss
 of the multi-k network (:class:`sfnet_core.recipes.Recipe`). Beside them a network trained at one k alone and read at
-the others, which is what a slider over an ordinary network shows. ``--choose`` trains multi-k networks alone, to
+the others, which is what a slider over an ordinary network shows. The multi-k network's head is fitted once more after
+the last step, as `sfnet train --multi-k` does, unless ``--no-refit``. ``--choose`` trains multi-k networks alone, to
 compare powers on galaxies that report nothing else. Simulated galaxies say nothing about real ones.
 """
 
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--own", type=int, default=4, help="k of the multi-k network and of the one read at all k")
     parser.add_argument("--powers", type=float, nargs="+", default=[0.0])
     parser.add_argument("--choose", action="store_true", help="compare powers alone")
+    parser.add_argument("--no-refit", action="store_true", help="the head as the last step leaves it")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.galaxies, arguments.seeds, arguments.ks, arguments.epochs = 150, [0], [1, 4], 1
@@ -84,7 +86,8 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
     single: dict[int, list[list[SparseCodes]]] = {} if arguments.choose else {k: [] for k in {*arguments.ks, own}}
     for seed in arguments.seeds:
         for power, found in multi.items():
-            recipe = seeds.recipe_of(arguments, n, multi_k=most, multi_k_power=power)
+            gates = {"multi_k": most, "multi_k_power": power, "refit_head": not arguments.no_refit}
+            recipe = seeds.recipe_of(arguments, n, **gates)
             name = f"multi{most}-power{power:g}-seed{seed}"
             found.append(seeds.held_out(arguments, work, name, seed, own, recipe=recipe))
         for k, found in single.items():

@@ -37,6 +37,8 @@ class Recipe:
     network serves every such k (0: its own k alone; the idea is the multi-TopK loss of Gao et al. 2024, section 5.3).
     ``multi_k_power`` p: in that mean the gate of k features counts in proportion to 1/kᵖ (0: all alike);
     :func:`choose` takes 1, since with all alike one feature alone predicts badly (benchmarks/results/multi_k_observed).
+    ``refit_head``: after the last step the head is fitted once more, by least squares over those gates
+    (:mod:`sfnet_core.training.head`); :func:`choose` does so where there are several.
 
     Against dying features (:mod:`sfnet_core.training.alive`), none by default. ``start_k``: features that the gate
     keeps at the first step, fewer from step to step, down to k after half to four fifths of them (0: k at once).
@@ -63,6 +65,7 @@ class Recipe:
     crop: int | None = None
     multi_k: int = 0
     multi_k_power: float = 0.0
+    refit_head: bool = False
     start_k: int = 0
     balance: float = 0.0
     auxk: int = 0
@@ -95,6 +98,7 @@ class Recipe:
             f"turned and mirrored at random{', gain and sky varied' if self.gain or self.sky else ''}"
             f"{f', every k from 1 to {self.multi_k} at once' if self.multi_k else ''}"
             f"{f' (counted as 1/k^{self.multi_k_power:g})' if self.multi_k and self.multi_k_power else ''}"
+            f"{', the head fitted once more at the end' if self.refit_head else ''}"
             f"{f', the gate narrowed from {self.start_k} features' if self.start_k else ''}"
             f"{f', rare features raised by {self.balance:g} a step' if self.balance else ''}"
             f"{f', {self.auxk} dead features in an auxiliary loss' if self.auxk else ''}"
@@ -110,7 +114,7 @@ class Recipe:
 #: The fields that came later, with the values under which a training is as it was before there were such fields.
 NEUTRAL = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 
-DECIDED = ("multi_k_power",)  # by :func:`choose`, which no argument asks for them
+DECIDED = ("multi_k_power", "refit_head")  # by :func:`choose`, which no argument asks for them
 
 RECIPES = {
     recipe.name: recipe
@@ -156,7 +160,7 @@ def choose(
     if multi_k is not None:
         if multi_k < 0:
             raise SFNetError(f"multi_k is the largest k that is trained along, or 0, not {multi_k}.")
-        recipe = replace(recipe, multi_k=multi_k, multi_k_power=GATE_POWER)
+        recipe = replace(recipe, multi_k=multi_k, multi_k_power=GATE_POWER, refit_head=multi_k > 0)
     if alive:
         recipe = replace(recipe, **ALIVE | ({"start_k": 0} if recipe.multi_k else {}))
     changes = {name: value for name, value in changes.items() if value is not None}

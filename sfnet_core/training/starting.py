@@ -1,4 +1,4 @@
-"""Starting a training from another run: its trunk and its normalisation, with a head fitted anew.
+"""Starting a training from another run: its trunk and its normalisation.
 
 What a trunk has learnt holds for cutouts like those it saw, so a start that does not fit is refused and says why.
 """
@@ -8,23 +8,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from sfnet_core.augment import to_input
 from sfnet_core.checkpoint import load_imagenet
 from sfnet_core.errors import SFNetError
-from sfnet_core.feed import CutoutFeed
-from sfnet_core.network import SFNet, gate
 from sfnet_core.run import Run
 
 if TYPE_CHECKING:
+    from sfnet_core.network import SFNet
     from sfnet_core.survey.dataset import Dataset
 
-__all__ = ["first_weights", "fit_head", "open_start", "take_look"]
+__all__ = ["first_weights", "open_start", "take_look"]
 
-_PIECE = 64  # galaxies in a forward pass
 _SHIFT, _STRETCH = 3.0, 4.0  # how far the bands' mean (in standard deviations) and spread (a factor) may lie apart
 
 
@@ -88,24 +81,3 @@ def first_weights(network: SFNet, weights: str | None, start: Run | None) -> str
     had, names = start.metadata, ", ".join(start.targets[:3]) + (" …" if len(start.targets) > 3 else "")
     galaxies = f"{'simulated' if had['simulated'] else 'observed'} galaxies ({had['dataset'] or 'unnamed'})"
     return f"from the run {start.name} ({start.fingerprint}): {names} of {galaxies}, {had['weights_origin']}"
-
-
-@torch.no_grad()
-def fit_head(
-    network: SFNet, feed: CutoutFeed, mean: list[float], std: list[float], wanted: Tensor, penalty: float = 0.01
-) -> None:
-    """Fit the head to what the trunk gives: ridge regression of ``wanted`` (n, T) on the gated activations.
-
-    ``feed`` has the n training galaxies; each is seen once, unturned, in ``eval`` mode. The penalty is ``penalty`` · n
-    times the largest variance of an activation; the intercept is not penalised.
-    """
-    network.eval()
-    parts = np.array_split(np.arange(len(wanted)), -(-len(wanted) // _PIECE))
-    kept = [gate(network.features(to_input(cutouts, mean, std)), network.k).cpu() for cutouts in feed.batches(parts)]
-    x, y = torch.cat(kept).double().numpy(), wanted.cpu().double().numpy()  # (n, F), (n, T)
-    centre, offset = x.mean(axis=0), y.mean(axis=0)
-    x = x - centre
-    square = x.T @ x + np.eye(x.shape[1]) * max(penalty * len(x) * x.var(axis=0).max(), 1e-12)
-    weight = np.linalg.solve(square, x.T @ (y - offset))  # (F, T)
-    network.head.weight.copy_(torch.from_numpy(weight.T))
-    network.head.bias.copy_(torch.from_numpy(offset - centre @ weight))

@@ -32,11 +32,12 @@ from sfnet_core.saying import say
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.alive import Objective, activity
 from sfnet_core.training.graphed import make_step
+from sfnet_core.training.head import fit_head, refit_head
 from sfnet_core.training.lessons import lessons
 from sfnet_core.training.optimiser import make_optimiser, one_cycle, set_cycle
 from sfnet_core.training.plan import Plan, as_begun, look_at, make_plan
 from sfnet_core.training.progress import LAST_SCHEMA, write_last
-from sfnet_core.training.starting import first_weights, fit_head, take_look
+from sfnet_core.training.starting import first_weights, take_look
 
 __all__ = ["train"]
 
@@ -165,15 +166,16 @@ class _Training:
         feed = self.lessons.feed
         held = CutoutFeed(self.dataset.cutouts, plan.validation, plan.side, self.device)
         if plan.start is not None and not (self.epoch or self.step):
-            fit_head(self.network, feed, self.mean, self.std, self.lessons.wanted)
-        total = self.recipe.epochs
-        interrupts = Interrupts()
+            fit_head(self.network, feed, self.mean, self.std, self.lessons.wanted, self.recipe)
+        total, interrupts = self.recipe.epochs, Interrupts()
         quiet = not self.progress
         bar = tqdm(total=total, initial=self.epoch, unit=" epochs", desc="train", disable=quiet, file=sys.stderr)
         with interrupts, bar:
             while self.epoch < total:
                 if not self._one_epoch(feed, interrupts):
                     self._leave(interrupts, bar)
+                if self.epoch + 1 == total:
+                    refit_head(self.objective, feed, self.mean, self.std, self.lessons.wanted)
                 record = self._record(held)
                 self.history.append(record)
                 self.epoch, self.step, self.squares = self.epoch + 1, 0, np.zeros_like(self.squares)
@@ -261,8 +263,7 @@ class _Training:
             per_target["validation"] = np.sqrt((error**2).mean(axis=0))
         rate = self._cycle((self.epoch + 1) * self.steps - 1)[0]
         record: dict[str, float] = {"epoch": self.epoch + 1, "rate": rate}
-        for part, rmse in per_target.items():
-            record[f"{part}_rmse"] = float(np.sqrt((rmse**2).mean()))
+        record |= {f"{part}_rmse": float(np.sqrt((rmse**2).mean())) for part, rmse in per_target.items()}
         for part, rmse in per_target.items():
             if len(plan.targets) > 1:
                 record |= {f"{part}_rmse_{name}": float(one) for name, one in zip(plan.targets, rmse, strict=True)}
@@ -327,8 +328,7 @@ class _Training:
 
     def _active(self, feed: CutoutFeed, held: CutoutFeed) -> dict[str, int]:
         """How many features fire at all, on ≥ 1 % and on ≥ 10 % of the galaxies used."""
-        plan = self.plan
-        network = self.objective.folded()
+        plan, network = self.plan, self.objective.folded()
         fires = self._predict(feed, plan.train, network, self.bf16)[1]
         if len(plan.validation):
             fires = fires + self._predict(held, plan.validation, network, self.bf16)[1]

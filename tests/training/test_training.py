@@ -232,7 +232,9 @@ def forget(run: Path, *names: str) -> None:
         torch.save(last, run / "last.ckpt")
 
 
-LATER = ("crop", "multi_k", "multi_k_power", "start_k", "balance", "auxk", "normalise", "start", "split_seed")
+LATER = (
+    "crop", "multi_k", "multi_k_power", "refit_head", "start_k", "balance", "auxk", "normalise", "start", "split_seed",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("status", ["stopped", "finished"])
@@ -272,14 +274,14 @@ def test_a_field_that_was_not_there_and_is_asked_for_now_is_refused_by_its_name(
 
 
 def test_what_no_argument_asks_for_is_as_it_was_when_the_training_was_begun(dataset, tmp_path):
-    """Gates counted alike, before there was another way; what is asked for by name is refused."""
-    alike = {"multi_k": 4, "multi_k_power": 0.0}
+    """Gates counted alike and the head left as it was, before there were other ways; what is asked for is refused."""
+    alike = {"multi_k": 4, "multi_k_power": 0.0, "refit_head": False}
     small(dataset, tmp_path / "run", callback=lambda record: False, **alike)
-    forget(tmp_path / "run", "multi_k_power")
+    forget(tmp_path / "run", "multi_k_power", "refit_head")
     with pytest.raises(SFNetError, match=r"begun with recipe.multi_k_power = 0.0, now recipe.multi_k_power = 1.0"):
         small(dataset, tmp_path / "run", resume=True, multi_k=4, multi_k_power=1.0)
     again = small(dataset, tmp_path / "run", resume=True, multi_k=4)
-    assert again.config["recipe"]["multi_k_power"] == 0.0
+    assert again.config["recipe"]["multi_k_power"] == 0.0 and not again.config["recipe"]["refit_head"]
     assert model(again.path) == model(small(dataset, tmp_path / "whole", **alike).path)
     assert (
         small(dataset, tmp_path / "run", overwrite=True, resume=True, multi_k=4).config["recipe"]["multi_k_power"] == 1
