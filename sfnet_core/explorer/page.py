@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
-from traitlets import TraitError
 
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.chooser import Chooser
@@ -140,14 +139,7 @@ class Explorer:
         except SFNetError as error:
             troubles.append(f"The link's filter was left out: {error}")
             choices.pop("filter")
-        try:
-            self.state.change(**choices)
-            self.state.forget()
-        except TraitError as error:
-            troubles.append(f"The link could not be followed: {error}.")
-        for trouble in troubles:
-            self.header.notify(trouble)
-        self.header.opened()
+        self.header.follow(choices, troubles)
 
     def set_theme(self, dark: bool) -> None:
         """Draw the figures for a dark or a light page; the page itself is the browser's."""

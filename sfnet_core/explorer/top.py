@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from traitlets import TraitError
+
 from sfnet_core.explorer.view import View, text
 
 if TYPE_CHECKING:
@@ -71,6 +73,18 @@ class Top(View):
         """Take the messages away."""
         self._notices = []
         self.draw()
+
+    def follow(self, choices: dict[str, Any], troubles: list[str], undoable: bool = False) -> None:
+        """Make the choices of a permalink, say what of it does not hold, tell the browser that it has been read."""
+        try:
+            self._state.change(**choices)
+            if not undoable:
+                self._state.forget()
+        except TraitError as error:
+            troubles = [*troubles, f"The link could not be followed: {error}."]
+        for trouble in troubles:
+            self.notify(trouble)
+        self.opened()
 
     def opened(self) -> None:
         """Tell the browser that its permalink has been read: the page is ready."""

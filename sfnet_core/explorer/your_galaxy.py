@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
-from traitlets import TraitError
 
 from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.header import signed
@@ -153,14 +152,7 @@ class YourGalaxy:
                 troubles.append(f"The link's “{name}” was left out: there is no {choices.pop(name)!r} here.")
         if choices.get("galaxy", -1) >= 0 and "feature" not in choices:
             choices["feature"] = self._strongest(self._of_row(choices["galaxy"]))
-        try:
-            self.state.change(**choices)
-            self.state.forget()
-        except TraitError as error:
-            troubles.append(f"The link could not be followed: {error}.")
-        for trouble in troubles:
-            self.head.notify(trouble)
-        self.head.opened()
+        self.head.follow(choices, troubles)
 
     @property
     def query(self) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
-from traitlets import TraitError
 
 from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.deck import Deck
@@ -97,13 +96,7 @@ class Atlas:
         for key, known in (("sort", self.almanac.sorts()), ("against", self.scene.quantities)):
             if choices.get(key, next(iter(known))) not in known:
                 troubles.append(f"The link's “{key}” was left out: there is no {choices.pop(key)!r} here.")
-        try:
-            self.state.change(**{**self._defaults, **choices})
-        except TraitError as error:
-            troubles.append(f"The link could not be followed: {error}.")
-        for trouble in troubles:
-            self.head.notify(trouble)
-        self.head.opened()
+        self.head.follow({**self._defaults, **choices}, troubles, undoable=True)
 
     def save_page(self, out: str | os.PathLike, **how: Any) -> Path:
         """Write this atlas, of the split and target in view, to one HTML file that needs no server; see

@@ -94,22 +94,16 @@ function render({ model, el }) {
 
   function update() {
     const data = model.get("data");
-    say(title, data.title);
-    showOrigin(badge, facts, data);
-    options(split, data.splits, data.split);
+    showTop({ title, badge, facts, split, target, targetLabel, status, notice }, data, send);
     splitLabel.hidden = data.splits.length < 2;
-    options(target, data.targets, data.target);
-    targetLabel.hidden = data.targets.length < 2;
     options(sort, data.sorts, data.sort);
     options(least, data.leasts, data.least);
     say(order, data.descending ? "high to low" : "low to high");
     if (document.activeElement !== find) find.value = data.find;
-    say(status, data.status);
     warn.hidden = !data.warn;
     save.hidden = !data.savable;
     bar.hidden = data.feature >= 0;
     for (const button of views.children) button.setAttribute("aria-pressed", data.feature < 0 && button.dataset.view === data.view);
-    showNotices(notice, data.notices, send);
     address(data);
     if (data.opened) show();
   }

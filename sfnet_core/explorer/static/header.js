@@ -30,17 +30,11 @@ function render({ model, el }) {
 
   function update() {
     const data = model.get("data");
-    say(title, data.title);
-    showOrigin(badge, facts, data);
-    options(split, data.splits, data.split);
-    options(target, data.targets, data.target);
-    targetLabel.hidden = data.targets.length < 2;
-    say(status, data.status);
+    showTop({ title, badge, facts, split, target, targetLabel, status, notice }, data, send);
     box.show(data);
     warn.hidden = !data.warn;
     say(selected, data.selected);
     clear.hidden = !data.selected;
-    showNotices(notice, data.notices, send);
     if (inVoila && ready) keepAddress(data.query);
     if (data.opened) waitForPlots();
   }

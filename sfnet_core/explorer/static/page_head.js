@@ -45,6 +45,17 @@ function showOrigin(badge, facts, data, words = "These galaxies") {
   facts.title = data.facts.join("\n");
 }
 
+/** What the tops of all pages on codes show of what the kernel sends. */
+function showTop(parts, data, send, words) {
+  say(parts.title, data.title);
+  showOrigin(parts.badge, parts.facts, data, words);
+  options(parts.split, data.splits, data.split);
+  options(parts.target, data.targets, data.target);
+  parts.targetLabel.hidden = data.targets.length < 2;
+  say(parts.status, data.status);
+  showNotices(parts.notice, data.notices, send);
+}
+
 /** The address of this view: `query` in that part of it. The token goes along, for after the login's cookie is gone. */
 function addressOf(query, part = "search") {
   const url = new URL(location.href);

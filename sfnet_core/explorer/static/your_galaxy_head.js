@@ -26,13 +26,7 @@ function render({ model, el }) {
 
   function update() {
     const data = model.get("data");
-    say(title, data.title);
-    showOrigin(badge, facts, data, "The galaxies to compare with");
-    options(split, data.splits, data.split);
-    options(target, data.targets, data.target);
-    targetLabel.hidden = data.targets.length < 2;
-    say(status, data.status);
-    showNotices(notice, data.notices, send);
+    showTop({ title, badge, facts, split, target, targetLabel, status, notice }, data, send, "The galaxies to compare with");
     if (inVoila && ready) keepAddress(data.query);
     if (data.opened) waitForPlots();
   }
