@@ -28,6 +28,7 @@ OPTIONS = {
     "alive-32": ALIVE | {"batch": 32},
     "auxk": {"auxk": 64},
     "normalise": {"normalise": True},
+    "last-step": {"refit_head": False},
 }
 USUAL = ["paper", "ours", "ours-alive"]
 

@@ -6,8 +6,7 @@
 
 Every network has the same split, recipe and seed; only the gate differs. ``--powers``: how the gates count in the loss
 of the multi-k network (:class:`sfnet_core.recipes.Recipe`). Beside them a network trained at one k alone and read at
-the others, which is what a slider over an ordinary network shows. The multi-k network's head is fitted once more after
-the last step, as `sfnet train --multi-k` does, unless ``--no-refit``. ``--choose`` trains multi-k networks alone, to
+the others, which is what a slider over an ordinary network shows. ``--choose`` trains multi-k networks alone, to
 compare powers on galaxies that report nothing else. Simulated galaxies say nothing about real ones.
 """
 
@@ -24,17 +23,14 @@ from benchmarks import common, seeds
 from sfnet_core.codes import SparseCodes
 from sfnet_core.interpret import predict
 
-RESAMPLES = 2000
-
 
 def main() -> None:
     """Train, measure, write ``results/multi_k.json``, ``multi_k_observed.json`` or ``multi_k_choice.json``."""
     parser = seeds.options(__doc__, [0, 1, 2])
     parser.add_argument("--ks", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="the largest is multi-k's too")
     parser.add_argument("--own", type=int, default=4, help="k of the multi-k network and of the one read at all k")
-    parser.add_argument("--powers", type=float, nargs="+", default=[0.0])
+    parser.add_argument("--powers", type=float, nargs="+", default=[1.0])
     parser.add_argument("--choose", action="store_true", help="compare powers alone")
-    parser.add_argument("--no-refit", action="store_true", help="the head as the last step leaves it")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.galaxies, arguments.seeds, arguments.ks, arguments.epochs = 150, [0], [1, 4], 1
@@ -49,20 +45,14 @@ def squares(files: list[SparseCodes], k: int) -> np.ndarray:
     return error[np.argsort(ids)] ** 2
 
 
-def rmse(squared: np.ndarray) -> np.ndarray:
-    """Mean over seeds of the RMSE of (seeds, …, n) squared residuals."""
-    return np.sqrt(squared.mean(axis=-1)).mean(axis=0)
-
-
 def compared(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-    """RMSE of (seeds, n) squared residuals, and the first's over the second's with a 95 % bootstrap over galaxies."""
-    draws = np.random.default_rng(0).integers(0, ours.shape[1], (RESAMPLES, ours.shape[1]))
-    ratios = [rmse(ours[:, draw]) / rmse(theirs[:, draw]) for draw in draws]
+    """RMSE of (seeds, n) squared residuals, and the first's over the second's with its 95 % bootstrap."""
+    over, interval = seeds.ratio(ours, theirs)
     return {
-        "rmse_dex": float(rmse(ours)),
+        "rmse_dex": seeds.rmse(ours),
         "rmse_dex_each_seed": np.sqrt(ours.mean(axis=1)).tolist(),
-        "over_trained_at_this_k": float(rmse(ours) / rmse(theirs)),
-        "over_trained_at_this_k_95": np.percentile(ratios, [2.5, 97.5]).tolist(),
+        "over_trained_at_this_k": over,
+        "over_trained_at_this_k_95": interval,
     }
 
 
@@ -86,8 +76,7 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
     single: dict[int, list[list[SparseCodes]]] = {} if arguments.choose else {k: [] for k in {*arguments.ks, own}}
     for seed in arguments.seeds:
         for power, found in multi.items():
-            gates = {"multi_k": most, "multi_k_power": power, "refit_head": not arguments.no_refit}
-            recipe = seeds.recipe_of(arguments, n, **gates)
+            recipe = seeds.recipe_of(arguments, n, multi_k=most, multi_k_power=power)
             name = f"multi{most}-power{power:g}-seed{seed}"
             found.append(seeds.held_out(arguments, work, name, seed, own, recipe=recipe))
         for k, found in single.items():
@@ -97,11 +86,11 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
     for k in arguments.ks:
         at_k = {power: np.array([squares(files, k) for files in found]) for power, found in multi.items()}
         if arguments.choose:
-            measured[f"k = {k}"] = {names[power]: {"rmse_dex": float(rmse(each))} for power, each in at_k.items()}
+            measured[f"k = {k}"] = {names[power]: {"rmse_dex": seeds.rmse(each)} for power, each in at_k.items()}
             continue
         alone = np.array([squares(files, k) for files in single[k]])
         measured[f"k = {k}"] = {
-            "trained at this k": {"rmse_dex": float(rmse(alone))},
+            "trained at this k": {"rmse_dex": seeds.rmse(alone)},
             **{names[power]: compared(each, alone) for power, each in at_k.items()},
             f"trained at k = {own}, read at this k": compared(
                 np.array([squares(files, k) for files in single[own]]), alone

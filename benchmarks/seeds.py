@@ -41,6 +41,7 @@ def options(text: str, seeds: list[int]) -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
     parser.add_argument("--crop", type=int, help="side of the central crop in px, instead of the recipe's")
     parser.add_argument("--taught", action="store_true", help="networks taught by photometry")
+    parser.add_argument("--no-refit", action="store_true", help="heads as the last step leaves them")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--work", type=Path, help="keep the dataset, runs and codes here; finished ones are used again")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
@@ -88,16 +89,18 @@ ABOUT = {"split": "20 % held out, split seed 0 for every training", "target": "o
 
 
 def recipe_of(arguments: argparse.Namespace, n: int, **more: Any) -> Recipe:
-    """The recipe for ``n`` galaxies less those held out, with the crop and the epochs that were asked for."""
-    crop = {} if arguments.crop is None else {"crop": arguments.crop}
+    """The recipe for ``n`` galaxies less those held out, with what else was asked for."""
+    asked = {} if arguments.crop is None else {"crop": arguments.crop}
+    asked |= {"refit_head": False} if arguments.no_refit else {}
     share = 1 - 1 / arguments.folds if arguments.folds else 0.8
-    return replace(choose(round(n * share), arguments.recipe, epochs=arguments.epochs), **crop, **more)
+    return replace(choose(round(n * share), arguments.recipe, epochs=arguments.epochs), **asked, **more)
 
 
 def trained(arguments: argparse.Namespace, work: Path, name: str, seed: int, k: int, **more: Any) -> SparseCodes:
     """Codes of the whole survey by a network trained on its training galaxies; ``more`` goes to ``train``."""
     path, started = work / f"{name}.parquet", time.perf_counter()
     usual = {"target": "oh_p50", "recipe": arguments.recipe} | ({"taught": True} if arguments.taught else {})
+    usual |= {"refit_head": False} if arguments.no_refit else {}
     if not path.is_file():
         run = train(
             work / "survey", work / f"run-{name}", k=k, width=arguments.width,

@@ -37,8 +37,8 @@ class Recipe:
     network serves every such k (0: its own k alone; the idea is the multi-TopK loss of Gao et al. 2024, section 5.3).
     ``multi_k_power`` p: in that mean the gate of k features counts in proportion to 1/kᵖ (0: all alike);
     :func:`choose` takes 1, since with all alike one feature alone predicts badly (benchmarks/results/multi_k_observed).
-    ``refit_head``: after the last step the head is fitted once more, by least squares over those gates
-    (:mod:`sfnet_core.training.head`); :func:`choose` does so where there are several.
+    ``refit_head``: after the last step the head is fitted once more, by least squares (over those gates, where there
+    are several; :mod:`sfnet_core.training.head`); :func:`choose` takes it for every recipe but the paper's.
 
     Against dying features (:mod:`sfnet_core.training.alive`), none by default. ``start_k``: features that the gate
     keeps at the first step, fewer from step to step, down to k after half to four fifths of them (0: k at once).
@@ -150,7 +150,7 @@ def choose(
     if isinstance(recipe, str):
         if recipe not in RECIPES:
             raise SFNetError(f"There is no recipe {recipe!r}; there are: {', '.join(RECIPES)}.")
-        recipe = RECIPES[recipe]
+        recipe = replace(RECIPES[recipe], refit_head=recipe != "paper")
     if taught:
         recipe = replace(recipe, variants=max(1, round(PICTURES / n)), **TAUGHT)
     if epochs is not None:
@@ -160,7 +160,7 @@ def choose(
     if multi_k is not None:
         if multi_k < 0:
             raise SFNetError(f"multi_k is the largest k that is trained along, or 0, not {multi_k}.")
-        recipe = replace(recipe, multi_k=multi_k, multi_k_power=GATE_POWER, refit_head=multi_k > 0)
+        recipe = replace(recipe, multi_k=multi_k, multi_k_power=GATE_POWER, refit_head=recipe.refit_head or multi_k > 0)
     if alive:
         recipe = replace(recipe, **ALIVE | ({"start_k": 0} if recipe.multi_k else {}))
     changes = {name: value for name, value in changes.items() if value is not None}

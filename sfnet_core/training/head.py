@@ -2,10 +2,9 @@
 
 The prediction is linear in the kept features, so the best head for a given trunk is a linear regression. Steps come
 near it, but for the features of training batches, which are normalised by their own means and variances: in use a
-network has running averages of those, and other values. Where gates of several k share one head, what is lost so is
-largest behind the narrowest (benchmarks/results/multi_k).
+network has running averages of those, and other values.
 
-Shape letters: n galaxies, B batch, F features, T targets, m largest gate.
+Shape letters: n galaxies, B batch, F features, T targets.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from sfnet_core.augment import to_input
-from sfnet_core.network import SFNet, strongest
+from sfnet_core.network import SFNet, gate
 
 if TYPE_CHECKING:
     from sfnet_core.feed import CutoutFeed
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_head", "refit_head"]
 
-PENALTY = 0.01  # on a weight's distance from where it is drawn to, of the largest variance of an activation
+FRESH, NEAR = 0.01, 0.05  # penalties of a head that has no weights yet, and of one that is to stay near those it has
 _PIECE = 64  # galaxies in a forward pass
 
 
@@ -39,39 +38,33 @@ def fit_head(
     std: list[float],
     wanted: Tensor,
     recipe: Recipe,
-    drawn_to: Tensor | float = 0.0,
+    drawn_to: Tensor | None = None,
 ) -> None:
     """Ridge regression of ``wanted`` (n, T) on what passes the network's gate, or the recipe's gates as they count.
 
-    ``feed`` has the n galaxies; each is seen once, unturned, in ``eval`` mode. The penalty is :data:`PENALTY` · n times
-    the largest variance of an activation, on the squared distance of the weights from ``drawn_to`` (T, F); a feature
-    that is never kept has that weight. The intercept is not penalised. In float64, from sums: no (n, F) is kept.
+    ``feed`` has the n galaxies; each is seen once, unturned, in ``eval`` mode. The squared distance of the weights from
+    ``drawn_to`` (T, F), or from 0, is penalised: n times :data:`NEAR`, or :data:`FRESH`, times the largest variance of
+    an activation. So a feature that is rarely kept stays near that weight, one that never is has it. The intercept is
+    not penalised. In float64, from sums over batches.
     """
     network.eval()
-    shares = recipe.gate_shares() if recipe.multi_k else np.eye(network.k)[-1]
-    n, most, size = len(wanted), len(shares), network.n_features + 1
-    y = wanted.cpu().double()
-    passing = np.cumsum(shares[::-1])[::-1]  # the share of the gates that the feature of each rank passes
-    counts = torch.from_numpy(np.concatenate([[1.0], passing]))  # … with the intercept before them
-    ranks = torch.arange(most + 1)
-    pairs = counts[torch.maximum(ranks[:, None], ranks)]
-    square, right = torch.zeros(size * size, dtype=torch.float64), torch.zeros(size, y.shape[1], dtype=torch.float64)
+    gates = list(enumerate(recipe.gate_shares(), 1)) if recipe.multi_k else [(network.k, 1.0)]
+    n, size, y = len(wanted), network.n_features + 1, wanted.cpu().double()
+    square, right = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, y.shape[1], dtype=torch.float64)
     parts = np.array_split(np.arange(n), -(-n // _PIECE))
     for cutouts, rows in zip(feed.batches(parts), parts, strict=True):
-        found, features = strongest(network.features(to_input(cutouts, mean, std)), most)  # (B, m)
-        values = pad(found.cpu().double(), (1, 0), value=1.0)  # (B, 1 + m)
-        at = pad(features.cpu() + 1, (1, 0))  # 0: the intercept
-        products = pairs * values[:, :, None] * values[:, None]
-        square.index_add_(0, (at[:, :, None] * size + at[:, None]).flatten(), products.flatten())
-        right.index_add_(0, at.flatten(), ((counts * values)[:, :, None] * y[rows][:, None]).flatten(0, 1))
-    square, right = square.reshape(size, size) / n, right / n
+        a = network.features(to_input(cutouts, mean, std)).float().cpu()
+        for k, share in gates:
+            kept = pad(gate(a, k).double(), (1, 0), value=1.0)  # (B, 1 + F), the intercept first
+            square += share / n * kept.T @ kept
+            right += share / n * kept.T @ y[rows]
     spread = square.diagonal()[1:] - square[0, 1:] ** 2
-    penalty = max(PENALTY * float(spread.max()), 1e-12)
-    weight = network.head.weight
+    penalty = max((FRESH if drawn_to is None else NEAR) * float(spread.max()), 1e-12)
     square.diagonal()[1:] += penalty
-    right[1:] += penalty * torch.as_tensor(drawn_to, dtype=torch.float64).cpu().expand(weight.shape).T
+    if drawn_to is not None:
+        right[1:] += penalty * drawn_to.double().cpu().T
     solved = torch.linalg.solve(square, right)  # (1 + F, T)
-    weight.copy_(solved[1:].T)
+    network.head.weight.copy_(solved[1:].T)
     network.head.bias.copy_(solved[0])
 
 

@@ -19,7 +19,7 @@ from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training import train
 from sfnet_core.training.alive import Objective
-from sfnet_core.training.head import PENALTY, fit_head, refit_head
+from sfnet_core.training.head import FRESH, NEAR, fit_head, refit_head
 
 N, SIDE, MEAN, STD = 150, 32, [0.2, 0.25, 0.3], [0.2, 0.2, 0.25]
 FEW = RECIPES["few hundred"]
@@ -44,7 +44,7 @@ def a_network(targets: int = 1, k: int = 3) -> SFNet:
     return SFNet(k, targets, width=4)
 
 
-def plainly(a: np.ndarray, y: np.ndarray, shares: np.ndarray, drawn_to: np.ndarray) -> np.ndarray:
+def plainly(a: np.ndarray, y: np.ndarray, shares: np.ndarray, drawn_to: np.ndarray | None) -> np.ndarray:
     """(1 + F, T): a row for each galaxy and gate, weighted by the root of its gate's share; then ridge by lstsq."""
     n, features = a.shape
     order = np.argsort(-a, axis=1, kind="stable")
@@ -56,21 +56,22 @@ def plainly(a: np.ndarray, y: np.ndarray, shares: np.ndarray, drawn_to: np.ndarr
         targets.append(np.sqrt(share / n) * y)
     x = np.concatenate(rows)
     spread = (x[:, 1:] ** 2).sum(0) - ((x[:, 1:] * x[:, :1]).sum(0)) ** 2
-    ridge = np.sqrt(PENALTY * spread.max()) * np.eye(features + 1)[1:]
+    ridge = np.sqrt((FRESH if drawn_to is None else NEAR) * spread.max()) * np.eye(features + 1)[1:]
+    drawn_to = np.zeros((y.shape[1], features)) if drawn_to is None else drawn_to
     return np.linalg.lstsq(np.r_[x, ridge], np.r_[np.concatenate(targets), ridge[:, 1:] @ drawn_to.T], rcond=None)[0]
 
 
 @pytest.mark.parametrize("recipe", [FEW, replace(FEW, multi_k=5, multi_k_power=1.0)], ids=["one gate", "five gates"])
-@pytest.mark.parametrize("targets", [1, 2])
-def test_the_head_is_the_regression_on_what_passes_the_gates(feed, recipe, targets):
+@pytest.mark.parametrize(("targets", "near"), [(1, True), (2, True), (2, False)])
+def test_the_head_is_the_regression_on_what_passes_the_gates(feed, recipe, targets, near):
     network = a_network(targets)
     wanted = torch.from_numpy(np.random.default_rng(1).normal(size=(N, targets))).float()
-    drawn_to = network.head.weight.detach().clone()
+    drawn_to = network.head.weight.detach().clone() if near else None
     with torch.no_grad():
         a = network.eval().features(to_input(next(feed.batches([np.arange(N)])), MEAN, STD)).double().numpy()
     assert ((a > 0).sum(1) >= 5).all()
     shares = np.array([60, 30, 20, 15, 12]) / 137 if recipe.multi_k else np.array([0.0, 0, 1])
-    plain = plainly(a, wanted.double().numpy(), shares, drawn_to.double().numpy())
+    plain = plainly(a, wanted.double().numpy(), shares, drawn_to.double().numpy() if near else None)
     fit_head(network, feed, MEAN, STD, wanted, recipe, drawn_to)
     np.testing.assert_allclose(network.head.weight.detach().numpy(), plain[1:].T, atol=2e-5)
     np.testing.assert_allclose(network.head.bias.detach().numpy(), plain[0], atol=2e-5)
@@ -96,10 +97,11 @@ def small(dataset, out, **more) -> Run:
     return train(dataset, out, **(usual | more))
 
 
-def test_multi_k_fits_its_head_once_more_and_says_so(dataset, tmp_path, monkeypatch):
-    assert choose(100, multi_k=4).refit_head and "fitted once more" in choose(100, multi_k=4).sentence()
-    assert not choose(100).refit_head and "once more" not in choose(100).sentence()
-    assert not choose(100, multi_k=0).refit_head
+def test_a_training_fits_its_head_once_more_and_says_so(dataset, tmp_path, monkeypatch):
+    for n, k in ((100, None), (100, 4), (5000, None), (20_000, None), (100_000, 4)):
+        assert choose(n, multi_k=k).refit_head and "fitted once more" in choose(n, multi_k=k).sentence()
+    assert not choose(100_000).refit_head and not choose(100, "paper").refit_head  # the paper's has its own head
+    assert not choose(100, FEW).refit_head and "once more" not in choose(100, FEW).sentence()
     fitted = small(dataset, tmp_path / "fitted", alive=True)
     left = small(dataset, tmp_path / "left", alive=True, refit_head=False)
     ours, theirs = fitted.network().state_dict(), left.network().state_dict()
