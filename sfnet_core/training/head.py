@@ -21,6 +21,7 @@ from sfnet_core.network import SFNet, gate
 
 if TYPE_CHECKING:
     from sfnet_core.feed import CutoutFeed
+    from sfnet_core.interrupt import Interrupts
     from sfnet_core.recipes import Recipe
     from sfnet_core.training.alive import Objective
 
@@ -39,13 +40,14 @@ def fit_head(
     wanted: Tensor,
     recipe: Recipe,
     drawn_to: Tensor | None = None,
-) -> None:
+    interrupts: Interrupts | None = None,
+) -> bool:
     """Ridge regression of ``wanted`` (n, T) on what passes the network's gate, or the recipe's gates as they count.
 
     ``feed`` has the n galaxies; each is seen once, unturned, in ``eval`` mode. The squared distance of the weights from
     ``drawn_to`` (T, F), or from 0, is penalised: n times :data:`NEAR`, or :data:`FRESH`, times the largest variance of
     an activation. So a feature that is rarely kept stays near that weight, one that never is has it. The intercept is
-    not penalised. In float64, from sums over batches.
+    not penalised. In float64, from sums over batches. ``False``: a signal came, and the head is as it was.
     """
     network.eval()
     gates = list(enumerate(recipe.gate_shares(), 1)) if recipe.multi_k else [(network.k, 1.0)]
@@ -53,6 +55,8 @@ def fit_head(
     square, right = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, y.shape[1], dtype=torch.float64)
     parts = np.array_split(np.arange(n), -(-n // _PIECE))
     for cutouts, rows in zip(feed.batches(parts), parts, strict=True):
+        if interrupts is not None and interrupts.signal:
+            return False
         a = network.features(to_input(cutouts, mean, std)).float().cpu()
         for k, share in gates:
             kept = pad(gate(a, k).double(), (1, 0), value=1.0)  # (B, 1 + F), the intercept first
@@ -66,12 +70,22 @@ def fit_head(
     solved = torch.linalg.solve(square, right)  # (1 + F, T)
     network.head.weight.copy_(solved[1:].T)
     network.head.bias.copy_(solved[0])
+    return True
 
 
-def refit_head(objective: Objective, feed: CutoutFeed, mean: list[float], std: list[float], wanted: Tensor) -> None:
+def refit_head(
+    objective: Objective,
+    feed: CutoutFeed,
+    mean: list[float],
+    std: list[float],
+    wanted: Tensor,
+    interrupts: Interrupts | None = None,
+) -> bool:
     """After the last step, where the recipe says so: the same for the finished network's features, near its weights."""
     if not objective.recipe.refit_head:
-        return
+        return True
     network = objective.folded()
-    fit_head(network, feed, mean, std, wanted, objective.recipe, network.head.weight.detach().clone())
+    near = network.head.weight.detach().clone()
+    done = fit_head(network, feed, mean, std, wanted, objective.recipe, near, interrupts)
     objective.network.head.load_state_dict(network.head.state_dict())
+    return done

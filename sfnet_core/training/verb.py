@@ -174,8 +174,6 @@ class _Training:
             while self.epoch < total:
                 if not self._one_epoch(feed, interrupts):
                     self._leave(interrupts, bar)
-                if self.epoch + 1 == total:
-                    refit_head(self.objective, feed, self.mean, self.std, self.lessons.wanted)
                 record = self._record(held)
                 self.history.append(record)
                 self.epoch, self.step, self.squares = self.epoch + 1, 0, np.zeros_like(self.squares)
@@ -204,7 +202,7 @@ class _Training:
         interrupts.leave()
 
     def _one_epoch(self, feed: CutoutFeed, interrupts: Interrupts) -> bool:
-        """The rest of an epoch; False when a signal ended it early."""
+        """The rest of an epoch, the last one's with the head; False when a signal ended it early."""
         recipe, seed = self.recipe, self.plan.config["seed"]
         order = np.random.default_rng([seed, 1, self.epoch]).permutation(len(self.lessons))
         batches = np.array_split(order, self.steps)
@@ -232,7 +230,9 @@ class _Training:
             if signalled:
                 break
         self.squares = sums.cpu().numpy()
-        return self.step == self.steps
+        if self.step < self.steps or self.epoch + 1 < recipe.epochs:
+            return self.step == self.steps
+        return refit_head(self.objective, feed, self.mean, self.std, self.lessons.wanted, interrupts)
 
     def _cycle(self, step: int) -> tuple[float, float]:
         """Learning rate and momentum at a step counted from the training's first."""

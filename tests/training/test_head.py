@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+import sfnet_core.training.head as head
 import sfnet_core.training.verb as training
 from sfnet_core.augment import to_input
 from sfnet_core.feed import CutoutFeed
@@ -126,6 +129,27 @@ def test_r10_a_training_whose_head_is_fitted_once_more_resumes_to_the_bit(datase
     whole = small(dataset, tmp_path / "whole")
     small(dataset, tmp_path / "cut", callback=lambda record: False)
     again = small(dataset, tmp_path / "cut", resume=True)
+    assert (again.path / BITS).read_bytes() == (whole.path / BITS).read_bytes() and again.history == whole.history
+
+
+def test_r9_r10_a_signal_while_the_head_is_fitted_leaves_a_checkpoint_and_resume_is_equal_to_the_bit(
+    dataset, tmp_path, monkeypatch
+):
+    whole = small(dataset, tmp_path / "whole")
+    real, seen = head.to_input, []
+
+    def signalled(*given):
+        seen.append(1)
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(head, "to_input", signalled)
+        with pytest.raises(KeyboardInterrupt):
+            small(dataset, tmp_path / "cut")
+    assert len(seen) == 1 and Run.open(tmp_path / "cut").status == "interrupted"
+    again = small(dataset, tmp_path / "cut", resume=True)
+    assert again.status == "finished"
     assert (again.path / BITS).read_bytes() == (whole.path / BITS).read_bytes() and again.history == whole.history
 
 
