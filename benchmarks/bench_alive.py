@@ -29,6 +29,7 @@ OPTIONS = {
     "auxk": {"auxk": 64},
     "normalise": {"normalise": True},
     "last-step": {"refit_head": False},
+    "alive-last-step": ALIVE | {"refit_head": False},
 }
 USUAL = ["paper", "ours", "ours-alive"]
 
