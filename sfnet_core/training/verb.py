@@ -99,7 +99,7 @@ def train(
     Ctrl-C and SIGTERM end the current step, write ``last.ckpt`` and a usable run, and raise ``KeyboardInterrupt`` or
     ``SystemExit(143)``; ``resume`` goes on from there, on the CPU to weights equal bit by bit to an unbroken run.
     RMSEs are over the whole split (not means over batches), over all targets where there are several. The held-out
-    galaxies choose nothing: the weights are those after the last epoch.
+    galaxies choose nothing: the weights are those after the last epoch, the head fitted once more (``refit_head``).
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     out = Path(out)
