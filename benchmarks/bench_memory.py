@@ -25,7 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import common
-from sfnet_core.recipes import RECIPES, choose
+from sfnet_core.recipes import RECIPES
+from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training import train
 
@@ -122,15 +123,14 @@ def main() -> None:
         common.progress(f"{n:,} galaxies, {size / 1e9:.1f} GB of cutouts")
         places = [str(folder / "dataset"), str(folder / "run")]
         trained = watched(TRAIN, [*places, str(width)], seconds)
-        record = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
-        recipe = record["config"]["recipe"]
-        side = choose(n).side(SIDE, SIDE)
+        run = Run.open(folder / "run")
+        recipe, side = run.config["recipe"], run.metadata["crop"]
         trained |= {"recipe": recipe["name"], "batch": recipe["batch"], "crop": side, "precision": "float32"}
-        trained |= {"n_train": record["metrics"]["n_train"], "seconds_of_steps": seconds}
+        trained |= {"n_train": run.metrics["n_train"], "seconds_of_steps": seconds}
         common.progress(f"train: {trained}")
-        begun = watched(INFER, [*places, str(folder / "begun.parquet")], seconds)
-        begun |= {"crop": side, "seconds": seconds}
-        common.progress(f"infer, begun: {begun}")
+        so_long = watched(INFER, [*places, str(folder / "begun.parquet")], seconds)
+        so_long |= {"crop": side, "seconds": seconds}
+        common.progress(f"infer, so long: {so_long}")
         rows = np.arange(min(n, 100))
         columns = {"oh_p50": dataset.column("oh_p50")[rows]}
         few = Dataset.create(folder / "few", dataset.ids[rows], np.asarray(dataset.cutouts[rows]), columns)
@@ -139,13 +139,13 @@ def main() -> None:
         inferred = watched(INFER, [places[0], str(folder / "small-run"), str(folder / "codes.parquet")])
         codes = (folder / "codes.parquet").stat().st_size
         inferred |= {"crop": SMALL_CROP, "codes_mb": codes / 1e6, "galaxies": n}
-        common.progress(f"infer: {inferred}")
+        common.progress(f"infer, all: {inferred}")
     common.write(
         "memory",
         arguments,
         {"galaxies": n, "size_px": [SIDE, SIDE], "cutouts_gb": size / 1e9, "width": width,
          "cutouts": "a sparse file, all but 100 galaxies black"},
-        {"train": trained, "infer, so long": begun, "infer, all": inferred, "limit_mb": 3000},
+        {"train": trained, "infer, so long": so_long, "infer, all": inferred, "limit_mb": 3000},
     )  # fmt: skip
 
 

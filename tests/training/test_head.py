@@ -100,7 +100,7 @@ def small(dataset, out, **more) -> Run:
     return train(dataset, out, **(usual | more))
 
 
-def test_a_training_fits_its_head_once_more_and_says_so(dataset, tmp_path, monkeypatch):
+def test_a_training_fits_its_head_once_more_and_says_so(dataset, tmp_path):
     for n, k in ((100, None), (100, 4), (5000, None), (20_000, None), (100_000, 4)):
         assert choose(n, multi_k=k).refit_head and "fitted once more" in choose(n, multi_k=k).sentence()
     assert not choose(100_000).refit_head and not choose(100, "paper").refit_head  # the paper's has its own head
