@@ -194,7 +194,7 @@ class SubjectInspector(Inspector):
         with self.hold_sync():
             self.draw()
             facts = [
-                [name, f"{value}, {margin}" if name.startswith("margin") and margin else value]
-                for name, value in self.data["facts"]
+                [name, f"{value}, {margin}" if name.startswith("margin") and margin else value, *hint]
+                for name, value, *hint in self.data["facts"]
             ]
             self.data = {**self.data, "id": subject.name, "scale": subject.scale, "facts": facts}
