@@ -177,8 +177,8 @@ def _check_slots(features: int, runners_up: int) -> None:
 
 
 def pool(maps: Tensor) -> Tensor:
-    """Global average pooling and ReLU in float32: (B, F, h, w) → (B, F).
+    """Global average pooling and ReLU, at least in float32: (B, F, h, w) → (B, F).
 
     The ReLU changes nothing after a block that ends in one; it is the paper's, and states that activations are ≥ 0.
     """
-    return torch.relu(maps.float().mean(dim=(2, 3)))
+    return torch.relu(maps.to(torch.promote_types(maps.dtype, torch.float32)).mean(dim=(2, 3)))

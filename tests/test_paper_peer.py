@@ -30,27 +30,33 @@ def pair(k: int, targets: int) -> tuple[SFNet, PaperSFNet]:
 
 
 @pytest.mark.parametrize(("k", "targets", "training"), [(4, 1, False), (4, 1, True), (8, 4, True)])
-def test_forward_pass_and_gradient_agree(k, targets, training):
-    """Gradients on five draws of images. Where rounding puts the input of one ReLU on the other side of 0, a gradient
-    steps by half a percent (seen on about every fourth draw, at either number of threads); most draws have no such one.
+def test_gradients_agree(k, targets, training):
+    """In float64: in float32 rounding puts one of 750,000 ReLU inputs on the other side of 0 in every second draw of
+    images (in which one depends on the processor), and a gradient then differs by about one percent.
     """
-    ours, peer = pair(k, targets)
-    theirs, apart = dict(peer.named_parameters()), []
-    for _ in range(5):
-        images, truth = torch.randn(4, 3, 64, 64), torch.randn(4, targets)
+    ours, peer = (network.double() for network in pair(k, targets))
+    theirs = dict(peer.named_parameters())
+    for _ in range(2):
+        images, truth = torch.randn(4, 3, 64, 64).double(), torch.randn(4, targets).double()
         for network in (ours, peer):
             network.train(training)
             network.zero_grad()
             (network(images) - truth).square().mean().sqrt().backward()
+        for name, parameter in ours.named_parameters():
+            away, size = float((parameter.grad - theirs[name].grad).norm()), float(theirs[name].grad.norm())
+            assert away <= 1e-9 * max(size, 1e-6), name
+    assert float(peer.conv1.weight.grad.norm()) > 0 and not (peer.head.weight.grad == 0).all()
+    for name, buffer in ours.named_buffers():
+        torch.testing.assert_close(buffer, dict(peer.named_buffers())[name], atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_predictions_in_float32_agree(training):
+    ours, peer = (network.train(training) for network in pair(4, 2))
+    for _ in range(3):
+        images = torch.randn(4, 3, 64, 64)
         with torch.no_grad():
             torch.testing.assert_close(ours(images), peer(images), atol=1e-4, rtol=1e-4)
-        away = {
-            name: float((parameter.grad - theirs[name].grad).norm()) / max(float(theirs[name].grad.norm()), 1e-6)
-            for name, parameter in ours.named_parameters()
-        }
-        apart.append(max(away.values()))
-    assert sorted(apart)[2] <= 1e-4 and max(apart) < 0.05, apart
-    assert float(peer.conv1.weight.grad.norm()) > 0 and not (peer.head.weight.grad == 0).all()
     for name, buffer in ours.named_buffers():
         torch.testing.assert_close(buffer, dict(peer.named_buffers())[name], atol=1e-5, rtol=1e-5)
 
