@@ -18,10 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from benchmarks import common
 from benchmarks.paper_peer import Jpegs, Packed, PaperSFNet, encode
 from sfnet_core.codes import SparseCodes
+from sfnet_core.device import computes_bfloat16
 from sfnet_core.inference import infer
 from sfnet_core.recipes import RECIPES
 from sfnet_core.run import Run
@@ -72,6 +74,7 @@ def main() -> None:
     quick = arguments.quick
     n, side = arguments.n or (24 if quick else 1024), arguments.side or (64 if quick else 160)
     repeats, workers = arguments.repeats or (1 if quick else 5), len(os.sched_getaffinity(0))
+    has = computes_bfloat16(torch.device(arguments.device))
     with tempfile.TemporaryDirectory(prefix="sfnet-bench-") as name:
         folder = Path(name)
         if arguments.images is None:
@@ -97,7 +100,7 @@ def main() -> None:
         found: dict[str, object] = {}
 
         def ours(packed: Dataset, **options: object) -> SparseCodes:
-            how = {"device": arguments.device, "progress": False, "resume": False, **options}
+            how = {"device": arguments.device, "precision": "float32", "progress": False, "resume": False, **options}
             return infer(run, packed, folder / "codes.parquet", **how)
 
         def ours_from_files(**options: object) -> None:
@@ -115,7 +118,7 @@ def main() -> None:
             ),
             "plain, JPEGs": lambda: encode(network, files, workers=workers, device=arguments.device),
         }
-        left_out = ["JPEGs"] * (arguments.times > 1) + ["bfloat16"] * arguments.no_bfloat16
+        left_out = ["JPEGs"] * (arguments.times > 1) + ["bfloat16"] * (arguments.no_bfloat16 or not has)
         ways = {name: way for name, way in ways.items() if not any(word in name for word in left_out)}
         seconds = common.interleaved(ways, repeats, say=common.progress)
         kinds = [(name, key) for name, key in (("float32", "ours"), ("bfloat16", "quick")) if key in found]

@@ -101,7 +101,7 @@ from pathlib import Path
 from sfnet_core.inference import infer
 
 Path(sys.argv[4]).touch()
-infer(sys.argv[2], sys.argv[1], sys.argv[3], progress=False, device="cpu")
+infer(sys.argv[2], sys.argv[1], sys.argv[3], progress=False, device="cpu", precision="float32")
 """
 
 

@@ -40,7 +40,7 @@ def main(first: str = FROM[0]) -> None:
             RUN.mkdir(exist_ok=True)
             for name in ("model.safetensors", "run.json", "history.csv", "unlike.npz"):
                 shutil.copyfile(work / "sample-run" / name, RUN / name)
-        infer(RUN, galaxies, CODES, tta=True)
+        infer(RUN, galaxies, CODES, tta=True, precision="float32")
 
 
 if __name__ == "__main__":

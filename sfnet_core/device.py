@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from sfnet_core.errors import SFNetError
+from sfnet_core.onednn import can_call
 
 __all__ = [
-    "OnTheWay", "autocast", "has_bfloat16", "own_stream", "pick_device", "plain_float32", "sent", "trains_in_bfloat16",
+    "OnTheWay", "autocast", "computes_bfloat16", "has_bfloat16", "own_stream", "pick_device", "plain_float32", "sent",
+    "trains_in_bfloat16",
 ]  # fmt: skip
 
 
@@ -40,8 +42,13 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
         known = torch.cpu.get_capabilities()
-        return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+        return bool(known.get("avx512_bf16") or known.get("amx_bf16")) and computes_bfloat16(device)
     return False
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether convolutions in bfloat16 can be computed at all; a CPU is not asked for its name, one is tried."""
+    return device.type != "cpu" or can_call(torch.bfloat16)
 
 
 def trains_in_bfloat16(device: torch.device) -> bool:

@@ -5,6 +5,8 @@ Shape letters: B batch, C O channels in and out, h w map.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -15,12 +17,6 @@ __all__ = ["OneDnn", "Wide", "can_call", "fits_wide"]
 Pair = tuple[int, int]
 How = tuple[list[int], list[int], list[int], int]  # padding, stride, dilation, groups
 CHANNELS, SIDE = 256, 5  # the fewest channels and the largest map with which the batch side by side is quicker
-
-
-def can_call() -> bool:
-    """Whether this torch has the operations, which are those that ``torch.compile`` uses and no public interface."""
-    operations = ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in operations)
 
 
 def fits_wide(channels: int, side: int) -> bool:
@@ -62,6 +58,23 @@ class OneDnn:
         return torch.ops.mkldnn._convolution_pointwise_.binary(
             shortcut, x, self.weight, self.bias, *(how or self.how), "add", 1.0, "relu", [], ""
         )
+
+
+@cache
+def can_call(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether oneDNN convolves in ``dtype`` on this processor: one small convolution is tried, once.
+
+    The operations are those that ``torch.compile`` uses, not a public interface, so a torch may lack them. In bfloat16
+    processors refuse that have neither AVX512 nor another way to convert, and so does oneDNN where it is kept from it
+    (``ONEDNN_MAX_CPU_ISA``).
+    """
+    x = torch.ones(1, 16, 4, 4, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    try:
+        convolution = OneDnn(torch.ones(16, 16, 3, 3), torch.zeros(16), dtype, tuple(x.shape))
+        convolution.onto(convolution(x), x)
+    except (AttributeError, NotImplementedError, RuntimeError):  # AttributeError: there is no such operation
+        return False
+    return True
 
 
 class Wide:

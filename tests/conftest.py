@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import fcntl
 import json
@@ -10,7 +11,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,7 +27,73 @@ settings.load_profile("sfnet")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+NOT_EXERCISED = "not exercised"  # the name of the property with which a test says so
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What this machine has not, and the tests that had to leave it out."""
+    lacking: dict[str, set[str]] = {}
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        for name, what in getattr(report, "user_properties", ()):
+            if name == NOT_EXERCISED:
+                lacking.setdefault(what, set()).add(report.nodeid)
+    if lacking:
+        terminalreporter.section("not exercised on this machine")
+    for what, tests in sorted(lacking.items()):
+        terminalreporter.write_line(f"{what}:")
+        for test in sorted(tests):
+            terminalreporter.write_line(f"  {test}")
+
+
+@pytest.fixture
+def bfloat16(record_property: Callable[[str, object], None]) -> bool:
+    """Whether this processor convolves in bfloat16; where not, the end of the run names the test."""
+    import torch
+
+    from sfnet_core.device import computes_bfloat16
+
+    has = computes_bfloat16(torch.device("cpu"))
+    if not has:
+        record_property(NOT_EXERCISED, "convolutions in bfloat16 on the CPU")
+    return has
+
+
+@pytest.fixture
+def cuda(record_property: Callable[[str, object], None]) -> bool:
+    """Whether there is an NVIDIA GPU; where not, the end of the run names the test."""
+    import torch
+
+    if not torch.cuda.is_available():
+        record_property(NOT_EXERCISED, "an NVIDIA GPU")
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="module")
+def bfloat16_anywhere() -> Iterator[None]:
+    """Where the processor has no bfloat16: `infer` has a stand-in, float32 sums of rounded images, weights and maps."""
+    import torch
+
+    from sfnet_core import encoding, inference
+    from sfnet_core.device import computes_bfloat16
+
+    real = encoding.trunk_of
+
+    def rounded(network, side, batch, dtype=torch.float32):
+        if dtype == torch.float32:
+            return real(network, side, batch)
+        network = copy.deepcopy(network)
+        for weight in network.parameters():
+            weight.data = weight.data.bfloat16().float()
+        trunk = real(network, side, batch)
+        return lambda images: trunk(images.bfloat16().float()).bfloat16()
+
+    with pytest.MonkeyPatch.context() as patched:
+        if not computes_bfloat16(torch.device("cpu")):
+            patched.setattr(encoding, "trunk_of", rounded)
+            patched.setattr(inference, "computes_bfloat16", lambda device: True)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from sfnet_core.certain import NEAR, Tolerance, measure_tolerance
 from sfnet_core.codes import SparseCodes
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
-from sfnet_core.errors import SFNetError
 from sfnet_core.inference import infer
 from sfnet_core.interpret import contributions
 from sfnet_core.run import Run
@@ -118,7 +117,7 @@ def test_rows_that_are_zero_short_or_not_finite_are_never_certain():
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory) -> dict[str, SparseCodes]:
+def both(tmp_path_factory, bfloat16_anywhere) -> dict[str, SparseCodes]:
     """The embedded run on 160 galaxies of the embedded sample, in both precisions."""
     from sfnet_core.explorer.sample import sample_dataset
 
@@ -134,7 +133,7 @@ def both(tmp_path_factory) -> dict[str, SparseCodes]:
     return out | {"run": run, "dataset": dataset, "folder": folder}
 
 
-def test_r16_bfloat16_keeps_the_features_that_float32_keeps(both):
+def test_r16_bfloat16_keeps_the_features_that_float32_keeps(both, bfloat16):
     exact, quick = both["float32"], both["bfloat16"]
     k = exact.k
     np.testing.assert_array_equal(np.sort(exact.indices[:, :k]), np.sort(quick.indices[:, :k]))
@@ -149,7 +148,7 @@ def test_r16_bfloat16_keeps_the_features_that_float32_keeps(both):
     np.testing.assert_array_equal(exact.unlike > 1, quick.unlike > 1)
 
 
-def test_r16_r6_bfloat16_codes_do_not_depend_on_the_pieces_or_on_a_stop(both, monkeypatch):
+def test_r16_r6_bfloat16_codes_do_not_depend_on_the_pieces_or_on_a_stop(both, monkeypatch, bfloat16):
     whole, out, real, calls = both["folder"] / "bfloat16.parquet", both["folder"] / "again.parquet", Encoder.encode, []
 
     def stop(self, *args, **more):
@@ -242,18 +241,3 @@ def test_a_jump_of_unlike_where_the_gate_changes_makes_no_other_galaxy_doubtful(
     assert order[0, 0] != whole["indices"][0, 0] == 0 and whole["unlike"][0] == truth[0]
     assert said["flag_tolerance"] < 0.02 and said["computed_again"] < n / 2
     assert ((whole["unlike"] > 1) == (truth > 1)).all()
-
-
-def test_another_precision_is_refused(both):
-    with pytest.raises(SFNetError, match="no precision 'float16' here; choose float32 or bfloat16"):
-        infer(both["run"], both["dataset"], both["folder"] / "x.parquet", precision="float16")
-
-
-@pytest.mark.parametrize(("precision", "has", "said"), [("bfloat16", 0, 1), ("bfloat16", 1, 0), ("float32", 0, 0)])
-def test_bfloat16_that_hardware_does_not_compute_is_said_to_be_slower(both, monkeypatch, capsys, precision, has, said):
-    monkeypatch.setattr("sfnet_core.inference.has_bfloat16", lambda device: bool(has))
-    part = both["dataset"]
-    few = Dataset.create(both["folder"] / f"few-{precision}-{has}", part.ids[:4], part.cutouts[:4], {},
-                         pixel_scale=part.pixel_scale, simulated=True)  # fmt: skip
-    infer(both["run"], few, both["folder"] / "few.parquet", precision=precision, device="cpu")
-    assert ("no bfloat16 arithmetic of its own: float32" in capsys.readouterr().err) == bool(said)

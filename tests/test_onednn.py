@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import conv2d
 
@@ -19,14 +19,23 @@ def rounded(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return x.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=str)
+def dtype(request) -> torch.dtype:
+    """Both; where oneDNN has no bfloat16 on this processor it refuses it, and float32 takes its place."""
+    if request.param == torch.float32 or request.getfixturevalue("bfloat16"):
+        return request.param
+    with pytest.raises(RuntimeError, match="bf16"):
+        OneDnn(torch.ones(16, 16, 3, 3), torch.zeros(16), torch.bfloat16, (1, 16, 4, 4))
+    return torch.float32
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     batch=st.integers(1, 7), height=st.integers(1, 6), width=st.integers(1, 6),
-    channels=st.sampled_from([16, 48]), out=st.sampled_from([16, 32]),
-    dtype=st.sampled_from([torch.float32, torch.bfloat16]), made_for=st.sampled_from([None, 32]),
+    channels=st.sampled_from([16, 48]), out=st.sampled_from([16, 32]), made_for=st.sampled_from([None, 32]),
 )  # fmt: skip
 @torch.inference_mode()
-def test_side_by_side_is_the_same_convolution(batch, height, width, channels, out, dtype, made_for):
+def test_side_by_side_is_the_same_convolution(dtype, batch, height, width, channels, out, made_for):
     weight, bias = numbers(out, channels, 3, 3, seed=0) / channels**0.5, numbers(out, seed=1)
     convolution = Wide(weight, bias, dtype, (made_for or batch, channels, height, width))
     x, shortcut = (rounded(numbers(batch, n, height, width, seed=2), dtype) for n in (channels, out))
@@ -42,15 +51,14 @@ def test_side_by_side_is_the_same_convolution(batch, height, width, channels, ou
 
 
 @torch.inference_mode()
-def test_a_map_does_not_depend_on_its_neighbours():
+def test_a_map_does_not_depend_on_its_neighbours(dtype):
     weight, bias = numbers(256, 256, 3, 3, seed=0) / 48, numbers(256, seed=1)
-    convolution = Wide(weight, bias, torch.bfloat16, (32, 256, 5, 5))
-    x, other = (rounded(numbers(32, 256, 5, 5, seed=seed), torch.bfloat16) for seed in (2, 3))
+    convolution = Wide(weight, bias, dtype, (32, 256, 5, 5))
+    x, other = (rounded(numbers(32, 256, 5, 5, seed=seed), dtype) for seed in (2, 3))
     other[7] = x[7]
     assert torch.equal(convolution(x)[7], convolution(other)[7])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @torch.inference_mode()
 def test_stride_and_padding_are_torchs(dtype):
     weight, bias = numbers(32, 3, 7, 7, seed=0) / 12, numbers(32, seed=1)

@@ -241,7 +241,7 @@ def test_evaluate_says_how_many_and_how_well(made):
     assert "are unlike the training galaxies: RMSE – (n " in report(evaluate(codes, intervals=0))
 
 
-def test_r16_bfloat16_flags_whom_float32_flags(tmp_path, monkeypatch):
+def test_r16_bfloat16_flags_whom_float32_flags(tmp_path, monkeypatch, bfloat16_anywhere, bfloat16):
     """Sample galaxies, half of them drawn past the limit little by little: each faded towards its inverse."""
     from sfnet_core.explorer.sample import sample_dataset, sample_run
 

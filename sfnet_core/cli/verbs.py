@@ -205,8 +205,8 @@ def infer(
     device: Device = "auto",
     precision: Annotated[
         str,
-        typer.Option(help="float32, or bfloat16: faster where hardware has it, doubtful gates again in float32."),
-    ] = "float32",
+        typer.Option(help="float32; bfloat16, doubtful gates again in float32; auto: bfloat16 where it is quicker."),
+    ] = "auto",
     resume: Annotated[bool, typer.Option(help="Use finished pieces of an interrupted run.")] = True,
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Go on where size or pixel scale differ from the training's.")

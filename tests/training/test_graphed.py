@@ -105,9 +105,9 @@ def test_where_nothing_can_be_recorded_the_training_goes_on_as_usual_and_says_so
     assert errors[: EAGER + 1] == expected and len(seen) == 1 and graphed.failed and not graphed.kinds
 
 
-def test_cuda_graphs_give_what_single_kernels_give():
+def test_cuda_graphs_give_what_single_kernels_give(cuda):
     """Where there is a GPU: to rounding, since its sums are made in no fixed order."""
-    if not torch.cuda.is_available():
+    if not cuda:
         with pytest.raises((RuntimeError, AssertionError)):
             record_cuda(lambda: (torch.zeros(1), torch.zeros(1)))
         return

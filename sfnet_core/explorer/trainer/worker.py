@@ -169,7 +169,7 @@ def work(job: dict[str, Any], say: Speaker) -> None:
     from sfnet_core.evaluate import evaluate
     from sfnet_core.inference import infer
 
-    codes = infer(run, dataset, Path(job["out"]) / CODES, progress=False)
+    codes = infer(run, dataset, Path(job["out"]) / CODES, precision="float32", progress=False)
     found = {
         name: target["splits"].get("validation", {})
         for name, target in evaluate(codes, intervals=1000)["targets"].items()

@@ -183,7 +183,9 @@ class Engine:
         with tempfile.TemporaryDirectory(prefix="sfnet-yours-") as folder:
             one = Dataset.create(Path(folder, "dataset"), [name], rgb[None], pixel_scale=scale, source=name)
             out, r = Path(folder, "codes.parquet"), self._codes.runners_up
-            found = infer(self._run, one, out, runners_up=r, progress=False, allow_mismatch=wishes.anyway)
+            found = infer(
+                self._run, one, out, runners_up=r, precision="float32", progress=False, allow_mismatch=wishes.anyway
+            )
             same = found.provenance["run_fingerprint"] == self._codes.provenance.get("run_fingerprint")
             return in_memory(found, self._codes.sky if same else None), rgb, scale
 
