@@ -31,7 +31,7 @@ from sfnet_core.network import pool
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
-from sfnet_core.training import train
+from sfnet_core.training.verb import train
 
 MICRO = 32
 CASES = {  # what the networks are, and how many galaxies are computed both ways

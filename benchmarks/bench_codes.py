@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import common
 from benchmarks.simulated_codes import simulated_codes
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.interpret import Counterfactual, feature_table, predict
 
 

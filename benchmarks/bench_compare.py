@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import common
-from sfnet_core.compare import compare
+from sfnet_core.compare.verb import compare
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
 from sfnet_core.survey.simulate import simulate

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common, seeds
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.inference import infer
 from sfnet_core.lines import LINES
 from sfnet_core.lines_score import score_lines

@@ -28,7 +28,7 @@ from benchmarks import common
 from sfnet_core.recipes import RECIPES
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
+from sfnet_core.training.verb import train
 
 SIDE, SMALL_CROP = 128, 32
 FIELDS = ("VmRSS", "RssAnon", "RssFile", "RssShmem")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common, seeds
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.interpret import predict
 
 

@@ -27,7 +27,7 @@ import psutil
 from benchmarks import common
 from benchmarks.browser import Visitor, any_of, chromium, profile, settle
 from benchmarks.simulated_codes import simulated_codes
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.serve import serving
 from sfnet_core.interpret import feature_table, predict
 from sfnet_core.survey.dataset import Dataset

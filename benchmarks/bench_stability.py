@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common, seeds
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.consensus import consensus
 from sfnet_core.consensus_report import as_dict
 from sfnet_core.errors import SFNetError

@@ -21,7 +21,7 @@ from sfnet_core.inference import infer
 from sfnet_core.metrics import rmse
 from sfnet_core.photometry import NAMES, Process, forest, photometry
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
+from sfnet_core.training.verb import train
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
     python -m benchmarks.bench_time_to_rmse --ablate --first 0 --galaxies 3000 [--ours 4] [--work DIR]
 
 The yardstick is :mod:`benchmarks.plain_training`: the paper's recipe for its 20 epochs in float32. Beside it
-:func:`sfnet_core.training.train` at several numbers of epochs, each a training of its own, since the schedule goes by
+:func:`sfnet_core.training.verb.train` at several numbers of epochs, each a training of its own, since the schedule goes by
 its length. Both on one thread and the same simulated galaxies (128 px halved to 64 px); 20 % of them are held out: one
 half of those chooses the number of epochs, the other reports. Both ways predict the held-out galaxies after each epoch,
 and that is counted. Seconds of processor time are of this process, so that a busy machine spoils their ratio least; the
@@ -37,8 +37,8 @@ from sfnet_core.files import atomic_path
 from sfnet_core.recipes import RECIPES, Recipe
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
 from sfnet_core.training.plan import make_plan
+from sfnet_core.training.verb import train
 
 RESAMPLES = 2000
 GOAL = 4.0  # times sooner

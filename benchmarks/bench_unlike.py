@@ -23,14 +23,14 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata, spearmanr
 
 from benchmarks import common
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.sample import sample_dataset
 from sfnet_core.inference import infer
 from sfnet_core.rates import wilson
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
-from sfnet_core.training import train
+from sfnet_core.training.verb import train
 
 SHARED = common.ROOT.parent / "shared" / "data"
 SCORES = ("unlike", "unlike_distance", "unlike_range")

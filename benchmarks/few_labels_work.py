@@ -23,8 +23,8 @@ from sfnet_core.run import Run
 from sfnet_core.split import validation_mask
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
-from sfnet_core.training import train
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
+from sfnet_core.training.verb import train
 
 FOLDS = 5
 TARGET = "oh_p50"

@@ -17,7 +17,7 @@ from bokeh.plotting import figure
 from jupyter_bokeh.widgets import BokehModel
 
 from sfnet_core.astro import log_ratio
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.interpret import activations, feature_table
 
 SWITCHES = 16

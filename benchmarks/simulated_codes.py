@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 
 BIAS = 8.72
 SHARED = 32  # features that compete on every galaxy; the others stay silent, as after training

@@ -20,7 +20,7 @@ from sfnet_core import RUNNERS_UP
 from sfnet_core.inference import infer
 from sfnet_core.survey.sample import open_sample, write_sample
 from sfnet_core.survey.simulate import simulate
-from sfnet_core.training import train
+from sfnet_core.training.verb import train
 
 HERE = Path(__file__).parent
 GALAXIES, RUN, CODES = HERE / "sample-galaxies.parquet", HERE / "sample-run", HERE / "sample-codes.parquet"

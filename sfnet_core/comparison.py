@@ -14,7 +14,7 @@ from sfnet_core.interpret import MODES, round_to_sum
 from sfnet_core.selection import positions
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["Comparison", "compare"]
 

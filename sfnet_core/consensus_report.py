@@ -9,10 +9,10 @@ import numpy as np
 
 from sfnet_core.consensus import LOWERS, RAISES
 from sfnet_core.interpret import activations
-from sfnet_core.labels import LabelBook, labels_path
+from sfnet_core.labels.book import LabelBook, labels_path
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.consensus import Consensus
 
 __all__ = ["as_dict", "errors", "name_features", "report"]

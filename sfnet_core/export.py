@@ -18,7 +18,7 @@ from sfnet_core.interpret import contributions
 from sfnet_core.unlike import COLUMNS as UNLIKE
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["FORMATS", "export", "flat_columns"]
 

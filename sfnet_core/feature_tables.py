@@ -12,7 +12,7 @@ from sfnet_core.codes.sums import blocks, mean_contributions
 from sfnet_core.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["feature_table", "lost_without"]
 

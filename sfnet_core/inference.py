@@ -24,7 +24,7 @@ from sfnet_core import RUNNERS_UP, __version__, checkpoint, unlike_fit
 from sfnet_core.allocation import kept_memory
 from sfnet_core.augment import ORIENTATIONS
 from sfnet_core.certainty import make_certain
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.device import computes_bfloat16, has_bfloat16, pick_device
 from sfnet_core.encoding import Encoder, Part
 from sfnet_core.errors import SetAside, SFNetError

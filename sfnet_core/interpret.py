@@ -20,7 +20,7 @@ from sfnet_core.feature_index import FeatureIndex
 from sfnet_core.feature_tables import feature_table, lost_without
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = [
     "Counterfactual",

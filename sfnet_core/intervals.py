@@ -19,7 +19,7 @@ from sfnet_core.errors import SFNetError
 from sfnet_core.rates import wilson
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["LEVEL", "Coverage", "Radii", "conformal_radius", "coverage", "prediction_intervals", "validation_radii"]
 

@@ -12,7 +12,7 @@ from sfnet_core.metrics import evaluate_arrays
 from sfnet_core.rates import wilson
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["CLASSES", "confusion", "report_lines", "score_lines"]
 

@@ -11,7 +11,7 @@ from sfnet_core.errors import SFNetError
 from sfnet_core.selection import NOT_MEASURED, positions
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = [
     "ByCatalogue",

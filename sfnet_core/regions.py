@@ -17,7 +17,7 @@ from sfnet_core.export import FORMATS, export
 from sfnet_core.files import write_text
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["SELECTION_FORMATS", "caption", "export_selection", "origin", "region_text", "write_regions"]
 

@@ -18,7 +18,7 @@ from sfnet_core.errors import SFNetError
 from sfnet_core.rates import Z95, benjamini_hochberg, fisher_exact, wilson
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = [
     *("CLASSES", "Mix", "bpt_mix", "enrichment", "galaxy_classes", "line_ratio", "medians", "places_of", "positions"),

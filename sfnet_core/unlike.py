@@ -34,7 +34,7 @@ from sfnet_core.files import atomic_path
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["COLUMNS", "FILE", "SHARE", "Typical", "ledoit_wolf", "why_unlike"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import sfnet_core.certainty as certainty
 from sfnet_core.certain import NEAR, Tolerance, measure_tolerance
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
 from sfnet_core.inference import infer

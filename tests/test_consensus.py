@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.cli import run
-from sfnet_core.codes import SparseCodes
+from sfnet_core.cli.verbs import run
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.consensus import LOWERS, consensus
 from sfnet_core.consensus_report import as_dict, errors
 from sfnet_core.errors import SFNetError
@@ -19,7 +19,7 @@ from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.report_book.fits import by_k
 from sfnet_core.interpret import contributions, predict
-from sfnet_core.labels import LabelBook
+from sfnet_core.labels.book import LabelBook
 from sfnet_core.stability.groups import grouped
 
 N, F, K, R, S, SHARED = 160, 8, 4, 2, 3, 4

@@ -24,7 +24,7 @@ from sfnet_core.inference import infer
 from sfnet_core.recipes import RECIPES
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
+from sfnet_core.training.verb import train
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from typer.main import get_command
 
-from sfnet_core.cli import app
-from sfnet_core.explorer.filters import Names, parse, select
+from sfnet_core.cli.verbs import app
+from sfnet_core.explorer.filters.grammar import parse
+from sfnet_core.explorer.filters.masks import select
+from sfnet_core.explorer.filters.names import Names
 from sfnet_core.explorer.sample import sample_codes
 
 ROOT = Path(__file__).parents[1]

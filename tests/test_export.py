@@ -18,7 +18,7 @@ import pytest
 from astropy.io import fits, votable
 from astropy.table import Table
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.export import export, flat_columns
 from sfnet_core.interpret import contributions

@@ -16,7 +16,7 @@ import torch
 import sfnet_core.encoding as encoding
 import sfnet_core.inference as inference
 from sfnet_core import unlike_fit
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.encoding import Encoder
 from sfnet_core.errors import SFNetError
 from sfnet_core.inference import check_fit, infer

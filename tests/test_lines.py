@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfnet_core import lines
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.evaluate import evaluate, report
 from sfnet_core.lines import LINES, REASONS, counted, find_column, log_flux, to_flux_unit, why_not

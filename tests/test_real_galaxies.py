@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.interpret import contributions
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.sample import sample_dataset
 from sfnet_core.lines import LINES
 from sfnet_core.run import Run

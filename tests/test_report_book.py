@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sfnet_core.astro import log_ratio
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.report_book import frame
 from sfnet_core.explorer.report_book.book import write_report

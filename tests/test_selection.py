@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.comparison import compare
 from sfnet_core.errors import SFNetError
 from sfnet_core.interpret import predict

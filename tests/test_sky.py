@@ -14,8 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.codes import SparseCodes
 from sfnet_core.codes.header import Header
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.encoding import Encoder
 from sfnet_core.errors import SFNetError
 from sfnet_core.inference import infer

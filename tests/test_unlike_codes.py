@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sfnet_core import certainty, unlike_fit
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.encoding import Encoder
 from sfnet_core.errors import SFNetError
 from sfnet_core.evaluate import evaluate, report
@@ -20,7 +20,7 @@ from sfnet_core.inference import infer
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
+from sfnet_core.training.verb import train
 from sfnet_core.unlike import COLUMNS, FILE, Typical, why_unlike
 
 N = 60

@@ -23,14 +23,14 @@ STATIC = ROOT / "sfnet_core" / "explorer" / "static"
 
 def verbs() -> list[str]:
     """The shell verbs, in the order of `sfnet --help`."""
-    from sfnet_core.cli import app
+    from sfnet_core.cli.verbs import app
 
     return [command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands]
 
 
 def help_of(*arguments: str) -> str:
     """What `sfnet … --help` prints."""
-    from sfnet_core.cli import run
+    from sfnet_core.cli.verbs import run
 
     out = io.StringIO()
     with contextlib.redirect_stdout(out):

@@ -22,7 +22,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Say how good the predictions are: RMSE, NMAD, R², bias and outliers by split, with intervals."""
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.evaluate import evaluate as work
     from sfnet_core.evaluate import report
 
@@ -43,7 +43,7 @@ def match(
     as_json: Json = False,
 ) -> None:
     """Are they the same features again? Pairs the features of two trainings by their activations."""
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.stability import match as stability
 
     one, two = SparseCodes.open(codes), SparseCodes.open(other)
@@ -73,7 +73,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write codes as a flat table for other programs, or their atlas as one HTML page that needs no server."""
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
     given = {"split": split, "target": target, "features": features, "examples": examples, "pixels": pixels}
     given = {name: value for name, value in given.items() if value is not None}

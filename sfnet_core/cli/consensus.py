@@ -27,7 +27,7 @@ def consensus(
     as_json: Json = False,
 ) -> None:
     """The mean of several trainings, explained by the features that they share and what they do not."""
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.consensus import consensus as work
     from sfnet_core.consensus_report import as_dict, name_features, report
 

@@ -39,9 +39,9 @@ def faithful(
     """Do the explanations explain? Features ablated beside random ones, regions covered, classes probed with a few
     features, correlations at fixed colour: one page. Ctrl-C, then the same command again, goes on.
     """
-    from sfnet_core.codes import SparseCodes, check_dataset
-    from sfnet_core.faithful import faithful as work
+    from sfnet_core.codes.table import SparseCodes, check_dataset
     from sfnet_core.faithful.page import folder, write
+    from sfnet_core.faithful.verb import faithful as work
     from sfnet_core.faithful.words import FILLS, sentences
     from sfnet_core.survey.dataset import Dataset
 

@@ -26,7 +26,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Make the paper's figures and tables of these codes: one HTML file, and CSV files beside it."""
-    from sfnet_core.codes import SparseCodes, check_dataset
+    from sfnet_core.codes.table import SparseCodes, check_dataset
     from sfnet_core.explorer.report_book.book import write_report
     from sfnet_core.survey.dataset import Dataset
 

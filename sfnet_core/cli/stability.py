@@ -28,7 +28,7 @@ def stability(
     as_json: Json = False,
 ) -> None:
     """How steady is each feature? Finds it again in other trainings; the pages then show its score."""
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.stability.file import stability_path, write_stability
     from sfnet_core.stability.seeds import report
     from sfnet_core.stability.seeds import stability as work

@@ -11,7 +11,7 @@ import numpy as np
 from sfnet_core.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["check_dataset", "digest"]
 

@@ -19,7 +19,7 @@ from sfnet_core.parquet_guard import first_line, is_list
 from sfnet_core.unlike import COLUMNS as UNLIKE
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["by_target", "catalogue", "is_reserved", "tidy", "to_arrow", "write"]
 

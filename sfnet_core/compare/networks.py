@@ -15,7 +15,7 @@ from sfnet_core.encoding import Encoder
 from sfnet_core.errors import SFNetError
 from sfnet_core.run import LAST, MODEL, Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
+from sfnet_core.training.verb import train
 
 __all__ = ["Networks", "dense_features", "predictions"]
 
@@ -28,7 +28,7 @@ class Networks:
     Args:
         dataset: the galaxies.
         folder: where the runs' folders go.
-        options: of :func:`sfnet_core.training.train`, all but ``k`` and ``seed``.
+        options: of :func:`sfnet_core.training.verb.train`, all but ``k`` and ``seed``.
         say: what tells the user which network is at work.
     """
 

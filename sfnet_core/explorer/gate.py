@@ -10,7 +10,7 @@ from sfnet_core.explorer.view import View, front_end, whole
 from sfnet_core.interpret import trained_for
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.scene import Scene
 
 __all__ = ["Gate", "trained"]

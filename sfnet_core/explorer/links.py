@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import numpy as np
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["survey_links"]
 

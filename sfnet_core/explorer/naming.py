@@ -1,6 +1,6 @@
 """What a page says of its features and galaxies: names from the labels file, changes with undo, news from other pages.
 
-Everything is kept by :class:`~sfnet_core.labels.LabelBook`; here its changes become steps of the page's undo list, and
+Everything is kept by :class:`~sfnet_core.labels.book.LabelBook`; here its changes become steps of the page's undo list, and
 the messages of the browser are checked. A change is written at once and redraws every view that names what changed.
 """
 
@@ -18,10 +18,10 @@ from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.filters.names import Tags
 from sfnet_core.explorer.quantities import untexed
 from sfnet_core.explorer.view import text, whole
-from sfnet_core.labels import Entry, LabelBook, labels_path
+from sfnet_core.labels.book import Entry, LabelBook, labels_path
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.state import State
 
 __all__ = ["KINDS", "MOST_UPLOAD", "Naming", "brief", "feature_name", "home"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets
 
-from sfnet_core.codes import SparseCodes, check_dataset
+from sfnet_core.codes.table import SparseCodes, check_dataset
 from sfnet_core.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from sfnet_core.explorer.tabs import Tabs
 from sfnet_core.explorer.toggles import Toggles
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Explorer", "Sentence", "explore", "facts", "served"]

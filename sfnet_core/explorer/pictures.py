@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Pictures", "place_of"]

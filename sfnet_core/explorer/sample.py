@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.survey.dataset import Dataset
 

@@ -18,12 +18,13 @@ from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
 from sfnet_core.explorer.emission import line_quantities, plots_of
 from sfnet_core.explorer.errors import Errors, Numbers, of
-from sfnet_core.explorer.filters import Names, first_cone, select
+from sfnet_core.explorer.filters.masks import first_cone, select
+from sfnet_core.explorer.filters.names import Names
 from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS, UNLIKE, Quantity
 from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.state import State
 
 __all__ = ["Numbers", "Scene"]
@@ -36,7 +37,7 @@ TABLE_KEYS = (
 
 
 class Scene:
-    """The arithmetic behind the page for one :class:`~sfnet_core.codes.SparseCodes`."""
+    """The arithmetic behind the page for one :class:`~sfnet_core.codes.table.SparseCodes`."""
 
     def __init__(self, codes: SparseCodes):
         self.codes = codes  # behind the gate in use; `own` behind the network's

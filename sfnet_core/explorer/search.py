@@ -8,7 +8,8 @@ import numpy as np
 
 from sfnet_core.astro import separation
 from sfnet_core.errors import SFNetError
-from sfnet_core.explorer.filters import first_cone, parse
+from sfnet_core.explorer.filters.grammar import parse
+from sfnet_core.explorer.filters.masks import first_cone
 from sfnet_core.explorer.filters.tree import And, Cone, Or
 
 if TYPE_CHECKING:

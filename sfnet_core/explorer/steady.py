@@ -11,7 +11,7 @@ from sfnet_core.stability.file import FEW, SAME, Score, Stability, read_stabilit
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["Steady"]
 

@@ -17,7 +17,7 @@ from sfnet_core.interpret import round_to_sum
 from sfnet_core.sky import blank_map
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.scene import Scene
     from sfnet_core.explorer.state import State
 

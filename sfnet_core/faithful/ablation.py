@@ -19,7 +19,7 @@ from sfnet_core.codes.sums import mean_contributions
 from sfnet_core.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["ablation", "ranks", "resample_counts"]
 

@@ -12,7 +12,7 @@ from sfnet_core.faithful.probe import FEWEST, Folds, probe
 from sfnet_core.winding import ARMS, winding
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["checked", "probing"]
 

@@ -18,7 +18,7 @@ from sfnet_core.kept import kept
 from sfnet_core.photometry import RINGS, photometry
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["COLOURS", "PHOTOMETRY", "Matter"]

@@ -28,7 +28,7 @@ from sfnet_core.faithful.classes import checked, probing
 from sfnet_core.faithful.matter import COLOURS, PHOTOMETRY, Matter
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["faithful"]

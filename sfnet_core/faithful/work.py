@@ -26,7 +26,7 @@ from sfnet_core.run import Run
 from sfnet_core.sky import typical_sky
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["regions", "summary"]

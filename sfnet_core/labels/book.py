@@ -33,7 +33,7 @@ from sfnet_core.labels.file import (
 from sfnet_core.labels.store import Store, read_file
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["Entry", "LabelBook", "labels_path"]
 

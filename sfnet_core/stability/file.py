@@ -98,7 +98,7 @@ class Stability:
 
     ``n`` galaxies of ``split`` (``''``: of all); ``mean``: of the features' ρ, with what shuffled galaxies give;
     ``same``: share of (feature, other training) with ρ above 0.9; ``overlap``: of the spaces of activations, mean over
-    the others (:class:`sfnet_core.stability.Match`).
+    the others (:class:`sfnet_core.stability.match.Match`).
     """
 
     codes: Training

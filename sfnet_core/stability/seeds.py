@@ -13,7 +13,7 @@ from sfnet_core.stability.file import SAME, Score, Stability, Training
 from sfnet_core.stability.match import FEWEST, assign, orthonormal, overlap_of, unit_activations
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["report", "stability"]
 
@@ -32,7 +32,7 @@ def stability(
 ) -> Stability:
     """How well the features of ``codes`` are found again in other trainings on the same galaxies.
 
-    Features are paired with those of each other training as :func:`sfnet_core.stability.match_features` pairs them, all
+    Features are paired with those of each other training as :func:`sfnet_core.stability.match.match_features` pairs them, all
     over the same galaxies: those that every file holds in ``split`` (``''``: any); by default the validation galaxies
     of all the trainings where there are at least 20, else all galaxies, and a note says so. Of more than 50,000 an even
     draw is taken.

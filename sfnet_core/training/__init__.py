@@ -1,5 +1,1 @@
 """Dataset → Run (:func:`train`): the plan, where it starts, a step, how features are kept alive, what is kept."""
-
-from sfnet_core.training.verb import train
-
-__all__ = ["train"]

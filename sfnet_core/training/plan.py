@@ -67,7 +67,7 @@ def make_plan(
     start: str | os.PathLike | None = None,
     **changes: Any,
 ) -> Plan:
-    """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.train`)."""
+    """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.verb.train`)."""
     names = target_names(target)
     truth, units = read_targets(dataset, names)
     usable = np.flatnonzero(np.isfinite(truth).all(axis=1))

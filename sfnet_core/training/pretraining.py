@@ -21,7 +21,7 @@ from sfnet_core.photometry import NAMES, photometry
 from sfnet_core.recipes import RECIPES, Recipe, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
+from sfnet_core.training.verb import train
 
 __all__ = ["PRETRAIN", "Measured", "pretrain"]
 
@@ -71,7 +71,7 @@ def pretrain(
         recipe: by default :data:`PRETRAIN`, with the crop of the recipes for few and for thousands of galaxies: a run
             to start from and the training that starts from it must see the same crop.
         dataset, out, width, start, epochs, seed, validation, group, device, resume, overwrite, progress, callback: as
-            of :func:`sfnet_core.training.train`. A held-out share measures how well the numbers are read.
+            of :func:`sfnet_core.training.verb.train`. A held-out share measures how well the numbers are read.
 
     Beyond the 0.5th and 99.5th percentile a measurement counts as that percentile. As deterministic and resumable as
     any training.

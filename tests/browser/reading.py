@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Page
 from waiting import until
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.state import State, unpack_rows
 from sfnet_core.interpret import predict
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from waiting import until
 
 from sfnet_core import astro
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.survey.dataset import Dataset

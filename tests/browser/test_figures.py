@@ -15,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from plots import frames, lasso
 from waiting import until
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.saved import save_page
 from sfnet_core.explorer.sample import sample_codes, sample_dataset
 

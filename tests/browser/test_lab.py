@@ -21,7 +21,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from reading import expected, numbers, wait_for_galaxy, wait_for_status
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.sample import sample_codes
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.sample import sample_codes, sample_dataset
 from sfnet_core.interpret import activations
 from sfnet_core.lines import LABELS, LINES

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 from waiting import until
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.files import folder_lock
 from sfnet_core.metrics import rmse

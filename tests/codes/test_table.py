@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sfnet_core.codes import SparseCodes, check_dataset
+from sfnet_core.codes.table import SparseCodes, check_dataset
 from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.survey.pack import pack
 

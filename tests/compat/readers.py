@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.comparison import compare
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.page import Explorer
@@ -25,7 +25,7 @@ from sfnet_core.explorer.train_page import TrainPage, train_page
 from sfnet_core.explorer.trainer.choices import Choices, from_config
 from sfnet_core.explorer.without import everywhere, one_galaxy
 from sfnet_core.explorer.your_galaxy import YourGalaxy
-from sfnet_core.labels import LabelBook
+from sfnet_core.labels.book import LabelBook
 from sfnet_core.neighbours import nearest_by_catalogue, nearest_by_code
 from sfnet_core.run import Run
 from sfnet_core.selection import bpt_mix, enrichment, medians

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

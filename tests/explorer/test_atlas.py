@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sfnet_core import astro
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.bootstrap import correlations
 from sfnet_core.explorer.atlas.cards import BINS, Almanac, clear, disagree, partial_all, side_by_side
 from sfnet_core.explorer.atlas.drawing import cells, points

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfnet_core import astro
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.evaluate import evaluate
 from sfnet_core.explorer.atlas import looking, saved_contents
@@ -29,7 +29,7 @@ from sfnet_core.explorer.atlas.saved import Choices, save_page, write_page
 from sfnet_core.explorer.atlas.saved_file import as_json
 from sfnet_core.explorer.atlas.saving import PART, Saving, file_name
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.labels import LabelBook
+from sfnet_core.labels.book import LabelBook
 from sfnet_core.sky import Sky
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.unlike import COLUMNS, why_unlike

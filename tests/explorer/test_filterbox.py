@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from sfnet_core.explorer import filterbox
 from sfnet_core.explorer.filterbox import FilterBox
-from sfnet_core.explorer.filters import Names, parse, select
+from sfnet_core.explorer.filters.grammar import parse
+from sfnet_core.explorer.filters.masks import select
+from sfnet_core.explorer.filters.names import Names
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.sample import sample_codes
 

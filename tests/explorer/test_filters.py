@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
-from sfnet_core.explorer.filters import FilterError, Names, complete, parse, select, word_at
+from sfnet_core.explorer.filters.completion import complete, word_at
+from sfnet_core.explorer.filters.grammar import FilterError, parse
+from sfnet_core.explorer.filters.masks import select
+from sfnet_core.explorer.filters.names import Names
 from sfnet_core.explorer.filters.tokens import LONGEST
 
 NAN = float("nan")

@@ -193,7 +193,7 @@ def test_codes_without_maps_say_so(gated):
 
 
 def test_the_interval_stands_beside_the_networks_own_predictions_only():
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
     codes = SparseCodes.open("data/sample-codes.parquet")
     state = State(codes.features, len(codes), ("train", "validation"), slots=codes.indices.shape[1], k=codes.k)

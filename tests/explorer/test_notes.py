@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.page import Atlas
-from sfnet_core.explorer.filters import complete
+from sfnet_core.explorer.filters.completion import complete
 from sfnet_core.explorer.linked import LinkedFigures
 from sfnet_core.explorer.naming import MOST_UPLOAD, Naming, brief, home
 from sfnet_core.explorer.page import Explorer
@@ -24,8 +24,8 @@ from sfnet_core.explorer.quantities import untexed
 from sfnet_core.explorer.sample import sample_codes, sample_folder
 from sfnet_core.explorer.state import State, pack_rows
 from sfnet_core.explorer.your_galaxy import YourGalaxy
-from sfnet_core.labels import Entry, LabelBook, labels_path
 from sfnet_core.labels import store as labels_store
+from sfnet_core.labels.book import Entry, LabelBook, labels_path
 
 HOSTILE = '$$x^2$$ <img src=x onerror=alert(1)> \\(y\\) @{id} "q"'
 

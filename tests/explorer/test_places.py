@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sfnet_core.astro import separation
 from sfnet_core.errors import SFNetError
-from sfnet_core.explorer.filters import first_cone, parse
+from sfnet_core.explorer.filters.grammar import parse
+from sfnet_core.explorer.filters.masks import first_cone
 from sfnet_core.explorer.links import survey_links
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.places import Place, read_place
@@ -120,7 +121,7 @@ def test_positions_that_are_none_are_said_so(text, said):
 @pytest.fixture(scope="module")
 def sky(made_up):
     """400 galaxies on the whole sky, some around RA 0 and the north pole, one without a position."""
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
     codes = made_up(400, features=12)
     rng = np.random.default_rng(5)

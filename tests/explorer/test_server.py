@@ -22,7 +22,7 @@ import websocket
 from visitor import Visitor, frame, kernel_of, processes_of, resident
 from waiting import until
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.serve import CONFIGURATION, free_port, notebooks_folder, serving
 from sfnet_core.explorer.template import lay_out

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import export_page
 from sfnet_core.explorer.page import Explorer

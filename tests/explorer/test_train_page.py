@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from sfnet_core.cli import app
-from sfnet_core.codes import SparseCodes
+from sfnet_core.cli.verbs import app
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.explorer import sample
 from sfnet_core.explorer.train_page import TrainPage, spread, train_page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.yours.plots import Where, menu

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 
 
 def made(seed: int = 0, n: int = 120, features: int = 7) -> np.ndarray:

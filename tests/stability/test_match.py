@@ -11,11 +11,11 @@ from activations import codes_of, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.cli import run
-from sfnet_core.codes import SparseCodes
+from sfnet_core.cli.verbs import run
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
-from sfnet_core.labels import LabelBook
-from sfnet_core.stability import match_features
+from sfnet_core.labels.book import LabelBook
+from sfnet_core.stability.match import match_features
 
 
 @given(st.integers(0, 1000))

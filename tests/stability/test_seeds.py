@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from sfnet_core.cli import run
-from sfnet_core.codes import SparseCodes
+from sfnet_core.cli.verbs import run
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.errors import SFNetError
 from sfnet_core.stability.file import Stability, read_stability, stability_path, write_stability
 from sfnet_core.stability.seeds import report, stability

@@ -13,7 +13,7 @@ from torch import nn
 import sfnet_core.training.alive as alive
 import sfnet_core.training.verb as training
 from sfnet_core.augment import channel_statistics, to_input, vary
-from sfnet_core.cli import run as sfnet
+from sfnet_core.cli.verbs import run as sfnet
 from sfnet_core.errors import SFNetError
 from sfnet_core.inference import infer
 from sfnet_core.interpret import contributions
@@ -21,9 +21,9 @@ from sfnet_core.network import SFNet, gate, pool
 from sfnet_core.recipes import ALIVE, RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
 from sfnet_core.training.alive import Objective, activity, auxiliary_loss, fold
 from sfnet_core.training.optimiser import one_cycle
+from sfnet_core.training.verb import train
 
 OPTIONS = [{"alive": True}, {"auxk": 5}, {"normalise": True}, {"alive": True, "auxk": 5, "normalise": True}]
 NAMES = ["alive", "auxk", "normalise", "all"]

@@ -15,8 +15,8 @@ import torch
 
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
 from sfnet_core.training.progress import read_last
+from sfnet_core.training.verb import train
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,9 +20,9 @@ from sfnet_core.network import SFNet
 from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
 from sfnet_core.training.alive import Objective
 from sfnet_core.training.head import FRESH, NEAR, fit_head, refit_head
+from sfnet_core.training.verb import train
 
 N, SIDE, MEAN, STD = 150, 32, [0.2, 0.25, 0.3], [0.2, 0.2, 0.25]
 FEW = RECIPES["few hundred"]

@@ -19,8 +19,8 @@ from sfnet_core.photometry import NAMES, photometry
 from sfnet_core.recipes import RECIPES
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
+from sfnet_core.training.verb import train
 
 N, SIZE = 60, 40
 

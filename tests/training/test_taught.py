@@ -19,9 +19,10 @@ from sfnet_core.photometry import Process, photometry, scatter_features
 from sfnet_core.recipes import PICTURES, RECIPES, TAUGHT, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.training import train, variants
+from sfnet_core.training import variants
 from sfnet_core.training.lessons import lessons
 from sfnet_core.training.plan import make_plan
+from sfnet_core.training.verb import train
 
 N, SIDE = 40, 48
 QUICK = {"width": 4, "epochs": 2, "variants": 3, "progress": False, "device": "cpu"}

@@ -25,8 +25,8 @@ from sfnet_core.recipes import NEUTRAL, RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.target import read_target, target_names
-from sfnet_core.training import train
 from sfnet_core.training.optimiser import Lookahead, make_optimiser, one_cycle
+from sfnet_core.training.verb import train
 
 
 def blobs(path: Path, n: int = 48, size: int = 40, **columns) -> Dataset:

@@ -24,7 +24,7 @@ from sfnet_core.explorer.state import LABELS
 from sfnet_core.explorer.steady import Steady
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Atlas", "atlas"]

@@ -25,7 +25,7 @@ from sfnet_core.explorer.steady import Steady
 from sfnet_core.files import atomic_path
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Choices", "export_page", "save_page", "state_of", "write_page"]
@@ -136,7 +136,7 @@ def export_page(
     """``sfnet export CODES OUT.html``: what was written, as a dictionary and as a sentence with its size."""
     from tqdm import tqdm
 
-    from sfnet_core.codes import SparseCodes, check_dataset
+    from sfnet_core.codes.table import SparseCodes, check_dataset
     from sfnet_core.survey.dataset import Dataset
 
     if choices.get("split") == "all":

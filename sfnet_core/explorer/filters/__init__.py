@@ -28,12 +28,3 @@ A galaxy may be on several lists: ``list = "mergers"`` takes those on that list,
 An unknown value (NaN, no text) meets no comparison, not even ``!=``; ``not …`` takes every galaxy that ``…`` does not,
 the unknown ones too. Filters are read by the parser here and by nothing else: no text of a filter is ever run.
 """
-
-from __future__ import annotations
-
-from sfnet_core.explorer.filters.completion import complete, word_at
-from sfnet_core.explorer.filters.grammar import FilterError, parse
-from sfnet_core.explorer.filters.masks import evaluate, first_cone, select
-from sfnet_core.explorer.filters.names import Names
-
-__all__ = ["FilterError", "Names", "complete", "evaluate", "first_cone", "parse", "select", "word_at"]

@@ -20,7 +20,7 @@ from sfnet_core.selection import CLASSES, galaxy_classes, line_ratio, places_of
 from sfnet_core.unlike import COLUMNS as UNLIKE
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["Names", "Tags", "UnknownName", "Words"]
 

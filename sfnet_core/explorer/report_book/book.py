@@ -21,7 +21,7 @@ from sfnet_core.explorer.scene import Scene
 from sfnet_core.files import write_text
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["PAGE", "Written", "write_report"]

@@ -107,7 +107,7 @@ class Choices:
         return min(self.k + RUNNERS_UP, 8 * self.width) if self.every_k else None
 
     def arguments(self) -> dict[str, Any]:
-        """As arguments of :func:`sfnet_core.training.train`, plain values only."""
+        """As arguments of :func:`sfnet_core.training.verb.train`, plain values only."""
         return {
             "target": self.target,
             "k": self.k,

@@ -125,7 +125,7 @@ def watched(training: type, say: Callable[..., None]) -> type:
 
 
 def config_of(out: str) -> dict[str, Any]:
-    """What an unfinished training was begun with, as arguments of :func:`sfnet_core.training.train`."""
+    """What an unfinished training was begun with, as arguments of :func:`sfnet_core.training.verb.train`."""
     from sfnet_core.run import Run
 
     config = dict(Run.open(out).config)

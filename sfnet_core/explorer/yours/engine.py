@@ -16,7 +16,7 @@ from sfnet_core.errors import SFNetError
 from sfnet_core.unlike import COLUMNS
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.sky import Sky
 
 __all__ = ["Engine", "Mismatch", "Wishes", "find_run", "mismatch"]

@@ -15,7 +15,7 @@ from sfnet_core.evenly import evenly
 from sfnet_core.neighbours import code_norms, similarity
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
 
 __all__ = [
     "LOOKS",

@@ -11,7 +11,7 @@ from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.yours.likeness import LOOKS, look
 
 if TYPE_CHECKING:
-    from sfnet_core.codes import SparseCodes
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.state import State
 
 __all__ = ["Subject"]
