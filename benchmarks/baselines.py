@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.metrics import evaluate_arrays
 from sfnet_core.photometry import colour_features, forest, ridge, shape_features
 from sfnet_core.survey.dataset import Dataset
+from sfnet_core.utils.errors import SFNetError
 
 
 def methods(cutouts: np.ndarray, seed: int) -> dict:

@@ -19,8 +19,8 @@ from benchmarks import common, seeds
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.consensus import consensus
 from sfnet_core.consensus_report import as_dict
-from sfnet_core.errors import SFNetError
 from sfnet_core.stability.seeds import stability
+from sfnet_core.utils.errors import SFNetError
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ from benchmarks import common
 from sfnet_core.compare.networks import predictions
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
-from sfnet_core.files import write_json
 from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.split import validation_mask
@@ -25,6 +24,7 @@ from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.pack import pack
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 from sfnet_core.training.verb import train
+from sfnet_core.utils.files import write_json
 
 FOLDS = 5
 TARGET = "oh_p50"

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sfnet_core.device import sent
-from sfnet_core.errors import SFNetError
-from sfnet_core.evenly import evenly
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.subsample import evenly
 
 __all__ = ["centre", "channel_statistics", "let_go", "orient", "recalibrate", "to_input", "vary"]
 

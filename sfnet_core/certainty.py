@@ -13,7 +13,7 @@ import numpy as np
 
 from sfnet_core.certain import measure_tolerance
 from sfnet_core.encoding import Encoder, Part
-from sfnet_core.evenly import evenly
+from sfnet_core.utils.subsample import evenly
 
 __all__ = ["make_certain"]
 

@@ -20,10 +20,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path
 from sfnet_core.foreign import read_foreign
 from sfnet_core.network import SFNet
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path
 
 __all__ = ["FIELDS", "SCHEMA", "fingerprint", "load", "load_imagenet", "read_metadata", "save"]
 

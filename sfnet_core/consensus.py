@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.stability.file import FEW, SAME
 from sfnet_core.stability.groups import grouped
 from sfnet_core.stability.match import unit_activations
 from sfnet_core.stability.seeds import check_trainings, common_galaxies, name_of
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.onednn import can_call
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = [
     "OnTheWay", "autocast", "computes_bfloat16", "has_bfloat16", "own_stream", "pick_device", "plain_float32", "sent",

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.intervals import coverage, validation_radii
 from sfnet_core.lines import has_lines
 from sfnet_core.lines_score import report_lines, score_lines
 from sfnet_core.metrics import evaluate_arrays
 from sfnet_core.rates import wilson
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.codes.header import describe
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path
 from sfnet_core.interpret import contributions
 from sfnet_core.unlike import COLUMNS as UNLIKE
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -9,7 +9,7 @@ import numpy as np
 
 from sfnet_core.codes.check import rows_of
 from sfnet_core.codes.sums import blocks, mean_contributions
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

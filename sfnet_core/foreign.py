@@ -16,8 +16,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.foreign_reader import plain_weights
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["read_foreign"]
 

@@ -22,8 +22,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.network import SFNet
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["plain_weights", "read"]
 

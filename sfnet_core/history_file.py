@@ -6,8 +6,8 @@ import csv
 import io
 from pathlib import Path
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import write_text
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import write_text
 
 __all__ = ["HISTORY", "read_history", "write_history"]
 

@@ -21,24 +21,24 @@ import torch
 from tqdm import tqdm
 
 from sfnet_core import RUNNERS_UP, __version__, checkpoint, unlike_fit
-from sfnet_core.allocation import kept_memory
 from sfnet_core.augment import ORIENTATIONS
 from sfnet_core.certainty import make_certain
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.device import computes_bfloat16, has_bfloat16, pick_device
 from sfnet_core.encoding import Encoder, Part
-from sfnet_core.errors import SetAside, SFNetError
-from sfnet_core.files import folder_lock, write_json
 from sfnet_core.fused import can_fuse
-from sfnet_core.kept import read_arrays, write_arrays
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
-from sfnet_core.saying import say
 from sfnet_core.sky import Sky, typical_sky
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.target import read_target, remarks
 from sfnet_core.unlike import COLUMNS, Typical
 from sfnet_core.unlike import FILE as UNLIKE
+from sfnet_core.utils.array_cache import read_arrays, write_arrays
+from sfnet_core.utils.console import say
+from sfnet_core.utils.errors import SetAside, SFNetError
+from sfnet_core.utils.files import folder_lock, write_json
+from sfnet_core.utils.malloc import kept_memory
 
 __all__ = ["check_fit", "infer"]
 

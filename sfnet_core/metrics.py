@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = [
     "METRICS",

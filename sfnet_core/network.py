@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sfnet_core import RUNNERS_UP
 from sfnet_core.beside import Convolution
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["SFNet", "code_of", "gate", "pool", "strongest"]
 

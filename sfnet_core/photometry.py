@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.evenly import evenly
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.subsample import evenly
 
 __all__ = [
     "NAMES", "RINGS", "Process", "colour_features", "forest", "photometry", "ridge", "scatter_features",

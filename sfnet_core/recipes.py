@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["ALIVE", "DECIDED", "NEUTRAL", "PICTURES", "RECIPES", "TAUGHT", "Recipe", "choose"]
 

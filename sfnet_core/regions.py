@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.codes.check import rows_of
-from sfnet_core.errors import SFNetError
 from sfnet_core.export import FORMATS, export
-from sfnet_core.files import write_text
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import write_text
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

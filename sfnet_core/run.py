@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core import checkpoint
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path, folder_lock, write_json
 from sfnet_core.history_file import HISTORY, read_history, write_history
 from sfnet_core.unlike import FILE as UNLIKE
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path, folder_lock, write_json
 
 if TYPE_CHECKING:
     from sfnet_core.network import SFNet

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["Sky", "blank_map", "kept_of", "typical_sky"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["objects", "paper_split", "validation_mask"]
 

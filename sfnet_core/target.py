@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.lines import LINES, REASONS, counted, find_column, missing_column, to_flux_unit, why_not
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.survey.dataset import Dataset

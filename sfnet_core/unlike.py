@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
-from sfnet_core.evenly import evenly
 from sfnet_core.unlike import FILE, Typical
+from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
     from collections.abc import Callable

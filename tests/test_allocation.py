@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from sfnet_core import allocation
-from sfnet_core.allocation import kept_memory
+from sfnet_core.utils import malloc as allocation
+from sfnet_core.utils.malloc import kept_memory
 
 WORK = """
 import json, resource
 import torch
-from sfnet_core.allocation import kept_memory
+from sfnet_core.utils.malloc import kept_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sfnet_core import astro
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 ratio = st.floats(-2.5, 1.5)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sfnet_core.attribution import contribution_maps, occlusion
-from sfnet_core.errors import SFNetError
 from sfnet_core.network import SFNet
+from sfnet_core.utils.errors import SFNetError
 
 
 @pytest.fixture

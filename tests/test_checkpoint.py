@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from sfnet_core import checkpoint
-from sfnet_core.errors import SFNetError
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
+from sfnet_core.utils.errors import SFNetError
 
 
 def metadata(**changes) -> dict:

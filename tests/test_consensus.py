@@ -13,7 +13,6 @@ from sfnet_core.cli.verbs import run
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.consensus import LOWERS, consensus
 from sfnet_core.consensus_report import as_dict, errors
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.report_book.basis import Basis
@@ -21,6 +20,7 @@ from sfnet_core.explorer.report_book.fits import by_k
 from sfnet_core.interpret import contributions, predict
 from sfnet_core.labels.book import LabelBook
 from sfnet_core.stability.groups import grouped
+from sfnet_core.utils.errors import SFNetError
 
 N, F, K, R, S, SHARED = 160, 8, 4, 2, 3, 4
 CELLS = (2, 3)

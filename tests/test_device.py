@@ -18,13 +18,13 @@ from sfnet_core.device import (
     plain_float32,
     trains_in_bfloat16,
 )  # fmt: skip
-from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.inference import infer
 from sfnet_core.recipes import RECIPES
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.verb import train
+from sfnet_core.utils.errors import SFNetError
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.evaluate import active_features, evaluate, report
+from sfnet_core.utils.errors import SetAside, SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"

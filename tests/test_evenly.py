@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfnet_core.evenly import evenly
+from sfnet_core.utils.subsample import evenly
 
 
 @given(st.integers(0, 3000), st.integers(1, 3000))

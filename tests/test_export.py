@@ -19,9 +19,9 @@ from astropy.io import fits, votable
 from astropy.table import Table
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.export import export, flat_columns
 from sfnet_core.interpret import contributions
+from sfnet_core.utils.errors import SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"

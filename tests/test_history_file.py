@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.history_file import read_history, write_history
+from sfnet_core.utils.errors import SFNetError
 
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 ROW = st.dictionaries(st.sampled_from(["rate", "train_rmse", "validation_rmse", "a,b"]), NUMBER)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from sfnet_core.astro import partial_correlation
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.interpret import (
     Counterfactual,
     activations,
@@ -27,6 +26,7 @@ from sfnet_core.interpret import (
     surviving_slots,
     top_galaxies,
 )
+from sfnet_core.utils.errors import SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.intervals import FEWEST, conformal_radius, coverage, prediction_intervals, validation_radii
+from sfnet_core.utils.errors import SFNetError
 
 
 def codes_with(residual: np.ndarray, prediction: np.ndarray, split: str | np.ndarray = "validation") -> SparseCodes:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from sfnet_core import lines
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.evaluate import evaluate, report
 from sfnet_core.lines import LINES, REASONS, counted, find_column, log_flux, to_flux_unit, why_not
 from sfnet_core.lines_score import CLASSES, confusion, score_lines
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.target import left_out, read_target, read_targets, remarks, target_names
+from sfnet_core.utils.errors import SFNetError
 
 NAN, INF = np.nan, np.inf
 COLUMNS = tuple(LINES.values())

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch.nn import functional as F
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.network import SFNet, gate
+from sfnet_core.utils.errors import SFNetError
 
 
 def plain_sfnet(s: dict[str, torch.Tensor], x: torch.Tensor, k: int) -> torch.Tensor:

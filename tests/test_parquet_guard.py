@@ -7,8 +7,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core import parquet_guard
-from sfnet_core.parquet_guard import longest, texts
+from sfnet_core.utils import parquet_guard
+from sfnet_core.utils.parquet_guard import longest, texts
 
 WORDS = st.text(st.characters(max_codepoint=0x3FF, exclude_characters="\0", exclude_categories=["Cs"]), max_size=5)
 

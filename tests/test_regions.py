@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.regions import SELECTION_FORMATS, caption, export_selection, region_text, write_regions
+from sfnet_core.utils.errors import SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"

@@ -11,11 +11,11 @@ import pytest
 
 from sfnet_core.astro import log_ratio
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.report_book import frame
 from sfnet_core.explorer.report_book.book import write_report
 from sfnet_core.explorer.report_book.bpt import confusion
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
+from sfnet_core.utils.errors import SFNetError
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.split import objects, paper_split, validation_mask
+from sfnet_core.utils.errors import SFNetError
 
 
 def names(n: int) -> np.ndarray:

@@ -13,7 +13,6 @@ import torch
 from sfnet_core import certainty, unlike_fit
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.encoding import Encoder
-from sfnet_core.errors import SFNetError
 from sfnet_core.evaluate import evaluate, report
 from sfnet_core.export import export
 from sfnet_core.inference import infer
@@ -22,6 +21,7 @@ from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.verb import train
 from sfnet_core.unlike import COLUMNS, FILE, Typical, why_unlike
+from sfnet_core.utils.errors import SFNetError
 
 N = 60
 

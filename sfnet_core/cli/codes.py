@@ -10,7 +10,7 @@ import typer
 
 from sfnet_core.cli.options import Codes, Json, Quiet, Seed
 from sfnet_core.cli.words import finish, working
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["evaluate", "export", "match"]
 

@@ -10,7 +10,7 @@ import typer
 
 from sfnet_core.cli.options import DatasetPath, Device, Epochs, Group, HeldOut, Json, Quiet, RecipeName, Weights
 from sfnet_core.cli.words import held_out, need_torch, plain, working
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["compare"]
 

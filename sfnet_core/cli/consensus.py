@@ -9,7 +9,7 @@ import typer
 
 from sfnet_core.cli.options import Json, Seed, SharedSplit, Target
 from sfnet_core.cli.words import finish, line, working
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["consensus"]
 

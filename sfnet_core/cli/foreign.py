@@ -9,7 +9,7 @@ import typer
 
 from sfnet_core.cli.options import Json, Overwrite, RunFolder
 from sfnet_core.cli.words import finish, need_torch, working
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["import_"]
 

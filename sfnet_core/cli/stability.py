@@ -12,7 +12,7 @@ import typer
 
 from sfnet_core.cli.options import Codes, Json, Seed, SharedSplit
 from sfnet_core.cli.words import line, say
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["stability"]
 

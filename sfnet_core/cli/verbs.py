@@ -37,7 +37,7 @@ from sfnet_core.cli.pretrain import pretrain
 from sfnet_core.cli.report import report
 from sfnet_core.cli.stability import stability
 from sfnet_core.cli.words import finish, held_out, need_torch, say, working
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 # What a verb needs is imported inside it: `sfnet explore` must not wait for torch, nor `sfnet --help` for anything.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from sfnet_core.errors import SetAside, SFNetError
+from sfnet_core.utils.errors import SetAside, SFNetError
 
 __all__ = ["SET_ASIDE", "finish", "held_out", "line", "need_torch", "plain", "say", "working"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sfnet_core.codes.header import Header
 from sfnet_core.codes.ids import first_repeated, hash_order
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 SPLITS = ("train", "validation", "test", "")
 LONG_TEXT = 256  # characters; no identifier is longer

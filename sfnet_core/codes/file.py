@@ -16,9 +16,19 @@ import pyarrow.parquet as pq
 
 from sfnet_core.codes.check import LONG_TEXT, split_codes
 from sfnet_core.codes.header import MAX_SLOTS, Header
-from sfnet_core.errors import SFNetError
-from sfnet_core.parquet_guard import check_ends, family, first_line, is_list, leaves, longest, numbers, texts, valid
 from sfnet_core.unlike import COLUMNS as UNLIKE
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.parquet_guard import (
+    check_ends,
+    family,
+    first_line,
+    is_list,
+    leaves,
+    longest,
+    numbers,
+    texts,
+    valid,
+)
 
 ROW_GROUP = 8192
 BATCH = 1 << 17  # galaxies unpacked at a time

@@ -9,8 +9,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.sky import Sky
+from sfnet_core.utils.errors import SetAside, SFNetError
 
 SCHEMA = 1
 MAX_FEATURES = 32767  # an index is an int16

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path, default_cache
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path, default_cache
 
 __all__ = ["Shelf", "shelf_of"]
 

@@ -18,9 +18,9 @@ from sfnet_core.codes.file import CodesFile
 from sfnet_core.codes.fingerprint import check_dataset, digest
 from sfnet_core.codes.header import Header
 from sfnet_core.codes.shelf import Shelf, shelf_of
-from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.sky import Sky
 from sfnet_core.unlike import COLUMNS
+from sfnet_core.utils.errors import SetAside, SFNetError
 
 __all__ = ["SparseCodes", "check_dataset"]
 

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from sfnet_core.codes.check import LONG_TEXT
 from sfnet_core.codes.file import ROW_GROUP
 from sfnet_core.codes.header import votable
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path
-from sfnet_core.parquet_guard import first_line, is_list
 from sfnet_core.unlike import COLUMNS as UNLIKE
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path
+from sfnet_core.utils.parquet_guard import first_line, is_list
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["component_fits", "elastic_net", "fit_each", "principal_components"]
 

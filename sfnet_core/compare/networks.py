@@ -12,10 +12,10 @@ from tqdm import tqdm
 
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
-from sfnet_core.errors import SFNetError
 from sfnet_core.run import LAST, MODEL, Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.verb import train
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["Networks", "dense_features", "predictions"]
 

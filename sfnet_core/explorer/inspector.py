@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.emission import line_facts
 from sfnet_core.explorer.header import MINUS, signed
 from sfnet_core.explorer.links import survey_links
@@ -20,6 +19,7 @@ from sfnet_core.explorer.without import described
 from sfnet_core.interpret import round_to_sum
 from sfnet_core.intervals import LEVEL, Radii, validation_radii
 from sfnet_core.unlike import why_unlike
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.naming import Naming

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.filters.names import Tags
 from sfnet_core.explorer.quantities import untexed
 from sfnet_core.explorer.view import text, whole
 from sfnet_core.labels.book import Entry, LabelBook, labels_path
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ipywidgets
 
 from sfnet_core.codes.table import SparseCodes, check_dataset
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.survey.dataset import Dataset

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.figures import Figures
 from sfnet_core.explorer.gallery import Gallery
@@ -31,6 +30,7 @@ from sfnet_core.explorer.state import LABELS, State
 from sfnet_core.explorer.steady import Steady
 from sfnet_core.explorer.tabs import Tabs
 from sfnet_core.explorer.toggles import Toggles
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
@@ -210,7 +210,7 @@ def explore(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = Fa
     ``codes`` and ``dataset`` are paths or open objects. Where neither is given and the environment names none
     (``SFNET_CODES``, ``SFNET_DATASET``), the page opens on the embedded simulated sample.
 
-    Raises :class:`~sfnet_core.errors.SFNetError` where the dataset is not the one that the codes were made from.
+    Raises :class:`~sfnet_core.utils.errors.SFNetError` where the dataset is not the one that the codes were made from.
     """
 
     def make() -> Explorer:

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer import panel as look
 from sfnet_core.explorer.geometry import histogram, within
 from sfnet_core.explorer.paper import Cells, Curve, Dots, Drawing
 from sfnet_core.explorer.view import View, front_end, text
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["FORMATS", "PLACES", "SaveMenu", "bare", "panel_drawing", "panel_facts", "permalink"]
 
@@ -60,7 +60,7 @@ class SaveMenu(View):
 
     def save(self, path: str | os.PathLike, key: str | int = 0) -> Path:
         """Write a figure as SVG, or its caption as text, by the name's ending; whole or not at all."""
-        from sfnet_core.files import write_text
+        from sfnet_core.utils.files import write_text
 
         path = Path(path)
         if path.suffix.lower() not in (".svg", ".txt"):

@@ -14,7 +14,6 @@ import numpy as np
 
 from sfnet_core import astro
 from sfnet_core.codes.sums import predictions
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
 from sfnet_core.explorer.emission import line_quantities, plots_of
 from sfnet_core.explorer.errors import Errors, Numbers, of
@@ -22,6 +21,7 @@ from sfnet_core.explorer.filters.masks import first_cone, select
 from sfnet_core.explorer.filters.names import Names
 from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS, UNLIKE, Quantity
 from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

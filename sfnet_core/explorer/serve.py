@@ -18,8 +18,8 @@ import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.template import lay_out
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["notebooks_folder", "serve", "serving"]
 

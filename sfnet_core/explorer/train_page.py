@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.opening import or_sentence, show
 from sfnet_core.explorer.trainer import wording
 from sfnet_core.explorer.trainer.choices import WIDTHS, Choices, first_of, short
@@ -23,6 +22,7 @@ from sfnet_core.explorer.trainer.views import Examples, Form, Report, Top
 from sfnet_core.explorer.view import text, whole
 from sfnet_core.recipes import RECIPES
 from sfnet_core.target import read_target
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.opening import Sentence

@@ -250,7 +250,7 @@ def your_galaxy(
     is given and the environment names nothing (``SFNET_CODES``, ``SFNET_DATASET``, ``SFNET_RUN``), the page opens on
     the embedded simulated sample.
 
-    Raises :class:`~sfnet_core.errors.SFNetError` where the dataset is not the one that the codes were made from.
+    Raises :class:`~sfnet_core.utils.errors.SFNetError` where the dataset is not the one that the codes were made from.
     """
 
     def make() -> YourGalaxy:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.codes.sums import mean_contributions
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.faithful.matter import COLOURS, PHOTOMETRY, Matter
 from sfnet_core.faithful.probe import FEWEST, Folds, probe
+from sfnet_core.utils.errors import SFNetError
 from sfnet_core.winding import ARMS, winding
 
 if TYPE_CHECKING:

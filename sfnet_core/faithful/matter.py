@@ -14,8 +14,8 @@ import numpy as np
 from sfnet_core import __version__
 from sfnet_core.codes.sums import blocks
 from sfnet_core.explorer.pictures import place_of
-from sfnet_core.kept import kept
 from sfnet_core.photometry import RINGS, photometry
+from sfnet_core.utils.array_cache import kept
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

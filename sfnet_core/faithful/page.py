@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.drawing import padded
 from sfnet_core.explorer.paper import INK, Curve, Dots, Drawing
 from sfnet_core.explorer.report_book.frame import Part, Table, as_csv, page
 from sfnet_core.faithful.words import FILLS, ORDERS, interval, sentences
-from sfnet_core.files import write_json, write_text
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import write_json, write_text
 
 __all__ = ["NUMBERS", "PAGE", "folder", "parts", "write"]
 

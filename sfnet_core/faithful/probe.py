@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["FEWEST", "Folds", "auc", "chosen", "probe"]
 

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from sfnet_core.attribution import contribution_maps
 from sfnet_core.augment import ORIENTATIONS, orient
-from sfnet_core.errors import SFNetError
 from sfnet_core.faithful.words import FILLS, ORDERS
 from sfnet_core.sky import blank_map
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["Covering", "areas", "blocks", "cover_of", "curves", "orders_of"]
 

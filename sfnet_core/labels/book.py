@@ -15,8 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import write_text
 from sfnet_core.labels.carry import carry, put_back, stamp, tidings, transfer
 from sfnet_core.labels.file import (
     Document,
@@ -31,6 +29,8 @@ from sfnet_core.labels.file import (
     write_document,
 )
 from sfnet_core.labels.store import Store, read_file
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import write_text
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import write_text
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import write_text
 
 __all__ = ["SAME", "Score", "Stability", "Training", "read_stability", "stability_path", "write_stability"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.stability.choice import agreements
 from sfnet_core.stability.file import SAME, Score, Stability, Training
 from sfnet_core.stability.match import FEWEST, assign, orthonormal, overlap_of, unit_activations
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

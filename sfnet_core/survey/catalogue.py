@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core import lines
-from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.survey.raw_table import RawTable
 from sfnet_core.survey.readers import read_raw, typed
 from sfnet_core.survey.store import bad_id
+from sfnet_core.utils.errors import SetAside, SFNetError
 
 if TYPE_CHECKING:
     import pandas

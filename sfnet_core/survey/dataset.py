@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.survey.pack import pack
 from sfnet_core.survey.store import (
     CUTOUTS,
@@ -26,6 +25,7 @@ from sfnet_core.survey.store import (
     old_name,
     text_array,
 )
+from sfnet_core.utils.errors import SetAside, SFNetError
 
 if TYPE_CHECKING:
     import pandas
@@ -199,7 +199,7 @@ class Dataset:
             raise SFNetError(f"{self.path} has no column '{name}'; it has {', '.join(self.columns)}.")
         import pyarrow as pa
 
-        from sfnet_core.parquet_guard import numbers
+        from sfnet_core.utils.parquet_guard import numbers
 
         try:
             # through a fresh handle: a ParquetFile is not safe to share between threads

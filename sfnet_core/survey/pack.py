@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.errors import SetAside, SFNetError
-from sfnet_core.interrupt import Interrupts
-from sfnet_core.saying import say
 from sfnet_core.survey.catalogue import Catalogue, read_catalogue
 from sfnet_core.survey.cutouts import MAX_PIXELS, ImageRefused, Source, image_size, read_source, resize, scan_images
 from sfnet_core.survey.store import META, as_records
 from sfnet_core.survey.unfinished import UnfinishedWriter
+from sfnet_core.utils.console import say
+from sfnet_core.utils.errors import SetAside, SFNetError
+from sfnet_core.utils.signals import Interrupts
 
 if TYPE_CHECKING:
     from sfnet_core.survey.dataset import Dataset

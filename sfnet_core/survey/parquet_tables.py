@@ -9,9 +9,9 @@ from xml.parsers import expat
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.survey.raw_table import RawTable
 from sfnet_core.survey.votable_guard import check_votable
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["read_parquet"]
 

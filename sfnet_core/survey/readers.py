@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.survey import astropy_tables, parquet_tables
 from sfnet_core.survey.raw_table import RawTable
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["read_raw", "typed"]
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path, default_cache, folder_lock
 from sfnet_core.survey.cutouts import MAX_PIXELS, decode, encode_jpeg
 from sfnet_core.survey.dataset import Dataset
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path, default_cache, folder_lock
 
 __all__ = ["default_cache", "open_sample", "write_sample"]
 

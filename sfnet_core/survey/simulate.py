@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 
 from sfnet_core import __version__, astro
-from sfnet_core.errors import SFNetError
-from sfnet_core.interrupt import Interrupts
-from sfnet_core.saying import say
 from sfnet_core.survey import light, population, render
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.store import META
 from sfnet_core.survey.unfinished import UnfinishedWriter
+from sfnet_core.utils.console import say
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.signals import Interrupts
 
 __all__ = ["COLUMNS", "Galaxy", "draw_cutout", "draw_galaxies", "draw_galaxy", "simulate"]
 

@@ -15,8 +15,8 @@ from typing import IO, Any
 import numpy as np
 
 import sfnet_core
-from sfnet_core.errors import SetAside, SFNetError
-from sfnet_core.files import folder_lock, write_json
+from sfnet_core.utils.errors import SetAside, SFNetError
+from sfnet_core.utils.files import folder_lock, write_json
 
 __all__ = [
     "CUTOUTS",

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.begun import check_begun
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import write_json
 from sfnet_core.survey.store import CUTOUTS, NPY_HEADER, UNFINISHED, DatasetWriter
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import write_json
+from sfnet_core.utils.resume import check_begun
 
 __all__ = ["UnfinishedWriter"]
 

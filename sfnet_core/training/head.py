@@ -21,9 +21,9 @@ from sfnet_core.network import SFNet, gate
 
 if TYPE_CHECKING:
     from sfnet_core.feed import CutoutFeed
-    from sfnet_core.interrupt import Interrupts
     from sfnet_core.recipes import Recipe
     from sfnet_core.training.alive import Objective
+    from sfnet_core.utils.signals import Interrupts
 
 __all__ = ["fit_head", "refit_head"]
 

@@ -23,13 +23,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sfnet_core.augment import centre
-from sfnet_core.errors import SFNetError
-from sfnet_core.evenly import evenly
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.metrics import rmse
 from sfnet_core.photometry import Process, photometry
 from sfnet_core.recipes import PICTURES
 from sfnet_core.training.variants import draw
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
     from sfnet_core.survey.dataset import Dataset

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path
 
 __all__ = ["LAST_SCHEMA", "read_last", "write_last"]
 

@@ -9,8 +9,8 @@ import os
 from typing import TYPE_CHECKING
 
 from sfnet_core.checkpoint import load_imagenet
-from sfnet_core.errors import SFNetError
 from sfnet_core.run import Run
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.network import SFNet

@@ -18,17 +18,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sfnet_core import __version__, checkpoint, unlike_fit
-from sfnet_core.allocation import kept_memory
 from sfnet_core.augment import channel_statistics, to_input, vary
 from sfnet_core.device import autocast, own_stream, pick_device, sent, trains_in_bfloat16
-from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed
-from sfnet_core.files import folder_lock
-from sfnet_core.interrupt import Interrupts
 from sfnet_core.network import SFNet, gate
 from sfnet_core.recipes import Recipe
 from sfnet_core.run import LAST, Run
-from sfnet_core.saying import say
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.alive import Objective, activity
 from sfnet_core.training.graphed import make_step
@@ -38,6 +33,11 @@ from sfnet_core.training.optimiser import make_optimiser, one_cycle, set_cycle
 from sfnet_core.training.plan import Plan, as_begun, look_at, make_plan
 from sfnet_core.training.progress import LAST_SCHEMA, write_last
 from sfnet_core.training.starting import first_weights, take_look
+from sfnet_core.utils.console import say
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import folder_lock
+from sfnet_core.utils.malloc import kept_memory
+from sfnet_core.utils.signals import Interrupts
 
 __all__ = ["train"]
 

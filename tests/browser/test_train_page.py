@@ -13,9 +13,9 @@ from playwright.sync_api import expect
 from waiting import until
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import folder_lock
 from sfnet_core.metrics import rmse
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import folder_lock
 
 EPOCHS = 250  # more than are over before a slow browser has pressed Stop
 

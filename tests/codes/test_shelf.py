@@ -18,8 +18,8 @@ from sfnet_core.codes import file as codes_file
 from sfnet_core.codes import shelf as codes_shelf
 from sfnet_core.codes.shelf import Shelf, shelf_of, tidy
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import atomic_path
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"

@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfnet_core.codes.table import SparseCodes, check_dataset
-from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.survey.pack import pack
+from sfnet_core.utils.errors import SetAside, SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from sfnet_core import astro
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.evaluate import evaluate
 from sfnet_core.explorer.atlas import looking, saved_contents
 from sfnet_core.explorer.atlas.cards import Almanac
@@ -33,6 +32,7 @@ from sfnet_core.labels.book import LabelBook
 from sfnet_core.sky import Sky
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.unlike import COLUMNS, why_unlike
+from sfnet_core.utils.errors import SFNetError
 
 N, K, R, F = 300, 3, 2, 14
 HOSTILE = [

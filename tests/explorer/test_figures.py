@@ -8,12 +8,12 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.figures import Figures
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.saving import permalink
 from sfnet_core.explorer.state import pack_rows
+from sfnet_core.utils.errors import SFNetError
 
 SVG = "{http://www.w3.org/2000/svg}"
 HTML = "<img src=x onerror=alert(1)>"

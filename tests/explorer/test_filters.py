@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.filters.completion import complete, word_at
 from sfnet_core.explorer.filters.grammar import FilterError, parse
 from sfnet_core.explorer.filters.masks import select
 from sfnet_core.explorer.filters.names import Names
 from sfnet_core.explorer.filters.tokens import LONGEST
+from sfnet_core.utils.errors import SFNetError
 
 NAN = float("nan")
 LABELS = {0: "bar", 2: "ring <img src=x onerror=alert(1)>", 4: "BAR, dusty"}

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.filters.completion import complete
 from sfnet_core.explorer.linked import LinkedFigures
@@ -26,6 +25,7 @@ from sfnet_core.explorer.state import State, pack_rows
 from sfnet_core.explorer.your_galaxy import YourGalaxy
 from sfnet_core.labels import store as labels_store
 from sfnet_core.labels.book import Entry, LabelBook, labels_path
+from sfnet_core.utils.errors import SFNetError
 
 HOSTILE = '$$x^2$$ <img src=x onerror=alert(1)> \\(y\\) @{id} "q"'
 

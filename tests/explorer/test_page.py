@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer import serve
 from sfnet_core.explorer.linked import LinkedFigures
 from sfnet_core.explorer.page import Explorer, explore
 from sfnet_core.explorer.state import pack_rows
+from sfnet_core.utils.errors import SFNetError
 
 NAN = float("nan")
 HTML = "<img src=x onerror=alert(1)>"

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.astro import separation
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.filters.grammar import parse
 from sfnet_core.explorer.filters.masks import first_cone
 from sfnet_core.explorer.links import survey_links
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.places import Place, read_place
 from sfnet_core.explorer.search import angle, without_cone
+from sfnet_core.utils.errors import SFNetError
 
 ra = st.floats(0, 360, exclude_max=True)
 dec = st.floats(-90, 90) | st.sampled_from([-90.0, 90.0, 89.999999, -89.999999, 0.0])

@@ -20,7 +20,6 @@ from typer.main import get_command
 
 from sfnet_core.cli.verbs import app
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer import sample
 from sfnet_core.explorer.train_page import TrainPage, spread, train_page
 from sfnet_core.explorer.trainer import session as session_room
@@ -42,6 +41,7 @@ from sfnet_core.metrics import rmse
 from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.pack import pack
+from sfnet_core.utils.errors import SFNetError
 
 SMALL = {"width": 4, "k": 2}
 EPOCHS = 120  # some of which are still to come when a second one was drawn

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from traitlets import TraitError
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.view import View, text, whole
+from sfnet_core.utils.errors import SFNetError
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer import serve
+from sfnet_core.utils.errors import SFNetError
 
 
 def test_what_is_missing_is_said_before_the_server_starts(tmp_path, monkeypatch):

@@ -16,7 +16,6 @@ import sfnet_core.faithful.probe as faithful_probe
 import sfnet_core.faithful.verb as measure
 from sfnet_core.cli.verbs import run as shell
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.faithful.matter import PHOTOMETRY, Matter
 from sfnet_core.faithful.page import write
@@ -24,6 +23,7 @@ from sfnet_core.faithful.verb import faithful
 from sfnet_core.faithful.words import sentences
 from sfnet_core.interpret import activations
 from sfnet_core.photometry import photometry
+from sfnet_core.utils.errors import SFNetError
 
 SAMPLE = sample_folder()
 

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.labels import store as labels_store
 from sfnet_core.labels.book import Entry, LabelBook, labels_path
 from sfnet_core.labels.file import MOST_ITEMS, Document, Roster, Section, merge, read_document, write_document
+from sfnet_core.utils.errors import SFNetError
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sfnet_core.cli.verbs import run
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.labels.book import LabelBook
 from sfnet_core.stability.match import match_features
+from sfnet_core.utils.errors import SFNetError
 
 
 @given(st.integers(0, 1000))

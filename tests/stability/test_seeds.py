@@ -14,9 +14,9 @@ from scipy.optimize import linear_sum_assignment
 
 from sfnet_core.cli.verbs import run
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.errors import SFNetError
 from sfnet_core.stability.file import Stability, read_stability, stability_path, write_stability
 from sfnet_core.stability.seeds import report, stability
+from sfnet_core.utils.errors import SFNetError
 
 N, F, K = 120, 7, 3  # galaxies, features and gate of `made` and `codes_of`
 

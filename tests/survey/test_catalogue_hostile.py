@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import votable
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.survey import readers
 from sfnet_core.survey.catalogue import read_catalogue
 from sfnet_core.survey.parquet_tables import read_parquet
+from sfnet_core.utils.errors import SFNetError
 
 
 def csv(tmp_path, text, name="galaxies.csv"):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.survey.cutouts import (
     ImageRefused,
     encode_jpeg,
@@ -21,6 +20,7 @@ from sfnet_core.survey.cutouts import (
     resize,
     scan_images,
 )
+from sfnet_core.utils.errors import SFNetError
 
 
 def blob(height=32, width=32):

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.survey.dataset import Dataset
+from sfnet_core.utils.errors import SetAside, SFNetError
 
 N, SIZE = 7, 16
 IDS = [f"12376487040439421{i:02d}" for i in range(N)]

@@ -11,10 +11,10 @@ import sys
 import numpy as np
 import pytest
 
-from sfnet_core.errors import SFNetError
-from sfnet_core.files import folder_lock
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.store import DatasetWriter
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import folder_lock
 
 N, SIZE = 7, 16
 IDS = [f"12376487040439421{i:02d}" for i in range(N)]
@@ -55,7 +55,7 @@ def test_r3_two_processes_one_folder(tmp_path):
     """Started together, one or both say they are done and the folder is valid; who is refused is told why."""
     code = (
         "import sys, numpy as np\n"
-        "from sfnet_core.survey.dataset import Dataset\nfrom sfnet_core.errors import SFNetError\n"
+        "from sfnet_core.survey.dataset import Dataset\nfrom sfnet_core.utils.errors import SFNetError\n"
         "try:\n    d = Dataset.create(sys.argv[1], [str(i) for i in range(50)], np.zeros((50, 32, 32, 3), np.uint8),"
         " overwrite=True)\n    print('done', d.fingerprint)\nexcept SFNetError as e:\n    print('refused', e)\n"
     )

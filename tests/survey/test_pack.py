@@ -14,10 +14,10 @@ import pytest
 from astropy.io import fits
 from PIL import Image
 
-from sfnet_core.errors import SetAside, SFNetError
 from sfnet_core.survey import pack as pack_module
 from sfnet_core.survey import store
 from sfnet_core.survey.dataset import Dataset, pack
+from sfnet_core.utils.errors import SetAside, SFNetError
 
 
 def picture(seed, height=24, width=24):

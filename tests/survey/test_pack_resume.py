@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from sfnet_core import cli
-from sfnet_core.errors import SFNetError
 from sfnet_core.survey import pack as pack_module
 from sfnet_core.survey.pack import pack
+from sfnet_core.utils.errors import SFNetError
 
 N, BROKEN = 40, (0, 7, 8, 23, 39)
 

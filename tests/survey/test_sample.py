@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.survey import sample
 from sfnet_core.survey.dataset import Dataset
+from sfnet_core.utils.errors import SFNetError
 
 
 @pytest.fixture

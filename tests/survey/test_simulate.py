@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sfnet_core import astro
-from sfnet_core.errors import SFNetError
 from sfnet_core.survey import light, population, relations, render, simulate
 from sfnet_core.survey.dataset import Dataset
+from sfnet_core.utils.errors import SFNetError
 
 
 @pytest.fixture(scope="module")

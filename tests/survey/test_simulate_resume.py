@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from sfnet_core import cli
-from sfnet_core.errors import SFNetError
 from sfnet_core.survey import simulate as module
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.simulate import simulate
+from sfnet_core.utils.errors import SFNetError
 
 N, SIZE, SEED = 8, 32, 3
 ARGUMENTS = {"seed": SEED, "size": SIZE, "workers": 1, "progress": False}

@@ -14,7 +14,6 @@ import sfnet_core.training.alive as alive
 import sfnet_core.training.verb as training
 from sfnet_core.augment import channel_statistics, to_input, vary
 from sfnet_core.cli.verbs import run as sfnet
-from sfnet_core.errors import SFNetError
 from sfnet_core.inference import infer
 from sfnet_core.interpret import contributions
 from sfnet_core.network import SFNet, gate, pool
@@ -24,6 +23,7 @@ from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.alive import Objective, activity, auxiliary_loss, fold
 from sfnet_core.training.optimiser import one_cycle
 from sfnet_core.training.verb import train
+from sfnet_core.utils.errors import SFNetError
 
 OPTIONS = [{"alive": True}, {"auxk": 5}, {"normalise": True}, {"alive": True, "auxk": 5, "normalise": True}]
 NAMES = ["alive", "auxk", "normalise", "all"]

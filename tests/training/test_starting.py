@@ -12,7 +12,6 @@ import torch
 
 import sfnet_core.training.verb as training
 from sfnet_core import cli
-from sfnet_core.errors import SFNetError
 from sfnet_core.inference import infer
 from sfnet_core.network import gate
 from sfnet_core.photometry import NAMES, photometry
@@ -21,6 +20,7 @@ from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 from sfnet_core.training.verb import train
+from sfnet_core.utils.errors import SFNetError
 
 N, SIZE = 60, 40
 

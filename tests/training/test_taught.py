@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 import sfnet_core.photometry as by_hand
-from sfnet_core.errors import SFNetError
 from sfnet_core.inference import infer
 from sfnet_core.photometry import Process, photometry, scatter_features
 from sfnet_core.recipes import PICTURES, RECIPES, TAUGHT, choose
@@ -23,6 +22,7 @@ from sfnet_core.training import variants
 from sfnet_core.training.lessons import lessons
 from sfnet_core.training.plan import make_plan
 from sfnet_core.training.verb import train
+from sfnet_core.utils.errors import SFNetError
 
 N, SIDE = 40, 48
 QUICK = {"width": 4, "epochs": 2, "variants": 3, "progress": False, "device": "cpu"}

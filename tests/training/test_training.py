@@ -16,9 +16,7 @@ import torch
 
 import sfnet_core.training.verb as training
 from sfnet_core.augment import channel_statistics, orient, recalibrate, to_input
-from sfnet_core.errors import SFNetError
 from sfnet_core.feed import CutoutFeed, prefetch
-from sfnet_core.files import folder_lock
 from sfnet_core.inference import infer
 from sfnet_core.network import SFNet
 from sfnet_core.recipes import NEUTRAL, RECIPES, choose
@@ -27,6 +25,8 @@ from sfnet_core.survey.dataset import Dataset
 from sfnet_core.target import read_target, target_names
 from sfnet_core.training.optimiser import Lookahead, make_optimiser, one_cycle
 from sfnet_core.training.verb import train
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import folder_lock
 
 
 def blobs(path: Path, n: int = 48, size: int = 40, **columns) -> Dataset:

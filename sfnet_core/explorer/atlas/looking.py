@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfnet_core.evenly import evenly
 from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.pictures import Pictures
+from sfnet_core.utils.subsample import evenly
 
 __all__ = ["AtlasPictures", "MeanMap", "mean_map", "mean_maps"]
 

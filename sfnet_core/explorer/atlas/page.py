@@ -149,7 +149,7 @@ def atlas(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool = Fals
     ``codes`` and ``dataset`` are paths or open objects. Where neither is given and the environment names none
     (``SFNET_CODES``, ``SFNET_DATASET``), the page opens on the embedded simulated sample.
 
-    Raises :class:`~sfnet_core.errors.SFNetError` where the dataset is not the one that the codes were made from.
+    Raises :class:`~sfnet_core.utils.errors.SFNetError` where the dataset is not the one that the codes were made from.
     """
 
     def make() -> Atlas:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.head import LEAST_LABELS, status
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, rmse_text, written
@@ -22,7 +21,8 @@ from sfnet_core.explorer.naming import Naming
 from sfnet_core.explorer.opening import facts
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.steady import Steady
-from sfnet_core.files import atomic_path
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

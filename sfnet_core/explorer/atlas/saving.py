@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Callable
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["MOST_SENT", "PART", "Saving", "Sheets", "file_name"]
 

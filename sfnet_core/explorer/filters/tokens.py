@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["KEYWORDS", "LONGEST", "FilterError", "Token", "shown", "tokens"]
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.saved import Choices, state_of
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, written
@@ -18,7 +17,8 @@ from sfnet_core.explorer.report_book import bpt, features, fits
 from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.report_book.frame import Part, as_csv, page
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.files import write_text
+from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import write_text
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -11,8 +11,8 @@ import signal
 import sys
 import threading
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.serve import check, serving
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["main"]
 

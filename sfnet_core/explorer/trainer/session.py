@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.trainer.choices import (
     Choices,
     Folder,
@@ -29,6 +28,7 @@ from sfnet_core.explorer.trainer.choices import (
 from sfnet_core.explorer.trainer.process import Process
 from sfnet_core.explorer.trainer.progress import Progress
 from sfnet_core.explorer.trainer.worker import CODES
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.recipes import Recipe

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.recipes import Recipe
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["CODES", "config_of", "main", "sample_rows"]
 

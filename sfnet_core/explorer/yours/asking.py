@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.errors import SFNetError
 from sfnet_core.explorer.view import text
 from sfnet_core.explorer.yours.batch import Batch, Done
 from sfnet_core.explorer.yours.doors import (
@@ -24,6 +23,7 @@ from sfnet_core.explorer.yours.engine import Mismatch, Wishes
 from sfnet_core.explorer.yours.subject import Subject
 from sfnet_core.explorer.yours.views import Ask
 from sfnet_core.explorer.yours.work import Worker
+from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

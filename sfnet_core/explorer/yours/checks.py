@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.evenly import evenly
 from sfnet_core.explorer.header import MINUS
 from sfnet_core.explorer.yours.likeness import (
     LOOKS,
@@ -20,6 +19,7 @@ from sfnet_core.explorer.yours.likeness import (
 )
 from sfnet_core.neighbours import similarity
 from sfnet_core.unlike import why_unlike
+from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
     from collections.abc import Callable

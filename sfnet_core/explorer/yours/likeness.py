@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.evenly import evenly
 from sfnet_core.neighbours import code_norms, similarity
+from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 FOOTER_LIMIT = 64 << 20
 

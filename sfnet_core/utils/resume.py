@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["check_begun"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.files import atomic_path
+from sfnet_core.utils.files import atomic_path
 
 __all__ = ["kept", "read_arrays", "write_arrays"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sfnet_core.errors import SFNetError
+from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["atomic_path", "default_cache", "folder_lock", "write_json", "write_text"]
 
