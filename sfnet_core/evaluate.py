@@ -9,8 +9,8 @@ import numpy as np
 from sfnet_core.intervals import coverage, validation_radii
 from sfnet_core.lines import has_lines
 from sfnet_core.lines_score import report_lines, score_lines
-from sfnet_core.metrics import evaluate_arrays
-from sfnet_core.rates import wilson
+from sfnet_core.stats.metrics import evaluate_arrays
+from sfnet_core.stats.proportions import wilson
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
     """Metrics of every target on every split, as a dictionary that is valid JSON.
 
     ``{"galaxies", "k", "features", "simulated", "set_aside", "notes", "targets": {NAME: {"unit", "splits": {…}}}}``.
-    A split's metrics are those of :func:`sfnet_core.metrics.evaluate_arrays` (galaxies without a known target are left
+    A split's metrics are those of :func:`sfnet_core.stats.metrics.evaluate_arrays` (galaxies without a known target are left
     out and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain prediction
     and, where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``. A split
     without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's. The

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from sfnet_core.rates import wilson
+from sfnet_core.stats.proportions import wilson
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 
 from sfnet_core import astro
 from sfnet_core.lines import LABELS, LINES, RATIOS
-from sfnet_core.metrics import evaluate_arrays
-from sfnet_core.rates import wilson
+from sfnet_core.stats.metrics import evaluate_arrays
+from sfnet_core.stats.proportions import wilson
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
@@ -25,7 +25,7 @@ def score_lines(codes: SparseCodes, rows: np.ndarray, *, intervals: int = 1000, 
     """The four-line numbers of ``rows`` (N,) bool, valid JSON; of the galaxies whose four lines are all measured.
 
     ``n`` of them, and ``n_left_out``; ``all``: the RMSE over galaxies and lines together, as in Table 2 of Wu (2025);
-    ``lines`` and ``ratios``: each one's metrics in dex (:func:`sfnet_core.metrics.evaluate_arrays`), with 95 %
+    ``lines`` and ``ratios``: each one's metrics in dex (:func:`sfnet_core.stats.metrics.evaluate_arrays`), with 95 %
     bootstrap intervals over galaxies from ``intervals`` resamples; ``bpt``: ``classes``, ``confusion`` (row: measured
     class, column: predicted class), ``right`` with its 95 % Wilson interval [``low``, ``high``], ``recall`` by measured
     class (``None`` where no galaxy is of it), and ``most_frequent``: the share that always answering the most frequent

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sfnet_core import astro
-from sfnet_core.rates import Z95, benjamini_hochberg, fisher_exact, wilson
+from sfnet_core.stats.proportions import Z95, benjamini_hochberg, fisher_exact, wilson
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

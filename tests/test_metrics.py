@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core import metrics
+from sfnet_core.stats import metrics
 from sfnet_core.utils.errors import SFNetError
 
 values = st.lists(st.floats(-50, 50, allow_subnormal=False), min_size=2, max_size=40)

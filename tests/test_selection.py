@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.comparison import compare
 from sfnet_core.interpret import predict
-from sfnet_core.rates import Z95, benjamini_hochberg, fisher_exact, wilson
 from sfnet_core.selection import CLASSES, bpt_mix, enrichment, galaxy_classes, line_ratio, medians, positions
+from sfnet_core.stats.proportions import Z95, benjamini_hochberg, fisher_exact, wilson
 from sfnet_core.utils.errors import SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core import __version__
-from sfnet_core.explorer.atlas.bootstrap import correlations, resamples_for
 from sfnet_core.explorer.atlas.cards import CONTROLS
 from sfnet_core.faithful.ablation import ablation
 from sfnet_core.faithful.classes import checked, probing
 from sfnet_core.faithful.matter import COLOURS, PHOTOMETRY, Matter
+from sfnet_core.stats.bootstrap import correlations, resamples_for
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from sfnet_core.augment import centre
 from sfnet_core.feed import CutoutFeed
-from sfnet_core.metrics import rmse
 from sfnet_core.photometry import Process, photometry
 from sfnet_core.recipes import PICTURES
+from sfnet_core.stats.metrics import rmse
 from sfnet_core.training.variants import draw
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.subsample import evenly

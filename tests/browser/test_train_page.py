@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from waiting import until
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.metrics import rmse
+from sfnet_core.stats.metrics import rmse
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
 

@@ -9,7 +9,6 @@ import pytest
 
 from sfnet_core import astro
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.atlas.bootstrap import correlations
 from sfnet_core.explorer.atlas.cards import BINS, Almanac, clear, disagree, partial_all, side_by_side
 from sfnet_core.explorer.atlas.drawing import cells, points
 from sfnet_core.explorer.atlas.examples import examples
@@ -18,6 +17,7 @@ from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.interpret import predict, top_galaxies
 from sfnet_core.sky import Sky
+from sfnet_core.stats.bootstrap import correlations
 
 N, K, R, F = 400, 4, 3, 24
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core import astro
-from sfnet_core.explorer.atlas.bootstrap import correlations, resamples_for
+from sfnet_core.stats.bootstrap import correlations, resamples_for
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac

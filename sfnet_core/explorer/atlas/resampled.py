@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.atlas.bootstrap import answers, correlations, resamples_for
 from sfnet_core.explorer.atlas.feature import Coefficient, wanted_coefficients
+from sfnet_core.stats.bootstrap import answers, correlations, resamples_for
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core import __version__
-from sfnet_core.explorer.atlas.bootstrap import resamples_for
-from sfnet_core.metrics import evaluate_arrays
+from sfnet_core.stats.bootstrap import resamples_for
+from sfnet_core.stats.metrics import evaluate_arrays
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sfnet_core.explorer.paper import Curve, Dots, Drawing
 from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.report_book.frame import Part, Table
 from sfnet_core.interpret import predict, predict_by_k, trained_for
-from sfnet_core.metrics import r2, rmse
+from sfnet_core.stats.metrics import r2, rmse
 
 __all__ = ["by_k", "losses", "predicted"]
 
