@@ -27,7 +27,7 @@ import torch
 
 from benchmarks import common
 from benchmarks.few_labels_work import CHOSEN, FOLDS, STARTS, TAUGHT, WORDS, Bench, OutOfTime, rmse
-from sfnet_core.photometry import NAMES, Process, forest, photometry, ridge
+from sfnet_core.astro.photometry import NAMES, Process, forest, photometry, ridge
 from sfnet_core.utils.files import write_json
 
 RESAMPLES = 2000

@@ -16,7 +16,7 @@ from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 from jupyter_bokeh.widgets import BokehModel
 
-from sfnet_core.astro import log_ratio
+from sfnet_core.astro.relations import log_ratio
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.interpret import activations, feature_table
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.astro.emission_lines import has_lines
 from sfnet_core.intervals import coverage, validation_radii
-from sfnet_core.lines import has_lines
 from sfnet_core.lines_score import report_lines, score_lines
 from sfnet_core.stats.metrics import evaluate_arrays
 from sfnet_core.stats.proportions import wilson

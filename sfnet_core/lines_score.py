@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core import astro
-from sfnet_core.lines import LABELS, LINES, RATIOS
+from sfnet_core.astro import relations as astro
+from sfnet_core.astro.emission_lines import LABELS, LINES, RATIOS
 from sfnet_core.stats.metrics import evaluate_arrays
 from sfnet_core.stats.proportions import wilson
 

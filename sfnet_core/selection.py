@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
 from sfnet_core.stats.proportions import Z95, benjamini_hochberg, fisher_exact, wilson
 from sfnet_core.utils.errors import SFNetError
 

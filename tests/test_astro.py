@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
 from sfnet_core.utils.errors import SFNetError
 
 ratio = st.floats(-2.5, 1.5)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.astro import partial_correlation
+from sfnet_core.astro.relations import partial_correlation
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.interpret import (
     Counterfactual,

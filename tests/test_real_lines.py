@@ -8,9 +8,9 @@ import json
 import numpy as np
 import pytest
 
+from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.sample import sample_dataset
-from sfnet_core.lines import LINES
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 

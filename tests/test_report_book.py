@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfnet_core.astro import log_ratio
+from sfnet_core.astro.relations import log_ratio
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.report_book import frame
 from sfnet_core.explorer.report_book.book import write_report

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from sfnet_core.astro.photometry import NAMES, Process, forest, photometry, ridge
 from sfnet_core.compare.fits import component_fits, elastic_net, fit_each
 from sfnet_core.compare.networks import Networks, dense_features, predictions
 from sfnet_core.compare.table import LABELS, Key, name_of
-from sfnet_core.photometry import NAMES, Process, forest, photometry, ridge
 from sfnet_core.run import Run
 from sfnet_core.split import objects
 from sfnet_core.survey.dataset import Dataset

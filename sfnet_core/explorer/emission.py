@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
+from sfnet_core.astro.emission_lines import LINES as TARGETS
+from sfnet_core.astro.emission_lines import RATIOS, flux_of, has_lines
 from sfnet_core.explorer.quantities import LINES, PLOTS, Plot, Quantity, format_value
-from sfnet_core.lines import LINES as TARGETS
-from sfnet_core.lines import RATIOS, flux_of, has_lines
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.astro.sky_position import read_place
 from sfnet_core.explorer.naming import brief
 from sfnet_core.explorer.pictures import Pictures
-from sfnet_core.explorer.places import read_place
 from sfnet_core.explorer.search import around, in_cone
 from sfnet_core.explorer.state import State, unpack_rows
 from sfnet_core.explorer.view import View, front_end, text, whole

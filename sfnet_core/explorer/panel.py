@@ -22,7 +22,7 @@ from bokeh.models import (
 from bokeh.palettes import Greys256, Oranges256
 from bokeh.plotting import figure
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
 from sfnet_core.explorer.geometry import Ranges, histogram, inside, padded_range, within
 from sfnet_core.explorer.view import STATIC
 

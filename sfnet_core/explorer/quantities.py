@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core import lines
+from sfnet_core.astro import emission_lines as lines
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.state import State

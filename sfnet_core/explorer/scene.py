@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
 from sfnet_core.codes.sums import predictions
 from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
 from sfnet_core.explorer.emission import line_quantities, plots_of

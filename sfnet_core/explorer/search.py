@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.astro import separation
+from sfnet_core.astro.relations import separation
 from sfnet_core.explorer.filters.grammar import parse
 from sfnet_core.explorer.filters.masks import first_cone
 from sfnet_core.explorer.filters.tree import And, Cone, Or
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.places import Place
+    from sfnet_core.astro.sky_position import Place
     from sfnet_core.explorer.scene import Scene
     from sfnet_core.explorer.state import State
 

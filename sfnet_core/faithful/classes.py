@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.astro.spiral_winding import ARMS, winding
 from sfnet_core.faithful.matter import COLOURS, PHOTOMETRY, Matter
 from sfnet_core.faithful.probe import FEWEST, Folds, probe
 from sfnet_core.utils.errors import SFNetError
-from sfnet_core.winding import ARMS, winding
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

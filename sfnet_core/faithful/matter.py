@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core import __version__
+from sfnet_core.astro.photometry import RINGS, photometry
 from sfnet_core.codes.sums import blocks
 from sfnet_core.explorer.pictures import place_of
-from sfnet_core.photometry import RINGS, photometry
 from sfnet_core.utils.array_cache import kept
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core import lines
+from sfnet_core.astro import emission_lines as lines
 from sfnet_core.survey.raw_table import RawTable
 from sfnet_core.survey.readers import read_raw, typed
 from sfnet_core.survey.store import bad_id
@@ -77,7 +77,7 @@ class Catalogue:
 
         The identifier is not among them. Right ascension and declination are recognised by their names and come as
         ``ra`` and ``dec`` in degrees, the four line fluxes and their errors as MPA-JHU calls them
-        (:mod:`sfnet_core.lines`); a column that is in the way of ``id``, ``ra`` or ``dec`` is renamed.
+        (:mod:`sfnet_core.astro.emission_lines`); a column that is in the way of ``id``, ``ra`` or ``dec`` is renamed.
         """
         part = self.table.iloc[positions]
         columns = {name: part[name].to_numpy() for name in part.columns if name != self.id_column}

@@ -1,6 +1,6 @@
 """Which galaxies a flux-limited survey sees: mass, redshift, SFR, O/H, lines and form of one galaxy at a time.
 
-The relations come from :mod:`sfnet_core.survey.relations`; what is not a published relation (fractions of kinds,
+The relations come from :mod:`sfnet_core.astro.scaling_relations`; what is not a published relation (fractions of kinds,
 scatters, how form follows mass) is a choice made here so that the cutouts resemble SDSS ones, and says so.
 """
 
@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from sfnet_core import astro
-from sfnet_core.survey import relations
+from sfnet_core.astro import relations as astro
+from sfnet_core.astro import scaling_relations as relations
 
 __all__ = ["LINES", "Form", "Physics", "draw_form", "draw_lines", "draw_physics", "sky_position"]
 

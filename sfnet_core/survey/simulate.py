@@ -24,7 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core import __version__, astro
+from sfnet_core import __version__
+from sfnet_core.astro import relations as astro
 from sfnet_core.survey import light, population, render
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.survey.store import META

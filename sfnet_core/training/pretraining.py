@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sfnet_core.photometry import NAMES, photometry
+from sfnet_core.astro.photometry import NAMES, photometry
 from sfnet_core.recipes import RECIPES, Recipe, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
@@ -64,7 +64,7 @@ def pretrain(
     progress: bool = True,
     callback: Callable[[dict[str, float]], Any] | None = None,
 ) -> Run:
-    """Train a trunk without labels and write its run, whose targets are :data:`sfnet_core.photometry.NAMES`.
+    """Train a trunk without labels and write its run, whose targets are :data:`sfnet_core.astro.photometry.NAMES`.
 
     Args:
         k: features kept by the gate; by default all of them.

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 import pytest
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.cards import BINS, Almanac, clear, disagree, partial_all, side_by_side
 from sfnet_core.explorer.atlas.drawing import cells, points

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.evaluate import evaluate
 from sfnet_core.explorer.atlas import looking, saved_contents

@@ -384,7 +384,7 @@ def test_classes_from_line_fluxes(made_up):
         weight=codes.weight, bias=codes.bias, targets=["oh_p50"], columns=flux,
     )  # fmt: skip
     names = Names(other)
-    from sfnet_core.astro import bpt_class, log_ratio
+    from sfnet_core.astro.relations import bpt_class, log_ratio
 
     n2, o3 = (
         log_ratio(flux["nii_6584_flux"], flux["h_alpha_flux"]),

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
+from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.cli.verbs import app
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer import sample
@@ -36,7 +37,6 @@ from sfnet_core.explorer.trainer.choices import (
 from sfnet_core.explorer.trainer.process import Process
 from sfnet_core.explorer.trainer.progress import Progress, duration
 from sfnet_core.inference import infer
-from sfnet_core.lines import LINES
 from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.stats.metrics import rmse

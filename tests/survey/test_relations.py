@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfnet_core import astro
-from sfnet_core.survey import relations as r
+from sfnet_core.astro import relations as astro
+from sfnet_core.astro import scaling_relations as r
 
 
 def test_distances_agree_with_astropy():

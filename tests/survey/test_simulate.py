@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfnet_core import astro
-from sfnet_core.survey import light, population, relations, render, simulate
+from sfnet_core.astro import relations as astro
+from sfnet_core.astro import scaling_relations as relations
+from sfnet_core.survey import light, population, render, simulate
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.utils.errors import SFNetError
 

@@ -12,9 +12,9 @@ import torch
 
 import sfnet_core.training.verb as training
 from sfnet_core import cli
+from sfnet_core.astro.photometry import NAMES, photometry
 from sfnet_core.inference import infer
 from sfnet_core.network import gate
-from sfnet_core.photometry import NAMES, photometry
 from sfnet_core.recipes import RECIPES
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-import sfnet_core.photometry as by_hand
+import sfnet_core.astro.photometry as by_hand
+from sfnet_core.astro.photometry import Process, photometry, scatter_features
 from sfnet_core.inference import infer
-from sfnet_core.photometry import Process, photometry, scatter_features
 from sfnet_core.recipes import PICTURES, RECIPES, TAUGHT, choose
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
 
 __all__ = ["BPT_RANGE", "MOST_POINTS", "Ranks", "bpt_curves", "cells", "padded", "points", "running"]
 

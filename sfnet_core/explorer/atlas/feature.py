@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
 from sfnet_core.stats.bootstrap import correlations, resamples_for
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core import astro
-from sfnet_core.lines import LINES, RATIOS, has_lines
+from sfnet_core.astro import relations as astro
+from sfnet_core.astro.emission_lines import LINES, RATIOS, has_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

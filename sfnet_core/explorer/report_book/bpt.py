@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from sfnet_core import astro
+from sfnet_core.astro import relations as astro
 from sfnet_core.explorer.atlas.drawing import BPT_RANGE, bpt_curves
 from sfnet_core.explorer.paper import Curve, Dots, Drawing
 from sfnet_core.explorer.report_book.basis import NO_LINES, Basis

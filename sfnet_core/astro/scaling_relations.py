@@ -119,7 +119,7 @@ def line_ratios(oh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log([NII]6584/Hα) and log([OIII]5007/Hβ) of star-forming gas at 12 + log(O/H) = ``oh``.
 
     Maiolino et al. 2008, A&A 488, 463, table 4: polynomials in x = oh − 8.69, for 7.1 < oh < 9.2 (held constant
-    outside). This is the abundance scale of :func:`sfnet_core.astro.fmr_oh`.
+    outside). This is the abundance scale of :func:`sfnet_core.astro.relations.fmr_oh`.
     """
     x = np.clip(np.asarray(oh, dtype=np.float64), 7.1, 9.2) - 8.69
     n2 = np.polynomial.polynomial.polyval(x, [-0.7732, 1.2357, -0.2811, -0.7201, -0.3330])
