@@ -18,14 +18,14 @@ from torch import Tensor
 from sfnet_core import RUNNERS_UP
 from sfnet_core.augment import ORIENTATIONS, orient, to_input
 from sfnet_core.certain import NEAR
+from sfnet_core.codes.empty_sky import Sky
+from sfnet_core.codes.novelty import COLUMNS as UNLIKE
+from sfnet_core.codes.novelty import Typical
 from sfnet_core.device import OnTheWay, plain_float32
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.fused import trunk_of
 from sfnet_core.network import SFNet, code_of, pool, strongest
-from sfnet_core.sky import Sky
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.unlike import COLUMNS as UNLIKE
-from sfnet_core.unlike import Typical
 
 __all__ = ["Encoder", "micro_batch"]
 
@@ -103,7 +103,7 @@ class Encoder:
         """``indices`` and ``values`` (n, K+r), ``maps`` (n, K, h, w), ``views`` (n, T), ``good`` (n,) of ``rows``.
 
         ``views`` is the sum of the predictions of the 7 turned views. ``good`` is False where a row is not finite. With
-        ``typical`` also :data:`sfnet_core.unlike.COLUMNS`. ``done`` counts rows. In bfloat16 also ``slots`` and
+        ``typical`` also :data:`sfnet_core.codes.novelty.COLUMNS`. ``done`` counts rows. In bfloat16 also ``slots`` and
         ``near`` (n, min(F, K + NEAR)), the strongest features and their activations, for :mod:`sfnet_core.certain`;
         with ``at`` (such slots) also ``exact``, the activations of those features.
         """

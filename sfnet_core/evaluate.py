@@ -33,7 +33,7 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
     validation split also has ``"prediction_interval"``, split-conformal (:mod:`sfnet_core.intervals`): its level, its
     radii in the target's unit between ``limits`` of the prediction, how often it holds on galaxies that did not set it,
     in all and in quarters by prediction; ``None`` where there are too few galaxies. Where the codes say how unlike the
-    training galaxies each galaxy is (:mod:`sfnet_core.unlike`), a split has ``"unlike"``: ``n`` galaxies, the ``share``
+    training galaxies each galaxy is (:mod:`sfnet_core.codes.novelty`), a split has ``"unlike"``: ``n`` galaxies, the ``share``
     beyond the limit with Wilson's 95 % interval ``low``, ``high``, and the metrics of these (``"flagged"``) and of the
     others (``"not_flagged"``). Where the paper's four lines are all predicted, ``"lines"`` has by split what
     :func:`sfnet_core.lines_score.score_lines` says.

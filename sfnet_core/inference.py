@@ -23,17 +23,17 @@ from tqdm import tqdm
 from sfnet_core import RUNNERS_UP, __version__, checkpoint, unlike_fit
 from sfnet_core.augment import ORIENTATIONS
 from sfnet_core.certainty import make_certain
+from sfnet_core.codes.empty_sky import Sky, typical_sky
+from sfnet_core.codes.novelty import COLUMNS, Typical
+from sfnet_core.codes.novelty import FILE as UNLIKE
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.device import computes_bfloat16, has_bfloat16, pick_device
 from sfnet_core.encoding import Encoder, Part
 from sfnet_core.fused import can_fuse
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
-from sfnet_core.sky import Sky, typical_sky
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.target import read_target, remarks
-from sfnet_core.unlike import COLUMNS, Typical
-from sfnet_core.unlike import FILE as UNLIKE
 from sfnet_core.utils.array_cache import read_arrays, write_arrays
 from sfnet_core.utils.console import say
 from sfnet_core.utils.errors import SetAside, SFNetError
@@ -73,13 +73,13 @@ def infer(
         tta: also the mean prediction over the 8 orientations (``prediction_NAME_d4``); eight times the work.
         runners_up: activations stored after the k kept ones.
         maps: store the feature-map cells of the kept features, from which contribution maps are drawn, and every
-            feature's map of one blank image of the dataset's typical sky (:mod:`sfnet_core.sky`).
+            feature's map of one blank image of the dataset's typical sky (:mod:`sfnet_core.codes.empty_sky`).
         batch: galaxies per piece of work; a finished piece survives a kill. Does not change the result.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         precision: ``float32``, ``bfloat16`` or ``auto``. In bfloat16 activations are off by about a percent of the
             galaxy's largest, but a galaxy whose gate that could have changed is computed again in float32, so that
             every galaxy keeps the features that float32 keeps (:mod:`sfnet_core.certain`; a measured tolerance, not a
-            proof), and so is one near the limit of :mod:`sfnet_core.unlike`. The runners-up and their order, and the
+            proof), and so is one near the limit of :mod:`sfnet_core.codes.novelty`. The runners-up and their order, and the
             turned views' gates, are bfloat16's. The tolerance is measured on this dataset. A galaxy with fewer than k
             active features is always computed again. Hardware that emulates bfloat16 is slower with it, and a
             processor without it computes in float32; either is said. ``auto`` goes on as an interrupted call began;

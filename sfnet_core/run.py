@@ -2,7 +2,7 @@
 
 On disk: ``model.safetensors`` (see :mod:`sfnet_core.checkpoint`), ``run.json`` (configuration, split, seeds, versions,
 metrics), ``history.csv`` (one row per epoch), ``unlike.npz`` (what its training galaxies are like,
-:mod:`sfnet_core.unlike`), and ``last.ckpt`` while the training is not finished.
+:mod:`sfnet_core.codes.novelty`), and ``last.ckpt`` while the training is not finished.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core import checkpoint
+from sfnet_core.codes.novelty import FILE as UNLIKE
 from sfnet_core.history_file import HISTORY, read_history, write_history
-from sfnet_core.unlike import FILE as UNLIKE
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, folder_lock, write_json
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from sfnet_core.codes.novelty import FILE, Typical
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
-from sfnet_core.unlike import FILE, Typical
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:

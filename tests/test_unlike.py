@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.covariance import LedoitWolf
 
-from sfnet_core.unlike import COLUMNS, LEAST, Typical, ledoit_wolf
+from sfnet_core.codes.novelty import COLUMNS, LEAST, Typical, ledoit_wolf
 from sfnet_core.utils.errors import SFNetError
 
 K = 3

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from sfnet_core import certainty, unlike_fit
+from sfnet_core.codes.novelty import COLUMNS, FILE, Typical, why_unlike
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.encoding import Encoder
 from sfnet_core.evaluate import evaluate, report
@@ -20,7 +21,6 @@ from sfnet_core.network import SFNet
 from sfnet_core.run import Run
 from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.verb import train
-from sfnet_core.unlike import COLUMNS, FILE, Typical, why_unlike
 from sfnet_core.utils.errors import SFNetError
 
 N = 60

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sfnet_core.codes.check import LONG_TEXT, split_codes
 from sfnet_core.codes.header import MAX_SLOTS, Header
-from sfnet_core.unlike import COLUMNS as UNLIKE
+from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.parquet_guard import (
     check_ends,

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
-from sfnet_core.sky import Sky
+from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.utils.errors import SetAside, SFNetError
 
 SCHEMA = 1

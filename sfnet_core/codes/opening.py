@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from sfnet_core.codes import file as codes_file
+from sfnet_core.codes.array_store import Shelf
 from sfnet_core.codes.check import check_arrays, check_ids, check_predictions
 from sfnet_core.codes.file import CodesFile
-from sfnet_core.codes.shelf import Shelf
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["column", "read", "shelved"]

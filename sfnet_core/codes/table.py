@@ -13,13 +13,13 @@ import numpy as np
 
 from sfnet_core.codes import ids as codes_ids
 from sfnet_core.codes import opening, writing
+from sfnet_core.codes.array_store import Shelf, shelf_of
 from sfnet_core.codes.check import SPLITS, check_arrays, check_ids, linear, margin_of, rows_of, split_codes
+from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.file import CodesFile
 from sfnet_core.codes.fingerprint import check_dataset, digest
 from sfnet_core.codes.header import Header
-from sfnet_core.codes.shelf import Shelf, shelf_of
-from sfnet_core.sky import Sky
-from sfnet_core.unlike import COLUMNS
+from sfnet_core.codes.novelty import COLUMNS
 from sfnet_core.utils.errors import SetAside, SFNetError
 
 __all__ = ["SparseCodes", "check_dataset"]
@@ -73,7 +73,7 @@ class SparseCodes:
         """Read a codes file; schema and sizes are checked before anything is unpacked.
 
         ``shared``: map the unpacked arrays from the user's cache, where the first session puts them, so that several
-        sessions hold them in memory once (:mod:`sfnet_core.codes.shelf`); they are then read-only.
+        sessions hold them in memory once (:mod:`sfnet_core.codes.array_store`); they are then read-only.
 
         Raises :class:`SFNetError` with the file and the field: no file, not Parquet, not codes, wrong types, sizes that
         do not fit the file, values that are no sparse code.
@@ -117,7 +117,7 @@ class SparseCodes:
         """Codes from arrays: ``weight`` (T, F), or (T, len(feature_ids)); ``truth`` and ``prediction_d4`` a dict by
         target, or (N, T), or (N,) for one target; ``columns`` the catalogue (``ra``/``dec`` are taken from it);
         ``maps`` (N, k, h, w), any array that can be sliced (a memory map is read in slices); ``unlike`` the
-        :data:`sfnet_core.unlike.COLUMNS`; ``sky`` the features' maps of a blank image.
+        :data:`sfnet_core.codes.novelty.COLUMNS`; ``sky`` the features' maps of a blank image.
 
         A catalogue column whose name the file format needs is kept as ``catalogue_NAME``. Predictions are
         bias + Σ weight × activation in float64 from the float32 activations.
@@ -210,7 +210,7 @@ class SparseCodes:
 
     @property
     def unlike(self) -> np.ndarray | None:
-        """(N,) float32: how unlike the training galaxies; 1: the limit (:mod:`sfnet_core.unlike`). ``None``: unsaid."""
+        """(N,) float32: how unlike the training galaxies; 1: the limit (:mod:`sfnet_core.codes.novelty`). ``None``: unsaid."""
         ours = UNLIKE.isdisjoint(self.columns) and self._flat.keys() | self._lazy.keys() >= UNLIKE
         return self.column("unlike") if ours else None
 

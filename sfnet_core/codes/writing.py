@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from sfnet_core.codes.check import LONG_TEXT
 from sfnet_core.codes.file import ROW_GROUP
 from sfnet_core.codes.header import votable
-from sfnet_core.unlike import COLUMNS as UNLIKE
+from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
 from sfnet_core.utils.parquet_guard import first_line, is_list

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.emission import line_facts
 from sfnet_core.explorer.header import MINUS, signed
 from sfnet_core.explorer.links import survey_links
@@ -18,7 +19,6 @@ from sfnet_core.explorer.where import map_of
 from sfnet_core.explorer.without import described
 from sfnet_core.interpret import round_to_sum
 from sfnet_core.intervals import LEVEL, Radii, validation_radii
-from sfnet_core.unlike import why_unlike
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

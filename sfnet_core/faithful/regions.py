@@ -8,7 +8,7 @@ covered cell shows the sky (the median of the image's border, band by band) or a
 A cell here is a block of pixels, one for each cell of the last feature map. What a map's cell has seen is much wider
 than its block, and centred on pixel 32·u of a side, which is half a cell up and left of the block's middle. So beside
 the plain contribution map stand four variants of it: *less sky*, from which the map of a blank image, one for all
-galaxies (:mod:`sfnet_core.sky`), is taken, as the pages draw it; *moved*, read at the blocks' middles; *less cover*,
+galaxies (:mod:`sfnet_core.codes.empty_sky`), is taken, as the pages draw it; *moved*, read at the blocks' middles; *less cover*,
 from which the map of the covered image is taken, so that it sums to what covering everything changes; and the mean map
 *of 8 views* of the image, turned and mirrored, each turned back.
 
@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from sfnet_core.attribution import contribution_maps
 from sfnet_core.augment import ORIENTATIONS, orient
+from sfnet_core.codes.empty_sky import blank_map
 from sfnet_core.faithful.words import FILLS, ORDERS
-from sfnet_core.sky import blank_map
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["Covering", "areas", "blocks", "cover_of", "curves", "orders_of"]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from sfnet_core.codes.empty_sky import blank_map
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.sample import sample_codes
-from sfnet_core.sky import blank_map
 
 LEGEND = ".sf-inspector .sf-body > .sf-caption"
 MAP = """() => {

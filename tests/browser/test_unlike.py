@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.sample import sample_codes
-from sfnet_core.unlike import why_unlike
 
 
 def test_they_are_counted_filtered_marked_and_explained(serve, open_page):

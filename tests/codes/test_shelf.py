@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sfnet_core.codes import array_store as codes_shelf
 from sfnet_core.codes import file as codes_file
-from sfnet_core.codes import shelf as codes_shelf
-from sfnet_core.codes.shelf import Shelf, shelf_of, tidy
+from sfnet_core.codes.array_store import Shelf, shelf_of, tidy
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path

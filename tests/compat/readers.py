@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from sfnet_core.codes.novelty import FILE, Typical
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.comparison import compare
 from sfnet_core.explorer.atlas.page import Atlas
@@ -31,7 +32,6 @@ from sfnet_core.run import Run
 from sfnet_core.selection import bpt_mix, enrichment, medians
 from sfnet_core.stability.file import read_stability, stability_path
 from sfnet_core.survey.dataset import Dataset
-from sfnet_core.unlike import FILE, Typical
 
 HERE = Path(__file__).parent
 WRITTEN = HERE / "written_by_0_1_0"

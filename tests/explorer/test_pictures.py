@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sfnet_core.codes import shelf as codes_shelf
+from sfnet_core.codes import array_store as codes_shelf
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.pictures import Pictures, place_of
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.explorer.header import MINUS
 from sfnet_core.explorer.inspector import Inspector, equation
 from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.where import map_of, no_sky
-from sfnet_core.sky import Sky
 
 SAID = re.compile(rf"^(.+): the light gives ([+{MINUS}]\d+\.\d{{4}}) dex, an empty sky ([+{MINUS}]?\d+\.\d{{4}}) dex$")
 F, K, R = 6, 3, 3

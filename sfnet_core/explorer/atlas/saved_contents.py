@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
+from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.atlas.cards import SORTS
 from sfnet_core.explorer.atlas.deck import STRIP, cards, overview, shown
 from sfnet_core.explorer.atlas.drawing import BPT_RANGE, MOST_POINTS, bpt_curves, padded
@@ -18,7 +19,6 @@ from sfnet_core.explorer.atlas.resampled import Resampled
 from sfnet_core.explorer.atlas.sheet import Sheet
 from sfnet_core.explorer.atlas.tables import signs
 from sfnet_core.explorer.links import survey_links
-from sfnet_core.unlike import why_unlike
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.cards import Almanac

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.unlike import COLUMNS
+from sfnet_core.codes.novelty import COLUMNS
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
+    from sfnet_core.codes.empty_sky import Sky
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.sky import Sky
 
 __all__ = ["Engine", "Mismatch", "Wishes", "find_run", "mismatch"]
 
