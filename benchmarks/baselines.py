@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from sfnet_core.astro.photometry import colour_features, forest, ridge, shape_features
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.stats.metrics import evaluate_arrays
-from sfnet_core.survey.dataset import Dataset
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -25,12 +25,12 @@ import torch
 from benchmarks import common
 from sfnet_core.certain import NEAR
 from sfnet_core.certainty import make_certain
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.packing import pack
 from sfnet_core.encoding import Encoder
 from sfnet_core.explorer.sample import sample_dataset, sample_run
 from sfnet_core.network import pool
 from sfnet_core.run import Run
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
 from sfnet_core.training.verb import train
 
 MICRO = 32

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from benchmarks import common
 from sfnet_core.compare.verb import compare
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
-from sfnet_core.survey.simulate import simulate
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.packing import pack
+from sfnet_core.data.simulate.survey import simulate
 
 
 def main() -> None:

@@ -21,14 +21,14 @@ import torch
 
 from benchmarks import common
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.packing import pack
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.faithful.page import NUMBERS, write
 from sfnet_core.faithful.verb import faithful
 from sfnet_core.faithful.words import FILLS, sentences
 from sfnet_core.inference import infer
 from sfnet_core.run import Run
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
 from sfnet_core.training.verb import train
 
 CLASSES, MIRRORED = "gz1_class", ("spiral_cw", "spiral_acw")

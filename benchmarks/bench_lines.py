@@ -21,10 +21,10 @@ import numpy as np
 from benchmarks import common, seeds
 from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.packing import pack
 from sfnet_core.inference import infer
 from sfnet_core.lines_score import score_lines
 from sfnet_core.run import Run
-from sfnet_core.survey.pack import pack
 
 RESAMPLES = 2000
 FLUXES = tuple(LINES.values())

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import common
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.packing import pack
 
 
 def plain(catalogue: Path | None, images: Path, out: Path) -> None:

@@ -29,10 +29,10 @@ from torch.utils.data import DataLoader
 from benchmarks import common
 from benchmarks.elsewhere import Elsewhere
 from benchmarks.paper_peer import Jpegs, PaperSFNet, RAdamLookahead, training_step
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.packing import pack
 from sfnet_core.device import pick_device
 from sfnet_core.recipes import RECIPES, Recipe
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
 from sfnet_core.training import graphed
 from sfnet_core.training.verb import train
 

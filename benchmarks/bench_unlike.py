@@ -24,12 +24,12 @@ from scipy.stats import rankdata, spearmanr
 
 from benchmarks import common
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.packing import pack
 from sfnet_core.explorer.sample import sample_dataset
 from sfnet_core.inference import infer
 from sfnet_core.run import Run
 from sfnet_core.stats.proportions import wilson
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
 from sfnet_core.training.verb import train
 
 SHARED = common.ROOT.parent / "shared" / "data"

@@ -15,13 +15,13 @@ import numpy as np
 
 from benchmarks import common
 from sfnet_core.compare.networks import predictions
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.packing import pack
+from sfnet_core.data.splits import validation_mask
 from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
 from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.run import Run
-from sfnet_core.split import validation_mask
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 from sfnet_core.training.verb import train
 from sfnet_core.utils.files import write_json

@@ -13,11 +13,11 @@ import torch
 
 from benchmarks import common
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.packing import pack
+from sfnet_core.data.simulate.survey import draw_galaxies, simulate
 from sfnet_core.inference import infer
 from sfnet_core.recipes import RECIPES, Recipe, choose
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.pack import pack
-from sfnet_core.survey.simulate import draw_galaxies, simulate
 from sfnet_core.training.verb import train
 
 __all__ = ["ABOUT", "held_out", "options", "ratio", "recipe_of", "rmse", "survey", "trained"]

@@ -21,11 +21,11 @@ from sfnet_core.certain import NEAR
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.codes.novelty import Typical
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.device import OnTheWay, plain_float32
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.fused import trunk_of
 from sfnet_core.network import SFNet, code_of, pool, strongest
-from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Encoder", "micro_batch"]
 

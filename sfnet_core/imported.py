@@ -11,11 +11,11 @@ import torch
 
 from sfnet_core import __version__, checkpoint
 from sfnet_core.augment import channel_statistics
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.targets import read_targets, target_names
 from sfnet_core.foreign import read_foreign
 from sfnet_core.network import SFNet
 from sfnet_core.run import MODEL, Run
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.target import read_targets, target_names
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
 

@@ -16,8 +16,8 @@ from sfnet_core.utils.subsample import evenly
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sfnet_core.data.dataset import Dataset
     from sfnet_core.run import Run
-    from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["MOST", "keep", "kept", "learn", "places"]
 

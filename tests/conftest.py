@@ -135,7 +135,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_dataset(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory):
     """The 24 galaxies of :func:`tiny_folder`, packed."""
-    from sfnet_core.survey.pack import pack
+    from sfnet_core.data.packing import pack
 
     out = tmp_path_factory.mktemp("packed") / "tiny"
     return pack(tiny_folder / "galaxies.csv", tiny_folder / "images", out, progress=False)

@@ -10,6 +10,7 @@ import torch
 
 import sfnet_core.encoding as encoding
 import sfnet_core.training.verb as training
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.device import (
     autocast,
     computes_bfloat16,
@@ -22,7 +23,6 @@ from sfnet_core.feed import CutoutFeed
 from sfnet_core.inference import infer
 from sfnet_core.recipes import RECIPES
 from sfnet_core.run import Run
-from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.verb import train
 from sfnet_core.utils.errors import SFNetError
 

@@ -14,9 +14,9 @@ import pytest
 from typer.main import get_command
 
 from sfnet_core.cli.verbs import app
-from sfnet_core.explorer.filters.grammar import parse
-from sfnet_core.explorer.filters.masks import select
-from sfnet_core.explorer.filters.names import Names
+from sfnet_core.data.filters.grammar import parse
+from sfnet_core.data.filters.masks import select
+from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer.sample import sample_codes
 
 ROOT = Path(__file__).parents[1]

@@ -17,11 +17,11 @@ import sfnet_core.encoding as encoding
 import sfnet_core.inference as inference
 from sfnet_core import unlike_fit
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.encoding import Encoder
 from sfnet_core.inference import check_fit, infer
 from sfnet_core.network import SFNet
 from sfnet_core.run import Run
-from sfnet_core.survey.dataset import Dataset
 from sfnet_core.utils.errors import SFNetError
 
 N = 70

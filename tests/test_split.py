@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.split import objects, paper_split, validation_mask
+from sfnet_core.data.splits import objects, paper_split, validation_mask
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -79,7 +79,7 @@ def simulate(
     """Draw a simulated survey with GalSim: cutouts, metallicities, line fluxes, BPT classes. --resume goes on after
     Ctrl-C.
     """
-    from sfnet_core.survey.simulate import simulate as run
+    from sfnet_core.data.simulate.survey import simulate as run
 
     with working(as_json):
         dataset = run(
@@ -114,7 +114,7 @@ def pack(
     """Put a catalogue and its images into one dataset; what cannot be read is set aside with the reason. --resume goes
     on with one that was cut off.
     """
-    from sfnet_core.survey.pack import pack as run
+    from sfnet_core.data.packing import pack as run
 
     table, pictures = (catalogue, images) if images is not None else (None, catalogue)
     if images is None and not pictures.is_dir():
@@ -216,8 +216,8 @@ def infer(
 ) -> None:
     """Turn images into sparse codes: k features and their activations for every galaxy."""
     need_torch("infer")
+    from sfnet_core.data.dataset import Dataset
     from sfnet_core.inference import infer as work
-    from sfnet_core.survey.dataset import Dataset
 
     with working(as_json):
         opened = Dataset.open(dataset)

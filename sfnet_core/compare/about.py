@@ -15,7 +15,7 @@ from sfnet_core.compare.table import LABELS
 from sfnet_core.explorer.atlas.saved_about import written
 
 if TYPE_CHECKING:
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
     from sfnet_core.training.plan import Plan
 
 __all__ = ["about_of", "command_of", "settings_of", "split_words"]

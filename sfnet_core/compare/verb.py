@@ -20,9 +20,9 @@ from sfnet_core.compare.about import about_of, command_of, settings_of
 from sfnet_core.compare.page import page_html, page_svg
 from sfnet_core.compare.table import LABELS, Key, csv_text, name_of, summarise
 from sfnet_core.compare.work import Comparison, objects_of
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.device import pick_device
 from sfnet_core.recipes import Recipe
-from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.plan import Plan, make_plan
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, folder_lock, write_json, write_text

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.astro.sky_position import plain
-from sfnet_core.explorer.filters.completion import complete, word_at
-from sfnet_core.explorer.filters.grammar import FilterError, parse
-from sfnet_core.explorer.filters.names import FEATURE
+from sfnet_core.data.filters.completion import complete, word_at
+from sfnet_core.data.filters.grammar import FilterError, parse
+from sfnet_core.data.filters.names import FEATURE
 from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.data.filters.grammar import FilterError
 from sfnet_core.explorer.filterbox import FilterBox
-from sfnet_core.explorer.filters.grammar import FilterError
 from sfnet_core.explorer.state import MAX_FILTER, State, unpack_rows
 from sfnet_core.explorer.top import Top
 from sfnet_core.explorer.view import STATIC, front_end, text, whole

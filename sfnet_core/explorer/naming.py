@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.explorer.filters.names import Tags
+from sfnet_core.data.filters.names import Tags
 from sfnet_core.explorer.quantities import untexed
 from sfnet_core.explorer.view import text, whole
 from sfnet_core.labels.book import Entry, LabelBook, labels_path
@@ -50,8 +50,8 @@ def home(codes: SparseCodes) -> Path | None:
         with contextlib.suppress(OSError):  # what is wrong with it is said when something is to be written
             Path(folder).mkdir(parents=True, exist_ok=True)
         return labels_path(Path(folder) / Path(codes.path).name)
+    from sfnet_core.data.sample_file import default_cache
     from sfnet_core.explorer.sample import sample_folder
-    from sfnet_core.survey.sample import default_cache
 
     with contextlib.suppress(SFNetError, OSError):
         if Path(codes.path).samefile(sample_folder() / "sample-codes.parquet"):

@@ -15,7 +15,7 @@ from sfnet_core.codes.table import SparseCodes, check_dataset
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["Opened", "Sentence", "facts", "open_codes", "or_sentence", "served", "show"]
 
@@ -35,8 +35,8 @@ def open_codes(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool =
     The environment is what ``sfnet explore`` was given: ``SFNET_CODES``, ``SFNET_DATASET``, ``SFNET_ALLOW_MISMATCH``.
     Raises :class:`SFNetError` where one can't be opened or the dataset is not the one that the codes were made from.
     """
+    from sfnet_core.data.dataset import Dataset
     from sfnet_core.explorer.sample import sample_codes, sample_dataset
-    from sfnet_core.survey.dataset import Dataset
 
     codes = os.environ.get("SFNET_CODES") or None if codes is None else codes
     dataset = os.environ.get("SFNET_DATASET") or None if dataset is None else dataset

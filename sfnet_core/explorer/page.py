@@ -34,7 +34,7 @@ from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["Explorer", "Sentence", "explore", "facts", "served"]
 

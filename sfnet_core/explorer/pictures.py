@@ -10,7 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["Pictures", "place_of"]
 
@@ -61,7 +61,7 @@ class Pictures:
         cutout = self.pixels(row)
         if cutout is None:
             return b""
-        from sfnet_core.survey.cutouts import encode_jpeg
+        from sfnet_core.data.cutouts import encode_jpeg
 
         image = encode_jpeg(np.ascontiguousarray(cutout), quality=92)
         self._kept[row] = image

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.survey.dataset import Dataset
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def sample_codes() -> SparseCodes:
 
 def sample_dataset() -> Dataset:
     """The sample's galaxies as a Dataset; unpacked once into the user's cache folder."""
-    from sfnet_core.survey.sample import default_cache, open_sample
+    from sfnet_core.data.sample_file import default_cache, open_sample
 
     return open_sample(sample_folder() / "sample-galaxies.parquet", default_cache())
 

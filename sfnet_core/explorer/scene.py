@@ -14,11 +14,11 @@ import numpy as np
 
 from sfnet_core.astro import relations as astro
 from sfnet_core.codes.sums import predictions
+from sfnet_core.data.filters.masks import first_cone, select
+from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
 from sfnet_core.explorer.emission import line_quantities, plots_of
 from sfnet_core.explorer.errors import Errors, Numbers, of
-from sfnet_core.explorer.filters.masks import first_cone, select
-from sfnet_core.explorer.filters.names import Names
 from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS, UNLIKE, Quantity
 from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
 from sfnet_core.utils.errors import SFNetError

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.astro.relations import separation
-from sfnet_core.explorer.filters.grammar import parse
-from sfnet_core.explorer.filters.masks import first_cone
-from sfnet_core.explorer.filters.tree import And, Cone, Or
+from sfnet_core.data.filters.grammar import parse
+from sfnet_core.data.filters.masks import first_cone
+from sfnet_core.data.filters.tree import And, Cone, Or
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

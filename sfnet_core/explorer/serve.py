@@ -213,7 +213,7 @@ def serve(
 def check(codes: str | os.PathLike | None, dataset: str | os.PathLike | None, allow_mismatch: bool) -> None:
     """Raise :class:`SFNetError` where the codes or the dataset can't be opened or do not belong together."""
     from sfnet_core.codes.table import SparseCodes, check_dataset
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
     if codes is None:
         if dataset is not None:

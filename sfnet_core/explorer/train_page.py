@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
+from sfnet_core.data.targets import read_target
 from sfnet_core.explorer.opening import or_sentence, show
 from sfnet_core.explorer.trainer import wording
 from sfnet_core.explorer.trainer.choices import WIDTHS, Choices, first_of, short
@@ -21,7 +22,6 @@ from sfnet_core.explorer.trainer.session import Session
 from sfnet_core.explorer.trainer.views import Examples, Form, Report, Top
 from sfnet_core.explorer.view import text, whole
 from sfnet_core.recipes import RECIPES
-from sfnet_core.target import read_target
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class TrainPage:
             values = read_target(session.dataset, first_of(session.choices.target))[0]
             rows = spread(values)
             self._truth = values[rows]
-        from sfnet_core.survey.cutouts import encode_jpeg
+        from sfnet_core.data.cutouts import encode_jpeg
 
         self._ids = [str(session.dataset.ids[row]) for row in rows]
         self.examples.pictures = [encode_jpeg(np.ascontiguousarray(session.dataset.cutouts[row])) for row in rows]

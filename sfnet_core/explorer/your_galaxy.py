@@ -28,7 +28,7 @@ from sfnet_core.explorer.yours.views import Checks, Head, Near, SubjectInspector
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["YourGalaxy", "your_galaxy"]
 

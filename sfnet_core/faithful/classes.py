@@ -116,6 +116,6 @@ def _objects(codes: SparseCodes, rows: np.ndarray) -> np.ndarray:
     """(n,) which galaxies are the same object, by position where it is known; identifiers are unique in codes."""
     if codes.ra is None or codes.dec is None:
         return np.arange(len(rows))
-    from sfnet_core.split import objects
+    from sfnet_core.data.splits import objects
 
     return objects(codes.ids[rows], codes.ra[rows], codes.dec[rows])

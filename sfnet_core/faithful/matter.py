@@ -19,7 +19,7 @@ from sfnet_core.utils.array_cache import kept
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["COLOURS", "PHOTOMETRY", "Matter"]
 

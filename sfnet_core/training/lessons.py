@@ -32,7 +32,7 @@ from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
     from sfnet_core.training.plan import Plan
 
 __all__ = ["Lessons", "lessons"]

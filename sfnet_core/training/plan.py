@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.data.splits import paper_split, validation_mask
+from sfnet_core.data.targets import left_out, read_targets, target_names, without_errors
 from sfnet_core.recipes import DECIDED, NEUTRAL, Recipe, choose
 from sfnet_core.run import LAST, MODEL, RECORD, Run, read_record
-from sfnet_core.split import paper_split, validation_mask
-from sfnet_core.target import left_out, read_targets, target_names, without_errors
 from sfnet_core.training.progress import read_last
 from sfnet_core.training.starting import open_start
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.resume import check_begun
 
 if TYPE_CHECKING:
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["Plan", "as_begun", "look_at", "make_plan"]
 

@@ -13,8 +13,8 @@ from sfnet_core.run import Run
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
+    from sfnet_core.data.dataset import Dataset
     from sfnet_core.network import SFNet
-    from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["first_weights", "open_start", "take_look"]
 

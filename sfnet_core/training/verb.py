@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from sfnet_core import __version__, checkpoint, unlike_fit
 from sfnet_core.augment import channel_statistics, to_input, vary
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.device import autocast, own_stream, pick_device, sent, trains_in_bfloat16
 from sfnet_core.feed import CutoutFeed
 from sfnet_core.network import SFNet, gate
 from sfnet_core.recipes import Recipe
 from sfnet_core.run import LAST, Run
-from sfnet_core.survey.dataset import Dataset
 from sfnet_core.training.alive import Objective, activity
 from sfnet_core.training.graphed import make_step
 from sfnet_core.training.head import fit_head, refit_head
@@ -77,12 +77,12 @@ def train(
     Args:
         dataset: a :class:`Dataset` or its folder.
         out: the run's folder. One that holds a run is refused, unless ``resume`` or ``overwrite``.
-        target: column(s) to predict, see :func:`sfnet_core.target.read_target`. Galaxies without one are left out.
+        target: column(s) to predict, see :func:`sfnet_core.data.targets.read_target`. Galaxies without one are left out.
         k: features kept for each galaxy; ``width``: channels of the first stage (F = 8 · width), 64 by default.
         epochs: instead of the recipe's number.
         seed: of the split, the initial weights, the order and the orientations; ``split_seed``: of the split instead.
         fold, folds: hold out part ``fold`` (from 0) of ``folds``; else a share ``validation`` is held out, or
-            ``"paper"`` for the split of Wu (2025). Whole objects, see :func:`sfnet_core.split.objects`.
+            ``"paper"`` for the split of Wu (2025). Whole objects, see :func:`sfnet_core.data.splits.objects`.
         group: a column whose equal values are one object.
         weights: ``None`` (from scratch), ``"hub"`` (ImageNet) or a file, see
             :func:`sfnet_core.checkpoint.load_imagenet`.

@@ -12,9 +12,9 @@ from waiting import until
 
 from sfnet_core.astro import relations as astro
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.survey.dataset import Dataset
 
 N, K, R, F = 240, 3, 2, 12
 

@@ -160,7 +160,7 @@ def test_find_undo_and_split(page, codes):
 
 def test_pictures_stand_as_stored(page, codes, real_folds):
     """The galaxy in focus has the dataset's pixels, not mirrored and not turned."""
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
     dataset = Dataset.open(real_folds["dataset"])
     page.locator(".sf-galaxy").nth(2).click()

@@ -28,10 +28,10 @@ from reading import (
 )
 
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.interpret import predict
 from sfnet_core.labels.book import LabelBook
-from sfnet_core.survey.dataset import Dataset
 
 LABEL = "metal-poor"
 
@@ -185,8 +185,8 @@ def test_a_visit_with_the_keyboard_alone(sample, open_page):
     assert page.locator(f"#{active} b").inner_text() == '"SF"'
     key("Enter")
     assert page.input_value(".sf-filter") == 'oh_p50 > 8.8 and bpt = "SF" '
-    from sfnet_core.explorer.filters.masks import select
-    from sfnet_core.explorer.filters.names import Names
+    from sfnet_core.data.filters.masks import select
+    from sfnet_core.data.filters.names import Names
 
     rows = np.flatnonzero((codes.split == "validation") & select('oh_p50 > 8.8 and bpt = "SF"', Names(codes)))
     page.wait_for_selector(f".sf-filter-said:has-text('{len(rows)} of 240 galaxies, validation')")

@@ -11,9 +11,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.cutouts import encode_jpeg, read_image
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.sample import sample_dataset, sample_folder
-from sfnet_core.survey.cutouts import encode_jpeg, read_image
-from sfnet_core.survey.dataset import Dataset
 
 HOSTILE = "<img src=x onerror=window.bad=1>"
 N = 40

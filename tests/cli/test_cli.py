@@ -78,7 +78,7 @@ def test_galaxies_set_aside_are_listed(sfnet_here, tmp_path):
 
 def test_infer_lists_only_what_pack_has_not_said(sfnet_here, monkeypatch, tmp_path):
     import sfnet_core.inference
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
     codes, said = simulated_codes(5), SetAside("corrupt image", row=1)
     monkeypatch.setattr(sfnet_core.inference, "infer", lambda *a, **k: codes)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sfnet_core.codes.table import SparseCodes, check_dataset
-from sfnet_core.survey.pack import pack
+from sfnet_core.data.packing import pack
 from sfnet_core.utils.errors import SetAside, SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[

@@ -18,6 +18,7 @@ import numpy as np
 from sfnet_core.codes.novelty import FILE, Typical
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.comparison import compare
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.sample import sample_codes, sample_dataset
@@ -31,7 +32,6 @@ from sfnet_core.neighbours import nearest_by_catalogue, nearest_by_code
 from sfnet_core.run import Run
 from sfnet_core.selection import bpt_mix, enrichment, medians
 from sfnet_core.stability.file import read_stability, stability_path
-from sfnet_core.survey.dataset import Dataset
 
 HERE = Path(__file__).parent
 WRITTEN = HERE / "written_by_0_1_0"

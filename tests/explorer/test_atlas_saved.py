@@ -18,6 +18,7 @@ from sfnet_core.astro import relations as astro
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS, why_unlike
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.evaluate import evaluate
 from sfnet_core.explorer.atlas import looking, saved_contents
 from sfnet_core.explorer.atlas.cards import Almanac
@@ -31,7 +32,6 @@ from sfnet_core.explorer.atlas.saved_file import as_json
 from sfnet_core.explorer.atlas.saving import PART, Saving, file_name
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.labels.book import LabelBook
-from sfnet_core.survey.dataset import Dataset
 from sfnet_core.utils.errors import SFNetError
 
 N, K, R, F = 300, 3, 2, 14

@@ -7,8 +7,8 @@ import pytest
 
 from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.filters.masks import select
-from sfnet_core.explorer.filters.names import Names
+from sfnet_core.data.filters.masks import select
+from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import State

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.data.filters.grammar import parse
+from sfnet_core.data.filters.masks import select
+from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer import filterbox
 from sfnet_core.explorer.filterbox import FilterBox
-from sfnet_core.explorer.filters.grammar import parse
-from sfnet_core.explorer.filters.masks import select
-from sfnet_core.explorer.filters.names import Names
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.sample import sample_codes
 

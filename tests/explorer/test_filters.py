@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.filters.completion import complete, word_at
-from sfnet_core.explorer.filters.grammar import FilterError, parse
-from sfnet_core.explorer.filters.masks import select
-from sfnet_core.explorer.filters.names import Names
-from sfnet_core.explorer.filters.tokens import LONGEST
+from sfnet_core.data.filters.completion import complete, word_at
+from sfnet_core.data.filters.grammar import FilterError, parse
+from sfnet_core.data.filters.masks import select
+from sfnet_core.data.filters.names import Names
+from sfnet_core.data.filters.tokens import LONGEST
 from sfnet_core.utils.errors import SFNetError
 
 NAN = float("nan")
@@ -532,7 +532,7 @@ def test_t13_no_door_to_python_in_the_package():
     import ast
     from pathlib import Path
 
-    import sfnet_core.explorer.filters as package
+    import sfnet_core.data.filters as package
 
     for path in Path(package.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.filters.completion import complete
 from sfnet_core.explorer.atlas.page import Atlas
-from sfnet_core.explorer.filters.completion import complete
 from sfnet_core.explorer.linked import LinkedFigures
 from sfnet_core.explorer.naming import MOST_UPLOAD, Naming, brief, home
 from sfnet_core.explorer.page import Explorer

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from sfnet_core.astro.relations import separation
 from sfnet_core.astro.sky_position import Place, read_place
-from sfnet_core.explorer.filters.grammar import parse
-from sfnet_core.explorer.filters.masks import first_cone
+from sfnet_core.data.filters.grammar import parse
+from sfnet_core.data.filters.masks import first_cone
 from sfnet_core.explorer.links import survey_links
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.search import angle, without_cone

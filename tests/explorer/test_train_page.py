@@ -21,6 +21,7 @@ from typer.main import get_command
 from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.cli.verbs import app
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.packing import pack
 from sfnet_core.explorer import sample
 from sfnet_core.explorer.train_page import TrainPage, spread, train_page
 from sfnet_core.explorer.trainer import session as session_room
@@ -40,7 +41,6 @@ from sfnet_core.inference import infer
 from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.run import Run
 from sfnet_core.stats.metrics import rmse
-from sfnet_core.survey.pack import pack
 from sfnet_core.utils.errors import SFNetError
 
 SMALL = {"width": 4, "k": 2}

@@ -630,7 +630,7 @@ def test_labels_are_light():
     program = (
         "import sys, sfnet_core.labels, sfnet_core.selection, sfnet_core.comparison, sfnet_core.neighbours\n"
         "import sfnet_core.regions\n"
-        "import sfnet_core.explorer.filters\n"
+        "import sfnet_core.data.filters\n"
         "heavy = ('torch', 'pandas', 'astropy', 'scipy', 'bokeh', 'ipywidgets', 'anywidget', 'PIL')\n"
         "sys.exit(', '.join(m for m in heavy if m in sys.modules) or 0)"
     )

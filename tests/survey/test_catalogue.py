@@ -15,7 +15,7 @@ from astropy.io import votable
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.survey.catalogue import DECIMAL, ROUNDED, read_catalogue
+from sfnet_core.data.catalogue import DECIMAL, ROUNDED, read_catalogue
 from sfnet_core.utils.errors import SFNetError
 
 IDS = ["1237648704043942146", "1237667292122513532", "1237665441525596195"]

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.io import votable
 
-from sfnet_core.survey import readers
-from sfnet_core.survey.catalogue import read_catalogue
-from sfnet_core.survey.parquet_tables import read_parquet
+from sfnet_core.data import readers
+from sfnet_core.data.catalogue import read_catalogue
+from sfnet_core.data.parquet_tables import read_parquet
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -11,15 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfnet_core.survey.cutouts import (
-    ImageRefused,
-    encode_jpeg,
-    find_images,
-    image_size,
-    read_image,
-    resize,
-    scan_images,
-)
+from sfnet_core.data.cutouts import ImageRefused, encode_jpeg, find_images, image_size, read_image, resize, scan_images
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.survey.dataset import Dataset
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.utils.errors import SetAside, SFNetError
 
 N, SIZE = 7, 16
@@ -253,7 +253,7 @@ def test_verify_sees_a_changed_pixel(tmp_path):
 def test_opening_a_dataset_needs_neither_torch_nor_pandas_nor_astropy(tmp_path):
     make(tmp_path / "d")
     code = (
-        "import sys\nfrom sfnet_core.survey.dataset import Dataset\n"
+        "import sys\nfrom sfnet_core.data.dataset import Dataset\n"
         "d = Dataset.open(sys.argv[1])\nd.ids, d.column('z'), d.column('barred'), d.column('kind')\n"
         "print([m for m in ('torch', 'pandas', 'astropy', 'PIL') if m in sys.modules])"
     )

@@ -11,8 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.store import DatasetWriter
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.store import DatasetWriter
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
 
@@ -55,7 +55,7 @@ def test_r3_two_processes_one_folder(tmp_path):
     """Started together, one or both say they are done and the folder is valid; who is refused is told why."""
     code = (
         "import sys, numpy as np\n"
-        "from sfnet_core.survey.dataset import Dataset\nfrom sfnet_core.utils.errors import SFNetError\n"
+        "from sfnet_core.data.dataset import Dataset\nfrom sfnet_core.utils.errors import SFNetError\n"
         "try:\n    d = Dataset.create(sys.argv[1], [str(i) for i in range(50)], np.zeros((50, 32, 32, 3), np.uint8),"
         " overwrite=True)\n    print('done', d.fingerprint)\nexcept SFNetError as e:\n    print('refused', e)\n"
     )
@@ -79,9 +79,9 @@ def test_r4_a_full_disk_leaves_the_old_dataset_and_names_path_and_bytes(tmp_path
         raise OSError(errno.ENOSPC, "No space left on device")
 
     target = {
-        "table": "sfnet_core.survey.store.write_table",
-        "description": "sfnet_core.survey.store.write_json",
-        "rename": "sfnet_core.survey.store.replace_folder",
+        "table": "sfnet_core.data.store.write_table",
+        "description": "sfnet_core.data.store.write_json",
+        "rename": "sfnet_core.data.store.replace_folder",
     }.get(stage)
     if target:
         monkeypatch.setattr(target, full)
@@ -155,7 +155,7 @@ def test_an_interrupted_writer_leaves_nothing_or_the_old_dataset(tmp_path, error
 
 def test_what_a_killed_writer_left_is_cleared_by_the_next_one(tmp_path):
     code = (
-        "import os, sys, numpy as np\nfrom sfnet_core.survey.store import DatasetWriter\n"
+        "import os, sys, numpy as np\nfrom sfnet_core.data.store import DatasetWriter\n"
         "with DatasetWriter(sys.argv[1]) as w:\n"
         "    w.append(np.zeros((8, 8, 3), np.uint8))\n"
         "    os.kill(os.getpid(), 9)\n"
@@ -170,8 +170,8 @@ def test_a_replacement_killed_between_its_renames_is_undone(tmp_path):
     make(tmp_path / "d")
     before = everything(tmp_path / "d")
     code = (
-        "import os, sys, pathlib, numpy as np\nfrom sfnet_core.survey import store\n"
-        "from sfnet_core.survey.dataset import Dataset\n"
+        "import os, sys, pathlib, numpy as np\nfrom sfnet_core.data import store\n"
+        "from sfnet_core.data.dataset import Dataset\n"
         "rename = pathlib.Path.rename\n"
         "def once(self, to):\n    rename(self, to)\n    os.kill(os.getpid(), 9)\n"
         "pathlib.Path.rename = once\n"

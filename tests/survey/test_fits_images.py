@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from sfnet_core.survey.cutouts import ImageRefused, image_size, read_source
-from sfnet_core.survey.fits_images import lupton_rgb, read_fits_cube
+from sfnet_core.data.cutouts import ImageRefused, image_size, read_source
+from sfnet_core.data.fits_images import lupton_rgb, read_fits_cube
 
 
 def write_fits(path, data, **options):

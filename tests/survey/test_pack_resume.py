@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from sfnet_core import cli
-from sfnet_core.survey import pack as pack_module
-from sfnet_core.survey.pack import pack
+from sfnet_core.data import packing as pack_module
+from sfnet_core.data.packing import pack
 from sfnet_core.utils.errors import SFNetError
 
 N, BROKEN = 40, (0, 7, 8, 23, 39)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfnet_core.survey.catalogue import read_catalogue
-from sfnet_core.survey.dataset import pack
+from sfnet_core.data.catalogue import read_catalogue
+from sfnet_core.data.dataset import pack
 
 
 def rows_of(path):

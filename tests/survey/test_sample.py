@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sfnet_core.survey import sample
-from sfnet_core.survey.dataset import Dataset
+from sfnet_core.data import sample_file as sample
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from sfnet_core.astro import relations as astro
 from sfnet_core.astro import scaling_relations as relations
-from sfnet_core.survey import light, population, render, simulate
-from sfnet_core.survey.dataset import Dataset
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.simulate import light, population, render
+from sfnet_core.data.simulate import survey as simulate
 from sfnet_core.utils.errors import SFNetError
 
 

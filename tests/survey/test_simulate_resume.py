@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from sfnet_core import cli
-from sfnet_core.survey import simulate as module
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.simulate import simulate
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.simulate import survey as module
+from sfnet_core.data.simulate.survey import simulate
 from sfnet_core.utils.errors import SFNetError
 
 N, SIZE, SEED = 8, 32, 3
@@ -101,7 +101,7 @@ def test_ctrl_c_and_sigterm_say_how_to_go_on_and_the_bar_begins_where_it_stopped
 
 KILLED = """
 import os, signal, sys
-from sfnet_core.survey import simulate
+from sfnet_core.data import simulate
 real, simulate.SAVE_SECONDS = simulate._draw, -1
 def draw(seed, size, index):
     if index == 5:

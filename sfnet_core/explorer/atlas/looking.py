@@ -77,7 +77,7 @@ class AtlasPictures(Pictures):
         rows = rows[self.there(rows)]
         if not len(rows):
             return b""
-        from sfnet_core.survey.cutouts import encode_jpeg
+        from sfnet_core.data.cutouts import encode_jpeg
 
         total = np.zeros((*self.size, 3))
         for row in rows.tolist():

@@ -25,7 +25,7 @@ from sfnet_core.explorer.steady import Steady
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["Atlas", "atlas"]
 

@@ -26,7 +26,7 @@ from sfnet_core.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["Choices", "export_page", "save_page", "state_of", "write_page"]
 
@@ -137,7 +137,7 @@ def export_page(
     from tqdm import tqdm
 
     from sfnet_core.codes.table import SparseCodes, check_dataset
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
     if choices.get("split") == "all":
         choices["split"] = ""

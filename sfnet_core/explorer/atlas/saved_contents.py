@@ -21,10 +21,10 @@ from sfnet_core.explorer.atlas.tables import signs
 from sfnet_core.explorer.links import survey_links
 
 if TYPE_CHECKING:
+    from sfnet_core.data.dataset import Dataset
     from sfnet_core.explorer.atlas.cards import Almanac
     from sfnet_core.explorer.atlas.state import AtlasState
     from sfnet_core.explorer.naming import Naming
-    from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Contents", "Thumbnails", "packed"]
 
@@ -54,7 +54,7 @@ class Thumbnails(AtlasPictures):
         if row not in self._kept:
             from PIL import Image
 
-            from sfnet_core.survey.cutouts import encode_jpeg
+            from sfnet_core.data.cutouts import encode_jpeg
 
             cutout = self.pixels(row)
             if cutout is None:

@@ -22,7 +22,7 @@ from sfnet_core.utils.files import write_text
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["PAGE", "Written", "write_report"]
 

@@ -13,12 +13,12 @@ import numpy as np
 
 from sfnet_core import RUNNERS_UP
 from sfnet_core.astro.emission_lines import find_column
+from sfnet_core.data.targets import LINES, read_targets, target_names
 from sfnet_core.recipes import RECIPES, TAUGHT, Recipe, choose
-from sfnet_core.target import LINES, read_targets, target_names
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = [
     "Choices",
@@ -162,7 +162,7 @@ def _within(what: str, value: int, low: int, high: int) -> None:
 
 def open_dataset(path: str) -> tuple[Dataset, str]:
     """The dataset of a folder, or for "" the embedded sample; and its name for people."""
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
     if path.strip():
         dataset = Dataset.open(Path(path.strip()).expanduser())

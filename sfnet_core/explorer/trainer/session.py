@@ -31,8 +31,8 @@ from sfnet_core.explorer.trainer.worker import CODES
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
+    from sfnet_core.data.dataset import Dataset
     from sfnet_core.recipes import Recipe
-    from sfnet_core.survey.dataset import Dataset
 
 __all__ = ["Session"]
 

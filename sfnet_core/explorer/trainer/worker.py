@@ -149,7 +149,7 @@ def finished_run(out: str) -> Any:
 
 def work(job: dict[str, Any], say: Speaker) -> None:
     """Train, then (where asked) infer and evaluate."""
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
     from sfnet_core.training import verb as training
 
     # This process does nothing else, so the class may be exchanged: `train` itself stays the one way to train.

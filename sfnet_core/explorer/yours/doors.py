@@ -16,7 +16,7 @@ import numpy as np
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "allowed_folders", "inside", "is_address", "read_upload", "shown_name"]
 
@@ -68,7 +68,7 @@ def inside(text: str, folders: list[Path]) -> Path:
 
 def read_upload(data: bytes | memoryview) -> np.ndarray:
     """An uploaded JPEG's or PNG's bytes as (H, W, 3) uint8, by the rules of ``survey.cutouts.read_image``."""
-    from sfnet_core.survey.cutouts import ImageRefused, read_image
+    from sfnet_core.data.cutouts import ImageRefused, read_image
 
     size = memoryview(data).nbytes
     if size > MOST_BYTES:
@@ -86,7 +86,7 @@ def read_upload(data: bytes | memoryview) -> np.ndarray:
 
 def read_file(path: Path) -> np.ndarray:
     """An image below an allowed folder, as :func:`inside` gave it."""
-    from sfnet_core.survey.cutouts import ImageRefused, read_image
+    from sfnet_core.data.cutouts import ImageRefused, read_image
 
     if path.is_dir():
         raise SFNetError(f"{path.name} is a folder: open it under “A folder of images”.")

@@ -166,9 +166,9 @@ class Engine:
                 f"{'; '.join(wrong)}. A prediction would be wrong without a sign of it. Bring the image at the "
                 "training's size and scale, or tick “use it anyway”."
             )
+        from sfnet_core.data.cutouts import resize
+        from sfnet_core.data.dataset import Dataset
         from sfnet_core.inference import infer
-        from sfnet_core.survey.cutouts import resize
-        from sfnet_core.survey.dataset import Dataset
 
         scale, (height, width) = wishes.scale, self.trained["size"]
         if wishes.resample and wishes.anyway and height == width and rgb.shape[:2] != (height, width):

@@ -164,7 +164,7 @@ class OnePicture:
         """The picture as JPEG; empty where there is none."""
         if self._rgb is None:
             return b""
-        from sfnet_core.survey.cutouts import encode_jpeg
+        from sfnet_core.data.cutouts import encode_jpeg
 
         return encode_jpeg(np.ascontiguousarray(self._rgb), quality=94)
 

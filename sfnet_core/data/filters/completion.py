@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sfnet_core.explorer.filters.grammar import Parser
-from sfnet_core.explorer.filters.names import Names, UnknownName
-from sfnet_core.explorer.filters.tokens import FilterError, Token, tokens
-from sfnet_core.explorer.filters.tree import Name
+from sfnet_core.data.filters.grammar import Parser
+from sfnet_core.data.filters.names import Names, UnknownName
+from sfnet_core.data.filters.tokens import FilterError, Token, tokens
+from sfnet_core.data.filters.tree import Name
 
 __all__ = ["complete", "word_at"]
 

@@ -9,8 +9,8 @@ from xml.parsers import expat
 
 import numpy as np
 
-from sfnet_core.survey.raw_table import RawTable
-from sfnet_core.survey.votable_guard import check_votable
+from sfnet_core.data.raw_table import RawTable
+from sfnet_core.data.votable_guard import check_votable
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["read_parquet"]

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.survey.cutouts import MAX_PIXELS, decode, encode_jpeg
-from sfnet_core.survey.dataset import Dataset
+from sfnet_core.data.cutouts import MAX_PIXELS, decode, encode_jpeg
+from sfnet_core.data.dataset import Dataset
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, default_cache, folder_lock
 

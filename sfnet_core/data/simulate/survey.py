@@ -26,10 +26,10 @@ import numpy as np
 
 from sfnet_core import __version__
 from sfnet_core.astro import relations as astro
-from sfnet_core.survey import light, population, render
-from sfnet_core.survey.dataset import Dataset
-from sfnet_core.survey.store import META
-from sfnet_core.survey.unfinished import UnfinishedWriter
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.simulate import light, population, render
+from sfnet_core.data.store import META
+from sfnet_core.data.unfinished import UnfinishedWriter
 from sfnet_core.utils.console import say
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.signals import Interrupts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfnet_core.survey.light import BANDS
+from sfnet_core.data.simulate.light import BANDS
 
 __all__ = ["FIELD", "NATIVE_SCALE", "PIXELS", "asinh_rgb", "expose", "resample"]
 

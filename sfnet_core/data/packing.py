@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.survey.catalogue import Catalogue, read_catalogue
-from sfnet_core.survey.cutouts import MAX_PIXELS, ImageRefused, Source, image_size, read_source, resize, scan_images
-from sfnet_core.survey.store import META, as_records
-from sfnet_core.survey.unfinished import UnfinishedWriter
+from sfnet_core.data.catalogue import Catalogue, read_catalogue
+from sfnet_core.data.cutouts import MAX_PIXELS, ImageRefused, Source, image_size, read_source, resize, scan_images
+from sfnet_core.data.store import META, as_records
+from sfnet_core.data.unfinished import UnfinishedWriter
 from sfnet_core.utils.console import say
 from sfnet_core.utils.errors import SetAside, SFNetError
 from sfnet_core.utils.signals import Interrupts
 
 if TYPE_CHECKING:
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["pack"]
 
@@ -77,7 +77,7 @@ def pack(
     bands : what blue, green and red are, short wavelength first.
     size : resample every image's central square to this many pixels (``resample``: ``lanczos`` or ``bicubic``).
         Without it all images must have one size: those unlike the majority are set aside.
-    stretch, q, minimum : the composition of FITS bands, see :func:`~sfnet_core.survey.cutouts.lupton_rgb`.
+    stretch, q, minimum : the composition of FITS bands, see :func:`~sfnet_core.data.cutouts.lupton_rgb`.
     resume : go on with a pack of these rows, images and options that was cut off. What has been packed is kept once a
         minute, and on Ctrl-C and SIGTERM once it took a minute; the dataset has the same bytes in the end.
 
@@ -85,7 +85,7 @@ def pack(
     reason (``Dataset.set_aside``), the rest goes on. Nothing appears under ``out`` unless the whole run succeeds.
     Memory stays bounded whatever the number of galaxies.
     """
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
     _check_arguments(pixel_scale, size, resample, bands)
     found, aside = scan_images(images, bands)
@@ -212,7 +212,7 @@ def _table(rows: list[_Row], table: Catalogue | None) -> str:
 
 def _finished(out: str | os.PathLike, made_of: str) -> Dataset | None:
     """The dataset at ``out`` where it was made of the same."""
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
     if not (Path(out) / META).is_file():
         return None

@@ -33,7 +33,7 @@ __all__ = [
 
 SCHEMA = 1
 CUTOUTS, GALAXIES, META = "cutouts.npy", "galaxies.parquet", "dataset.json"
-UNFINISHED = "unfinished.json"  # in a hidden folder that waits to be gone on with, see sfnet_core.survey.unfinished
+UNFINISHED = "unfinished.json"  # in a hidden folder that waits to be gone on with, see sfnet_core.data.unfinished
 NPY_HEADER = 128  # bytes; fixed, so that the header can be rewritten once the number of galaxies is known
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -49,7 +49,7 @@ class DatasetWriter:
     """Builds a dataset in a hidden folder beside ``path`` and renames it when :meth:`finish` is called.
 
     Use it as a context manager. Left by an exception (Ctrl-C and a full disk among them), the hidden folder is
-    removed, unless it waits to be gone on with (:mod:`sfnet_core.survey.unfinished`), and whatever was at ``path``
+    removed, unless it waits to be gone on with (:mod:`sfnet_core.data.unfinished`), and whatever was at ``path``
     stays as it was. The hidden folder is also the lock: its name is fixed, so a second writer of the same ``path`` is
     refused at once, and the rest of a killed writer is cleared by the next one.
     """

@@ -1,6 +1,6 @@
 """A dataset that takes long to make: cut off at any moment, it goes on later to the same bytes.
 
-Beside the cutouts the hidden folder of :class:`~sfnet_core.survey.store.DatasetWriter` holds each galaxy's row
+Beside the cutouts the hidden folder of :class:`~sfnet_core.data.store.DatasetWriter` holds each galaxy's row
 (``rows.jsonl``, one JSON object a line) and, now and then, ``unfinished.json``: what is being made, and how many
 galaxies are safe on disk. Whatever was written after that is cut away before the work goes on.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.survey.store import CUTOUTS, NPY_HEADER, UNFINISHED, DatasetWriter
+from sfnet_core.data.store import CUTOUTS, NPY_HEADER, UNFINISHED, DatasetWriter
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_json
 from sfnet_core.utils.resume import check_begun

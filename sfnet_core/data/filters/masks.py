@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from sfnet_core.astro.relations import separation
-from sfnet_core.explorer.filters.grammar import parse
-from sfnet_core.explorer.filters.names import Names, Tags, UnknownName, Values, Words, kind_of
-from sfnet_core.explorer.filters.tokens import FilterError, shown
-from sfnet_core.explorer.filters.tree import (
+from sfnet_core.data.filters.grammar import parse
+from sfnet_core.data.filters.names import Names, Tags, UnknownName, Values, Words, kind_of
+from sfnet_core.data.filters.tokens import FilterError, shown
+from sfnet_core.data.filters.tree import (
     And,
     Between,
     Compare,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.survey.pack import pack
-from sfnet_core.survey.store import (
+from sfnet_core.data.packing import pack
+from sfnet_core.data.store import (
     CUTOUTS,
     GALAXIES,
     META,

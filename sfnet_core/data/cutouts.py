@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.survey.fits_images import lupton_rgb, read_bands, read_fits_cube, read_fits_size
-from sfnet_core.survey.store import bad_id
+from sfnet_core.data.fits_images import lupton_rgb, read_bands, read_fits_cube, read_fits_size
+from sfnet_core.data.store import bad_id
 from sfnet_core.utils.errors import SetAside, SFNetError
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import NoReturn
 
-from sfnet_core.explorer.filters.tokens import KEYWORDS, FilterError, Token, shown, tokens
-from sfnet_core.explorer.filters.tree import (
+from sfnet_core.data.filters.tokens import KEYWORDS, FilterError, Token, shown, tokens
+from sfnet_core.data.filters.tree import (
     And,
     Between,
     Compare,

@@ -11,7 +11,7 @@ from sfnet_core.astro.emission_lines import LINES, REASONS, counted, find_column
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.survey.dataset import Dataset
+    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["LINES", "left_out", "read_target", "read_targets", "remarks", "target_names", "without_errors"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.survey import astropy_tables, parquet_tables
-from sfnet_core.survey.raw_table import RawTable
+from sfnet_core.data import astropy_tables, parquet_tables
+from sfnet_core.data.raw_table import RawTable
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["read_raw", "typed"]

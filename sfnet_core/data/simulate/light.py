@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from sfnet_core.astro import scaling_relations as relations
-from sfnet_core.survey.population import Form, Physics
+from sfnet_core.data.simulate.population import Form, Physics
 
 __all__ = ["BANDS", "companion_map", "galaxy_magnitudes", "galaxy_map"]
 
