@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.annotations.labels import LabelBook, labels_path
 from sfnet_core.consensus import LOWERS, RAISES
 from sfnet_core.interpret import activations
-from sfnet_core.labels.book import LabelBook, labels_path
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.cli.verbs import run
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.consensus import LOWERS, consensus
@@ -18,7 +19,6 @@ from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.report_book.fits import by_k
 from sfnet_core.interpret import contributions, predict
-from sfnet_core.labels.book import LabelBook
 from sfnet_core.stability.groups import grouped
 from sfnet_core.utils.errors import SFNetError
 

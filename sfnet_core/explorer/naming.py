@@ -1,6 +1,6 @@
 """What a page says of its features and galaxies: names from the labels file, changes with undo, news from other pages.
 
-Everything is kept by :class:`~sfnet_core.labels.book.LabelBook`; here its changes become steps of the page's undo list, and
+Everything is kept by :class:`~sfnet_core.annotations.labels.LabelBook`; here its changes become steps of the page's undo list, and
 the messages of the browser are checked. A change is written at once and redraws every view that names what changed.
 """
 
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.annotations.labels import Entry, LabelBook, labels_path
 from sfnet_core.data.filters.names import Tags
 from sfnet_core.explorer.quantities import untexed
 from sfnet_core.explorer.view import text, whole
-from sfnet_core.labels.book import Entry, LabelBook, labels_path
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, text, whole
 
 if TYPE_CHECKING:
+    from sfnet_core.annotations.labels import Entry
     from sfnet_core.explorer.pictures import Pictures
     from sfnet_core.explorer.scene import Scene
-    from sfnet_core.labels.book import Entry
 
 __all__ = ["Report", "bars", "buttons", "galaxies", "heading", "line", "table"]
 

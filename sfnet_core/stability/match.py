@@ -151,7 +151,7 @@ def carry_labels(codes: SparseCodes, other: SparseCodes, pairs: dict[int, int]) 
     ``pairs``: feature of ``codes`` → feature of ``other``, as :meth:`Match.pairs`. A feature that has a label keeps it.
     Both are read from, and the result is written to, the labels files beside the codes.
     """
-    from sfnet_core.labels.book import LabelBook, labels_path
+    from sfnet_core.annotations.labels import LabelBook, labels_path
 
     if codes.path is None or other.path is None:
         raise SFNetError("Labels are carried between codes files; save the codes first.")

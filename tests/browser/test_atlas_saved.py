@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.page import Atlas
@@ -17,7 +18,6 @@ from sfnet_core.explorer.atlas.saved import save_page
 from sfnet_core.explorer.header import signed
 from sfnet_core.explorer.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.labels.book import LabelBook
 
 HOSTILE = "<img src=x onerror=document.title='acted'></script><script>document.title='acted'</script>"
 

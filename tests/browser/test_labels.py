@@ -11,9 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from waiting import until
 
+from sfnet_core.annotations.labels import LabelBook, labels_path
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.sample import sample_dataset, sample_folder
-from sfnet_core.labels.book import LabelBook, labels_path
 
 HOSTILE = "blue <img src=x onerror=alert(1)> $$x^2$$"
 FEATURE_FORM, GALAXY_FORM = ".sf-note[data-kind=features]", ".sf-note[data-kind=galaxies]"

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from readers import RECORDED, WRITTEN, everything
 
+from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.cli.verbs import run as sfnet
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.labels.book import LabelBook
 from sfnet_core.training.verb import train
 
 GALAXIES, UNKNOWN, DAMAGED = 41, 5, 17  # rows: one without oh_p50 and without Hα, one whose image can't be read

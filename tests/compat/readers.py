@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.novelty import FILE, Typical
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.comparison import compare
@@ -27,7 +28,6 @@ from sfnet_core.explorer.train_page import TrainPage, train_page
 from sfnet_core.explorer.trainer.choices import Choices, from_config
 from sfnet_core.explorer.without import everywhere, one_galaxy
 from sfnet_core.explorer.your_galaxy import YourGalaxy
-from sfnet_core.labels.book import LabelBook
 from sfnet_core.neighbours import nearest_by_catalogue, nearest_by_code
 from sfnet_core.run import Run
 from sfnet_core.selection import bpt_mix, enrichment, medians

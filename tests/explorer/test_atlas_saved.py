@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.astro import relations as astro
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS, why_unlike
@@ -31,7 +32,6 @@ from sfnet_core.explorer.atlas.saved import Choices, save_page, write_page
 from sfnet_core.explorer.atlas.saved_file import as_json
 from sfnet_core.explorer.atlas.saving import PART, Saving, file_name
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.labels.book import LabelBook
 from sfnet_core.utils.errors import SFNetError
 
 N, K, R, F = 300, 3, 2, 14

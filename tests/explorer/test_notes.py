@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.annotations import store as labels_store
+from sfnet_core.annotations.labels import Entry, LabelBook, labels_path
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.completion import complete
 from sfnet_core.explorer.atlas.page import Atlas
@@ -23,8 +25,6 @@ from sfnet_core.explorer.quantities import untexed
 from sfnet_core.explorer.sample import sample_codes, sample_folder
 from sfnet_core.explorer.state import State, pack_rows
 from sfnet_core.explorer.your_galaxy import YourGalaxy
-from sfnet_core.labels import store as labels_store
-from sfnet_core.labels.book import Entry, LabelBook, labels_path
 from sfnet_core.utils.errors import SFNetError
 
 HOSTILE = '$$x^2$$ <img src=x onerror=alert(1)> \\(y\\) @{id} "q"'

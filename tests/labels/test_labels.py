@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.annotations import store as labels_store
+from sfnet_core.annotations.document import MOST_ITEMS, Document, Roster, Section, merge, read_document, write_document
+from sfnet_core.annotations.labels import Entry, LabelBook, labels_path
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.labels import store as labels_store
-from sfnet_core.labels.book import Entry, LabelBook, labels_path
-from sfnet_core.labels.file import MOST_ITEMS, Document, Roster, Section, merge, read_document, write_document
 from sfnet_core.utils.errors import SFNetError
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -229,7 +229,7 @@ def test_r3_many_processes_at_once(path):
     program = (
         "import sys\n"
         "from sfnet_core.codes import SparseCodes\n"
-        "from sfnet_core.labels import LabelBook\n"
+        "from sfnet_core.annotations import LabelBook\n"
         "book = LabelBook.open(SparseCodes.open(sys.argv[1]))\n"
         "for i in range(25):\n"
         "    book.add('features', f'{sys.argv[2]}-{i}', [i % 5])\n"
@@ -628,7 +628,7 @@ def test_what_is_written_is_read(document):
 
 def test_labels_are_light():
     program = (
-        "import sys, sfnet_core.labels, sfnet_core.selection, sfnet_core.comparison, sfnet_core.neighbours\n"
+        "import sys, sfnet_core.annotations, sfnet_core.selection, sfnet_core.comparison, sfnet_core.neighbours\n"
         "import sfnet_core.regions\n"
         "import sfnet_core.data.filters\n"
         "heavy = ('torch', 'pandas', 'astropy', 'scipy', 'bokeh', 'ipywidgets', 'anywidget', 'PIL')\n"

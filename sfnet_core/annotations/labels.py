@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sfnet_core.labels.carry import carry, put_back, stamp, tidings, transfer
-from sfnet_core.labels.file import (
+from sfnet_core.annotations.carry import carry, put_back, stamp, tidings, transfer
+from sfnet_core.annotations.document import (
     Document,
     Entry,
     Roster,
@@ -28,7 +28,7 @@ from sfnet_core.labels.file import (
     read_document,
     write_document,
 )
-from sfnet_core.labels.store import Store, read_file
+from sfnet_core.annotations.store import Store, read_file
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_text
 

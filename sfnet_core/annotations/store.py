@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sfnet_core.labels.file import MOST_BYTES, Document, read_document, write_document
+from sfnet_core.annotations.document import MOST_BYTES, Document, read_document, write_document
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_text
 

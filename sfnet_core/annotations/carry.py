@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sfnet_core.labels.file import MOST_REVISION, Document, Entry, Roster, Section, ordered
+from sfnet_core.annotations.document import MOST_REVISION, Document, Entry, Roster, Section, ordered
 
 __all__ = ["carry", "changes", "put_back", "stamp", "tidings", "transfer"]
 
