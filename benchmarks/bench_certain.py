@@ -29,8 +29,8 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.encoding import Encoder
 from sfnet_core.explorer.sample import sample_dataset, sample_run
-from sfnet_core.network import pool
-from sfnet_core.run import Run
+from sfnet_core.model.network import pool
+from sfnet_core.model.run import Run
 from sfnet_core.training.verb import train
 
 MICRO = 32

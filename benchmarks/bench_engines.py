@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from benchmarks import common
-from sfnet_core.fused import trunk_of
-from sfnet_core.network import SFNet, pool
+from sfnet_core.model.kernels.fused import trunk_of
+from sfnet_core.model.network import SFNet, pool
 
 Way = Callable[[np.ndarray], np.ndarray]
 

@@ -28,7 +28,7 @@ from sfnet_core.faithful.page import NUMBERS, write
 from sfnet_core.faithful.verb import faithful
 from sfnet_core.faithful.words import FILLS, sentences
 from sfnet_core.inference import infer
-from sfnet_core.run import Run
+from sfnet_core.model.run import Run
 from sfnet_core.training.verb import train
 
 CLASSES, MIRRORED = "gz1_class", ("spiral_cw", "spiral_acw")

@@ -25,10 +25,10 @@ from benchmarks.paper_peer import Jpegs, Packed, PaperSFNet, encode
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
-from sfnet_core.device import computes_bfloat16
 from sfnet_core.inference import infer
+from sfnet_core.model.device import computes_bfloat16
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES
-from sfnet_core.run import Run
 from sfnet_core.training.verb import train
 
 

@@ -24,7 +24,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.packing import pack
 from sfnet_core.inference import infer
 from sfnet_core.lines_score import score_lines
-from sfnet_core.run import Run
+from sfnet_core.model.run import Run
 
 RESAMPLES = 2000
 FLUXES = tuple(LINES.values())

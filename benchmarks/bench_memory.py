@@ -26,8 +26,8 @@ import numpy as np
 
 from benchmarks import common
 from sfnet_core.data.dataset import Dataset
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES
-from sfnet_core.run import Run
 from sfnet_core.training.verb import train
 
 SIDE, SMALL_CROP = 128, 32

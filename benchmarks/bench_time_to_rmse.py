@@ -32,10 +32,10 @@ from benchmarks import common, seeds
 from benchmarks.paper_peer import PaperSFNet, RAdamLookahead, training_step
 from benchmarks.plain_training import train_plainly
 from benchmarks.training_tricks import TRICKS, tricks
-from sfnet_core.augment import centre, to_input
 from sfnet_core.data.dataset import Dataset
+from sfnet_core.model.preprocess import centre, to_input
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES, Recipe
-from sfnet_core.run import Run
 from sfnet_core.training.plan import make_plan
 from sfnet_core.training.verb import train
 from sfnet_core.utils.files import atomic_path

@@ -31,7 +31,7 @@ from benchmarks.elsewhere import Elsewhere
 from benchmarks.paper_peer import Jpegs, PaperSFNet, RAdamLookahead, training_step
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
-from sfnet_core.device import pick_device
+from sfnet_core.model.device import pick_device
 from sfnet_core.recipes import RECIPES, Recipe
 from sfnet_core.training import graphed
 from sfnet_core.training.verb import train

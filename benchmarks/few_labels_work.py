@@ -18,10 +18,10 @@ from sfnet_core.compare.networks import predictions
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.data.splits import validation_mask
-from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
+from sfnet_core.model.device import pick_device
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES, choose
-from sfnet_core.run import Run
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 from sfnet_core.training.verb import train
 from sfnet_core.utils.files import write_json

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.network import SFNet
+from sfnet_core.model.network import SFNet
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["contribution_maps", "occlusion"]

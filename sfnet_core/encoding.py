@@ -16,16 +16,16 @@ import torch
 from torch import Tensor
 
 from sfnet_core import RUNNERS_UP
-from sfnet_core.augment import ORIENTATIONS, orient, to_input
 from sfnet_core.certain import NEAR
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.codes.novelty import Typical
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.device import OnTheWay, plain_float32
-from sfnet_core.feed import CutoutFeed
-from sfnet_core.fused import trunk_of
-from sfnet_core.network import SFNet, code_of, pool, strongest
+from sfnet_core.model.cutout_loader import CutoutFeed
+from sfnet_core.model.device import OnTheWay, plain_float32
+from sfnet_core.model.kernels.fused import trunk_of
+from sfnet_core.model.network import SFNet, code_of, pool, strongest
+from sfnet_core.model.preprocess import ORIENTATIONS, orient, to_input
 
 __all__ = ["Encoder", "micro_batch"]
 

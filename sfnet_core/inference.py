@@ -20,8 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sfnet_core import RUNNERS_UP, __version__, checkpoint, unlike_fit
-from sfnet_core.augment import ORIENTATIONS
+from sfnet_core import RUNNERS_UP, __version__, unlike_fit
 from sfnet_core.certainty import make_certain
 from sfnet_core.codes.empty_sky import Sky, typical_sky
 from sfnet_core.codes.novelty import COLUMNS, Typical
@@ -29,11 +28,13 @@ from sfnet_core.codes.novelty import FILE as UNLIKE
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import read_target, remarks
-from sfnet_core.device import computes_bfloat16, has_bfloat16, pick_device
 from sfnet_core.encoding import Encoder, Part
-from sfnet_core.fused import can_fuse
-from sfnet_core.network import SFNet
-from sfnet_core.run import Run
+from sfnet_core.model import checkpoint
+from sfnet_core.model.device import computes_bfloat16, has_bfloat16, pick_device
+from sfnet_core.model.kernels.fused import can_fuse
+from sfnet_core.model.network import SFNet
+from sfnet_core.model.preprocess import ORIENTATIONS
+from sfnet_core.model.run import Run
 from sfnet_core.utils.array_cache import read_arrays, write_arrays
 from sfnet_core.utils.console import say
 from sfnet_core.utils.errors import SetAside, SFNetError

@@ -9,15 +9,15 @@ import numpy as np
 from tqdm import tqdm
 
 from sfnet_core.codes.novelty import FILE, Typical
-from sfnet_core.device import pick_device
 from sfnet_core.encoding import Encoder
+from sfnet_core.model.device import pick_device
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.run import Run
+    from sfnet_core.model.run import Run
 
 __all__ = ["MOST", "keep", "kept", "learn", "places"]
 

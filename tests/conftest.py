@@ -52,7 +52,7 @@ def bfloat16(record_property: Callable[[str, object], None]) -> bool:
     """Whether this processor convolves in bfloat16; where not, the end of the run names the test."""
     import torch
 
-    from sfnet_core.device import computes_bfloat16
+    from sfnet_core.model.device import computes_bfloat16
 
     has = computes_bfloat16(torch.device("cpu"))
     if not has:
@@ -76,7 +76,7 @@ def bfloat16_anywhere() -> Iterator[None]:
     import torch
 
     from sfnet_core import encoding, inference
-    from sfnet_core.device import computes_bfloat16
+    from sfnet_core.model.device import computes_bfloat16
 
     real = encoding.trunk_of
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sfnet_core.attribution import contribution_maps, occlusion
-from sfnet_core.network import SFNet
+from sfnet_core.model.network import SFNet
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sfnet_core.beside import SIDE, Convolution, apart, beside
-from sfnet_core.network import SFNet
+from sfnet_core.model.kernels.batched_conv import SIDE, Convolution, apart, beside
+from sfnet_core.model.network import SFNet
 
 sides = st.integers(1, 6)
 
@@ -28,7 +28,7 @@ def test_apart_undoes_beside(batch, channels, height, width):
 
 def both(side: int, dtype: torch.dtype, wide: bool, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """Maps, gradient of the images and of the weights of one convolution, side by side or not."""
-    monkeypatch.setattr("sfnet_core.beside.SIDE", SIDE if wide else 0)
+    monkeypatch.setattr("sfnet_core.model.kernels.batched_conv.SIDE", SIDE if wide else 0)
     torch.manual_seed(0)
     convolution = Convolution(32, 48, 1).to(memory_format=torch.channels_last)
     x = torch.randn(6, 32, side, side).contiguous(memory_format=torch.channels_last).requires_grad_()
@@ -51,7 +51,7 @@ def test_maps_and_gradients_in_bfloat16_are_those_of_the_usual_convolution(side,
 
 
 def test_in_float32_and_for_large_maps_and_for_narrow_networks_nothing_is_moved(monkeypatch):
-    monkeypatch.setattr("sfnet_core.beside.beside", None)  # calling it would fail
+    monkeypatch.setattr("sfnet_core.model.kernels.batched_conv.beside", None)  # calling it would fail
     both(3, torch.float32, True, monkeypatch)
     both(SIDE + 1, torch.bfloat16, True, monkeypatch)
     network = SFNet(k=2, width=8)  # whose convolutions torch computes wrongly in channels_last
@@ -63,7 +63,7 @@ def test_in_float32_and_for_large_maps_and_for_narrow_networks_nothing_is_moved(
 def test_a_networks_step_uses_it(monkeypatch):
     seen = []
     usual = beside
-    monkeypatch.setattr("sfnet_core.beside.beside", lambda x: seen.append(x.shape[-1]) or usual(x))
+    monkeypatch.setattr("sfnet_core.model.kernels.batched_conv.beside", lambda x: seen.append(x.shape[-1]) or usual(x))
     network = SFNet(k=2, width=16).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         network(torch.randn(2, 3, 160, 160)).sum().backward()

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sfnet_core import checkpoint
-from sfnet_core.network import SFNet
-from sfnet_core.run import Run
+from sfnet_core.model import checkpoint
+from sfnet_core.model.network import SFNet
+from sfnet_core.model.run import Run
 from sfnet_core.utils.errors import SFNetError
 
 

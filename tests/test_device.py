@@ -11,7 +11,9 @@ import torch
 import sfnet_core.encoding as encoding
 import sfnet_core.training.verb as training
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.device import (
+from sfnet_core.inference import infer
+from sfnet_core.model.cutout_loader import CutoutFeed
+from sfnet_core.model.device import (
     autocast,
     computes_bfloat16,
     has_bfloat16,
@@ -19,10 +21,8 @@ from sfnet_core.device import (
     plain_float32,
     trains_in_bfloat16,
 )  # fmt: skip
-from sfnet_core.feed import CutoutFeed
-from sfnet_core.inference import infer
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES
-from sfnet_core.run import Run
 from sfnet_core.training.verb import train
 from sfnet_core.utils.errors import SFNetError
 
@@ -140,7 +140,7 @@ def test_pinned_batches_and_precision_follow_the_device(galaxies):
 def test_a_training_can_be_kept_in_float32_and_the_hardware_is_what_it_is(monkeypatch, known, tried, has):
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {known: True})
-    monkeypatch.setattr("sfnet_core.device.can_call", lambda dtype: tried)
+    monkeypatch.setattr("sfnet_core.model.device.can_call", lambda dtype: tried)
     assert computes_bfloat16(cpu) is tried
     monkeypatch.delenv("SFNET_BF16", raising=False)
     assert has_bfloat16(cpu) is trains_in_bfloat16(cpu) is has

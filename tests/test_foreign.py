@@ -16,14 +16,15 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from sfnet_core import cli, foreign
-from sfnet_core.checkpoint import load_imagenet
+from sfnet_core import cli
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.foreign import read_foreign
-from sfnet_core.foreign_reader import plain_weights, read
-from sfnet_core.imported import import_run
 from sfnet_core.inference import infer
-from sfnet_core.network import SFNet
+from sfnet_core.model import foreign_weights as foreign
+from sfnet_core.model.checkpoint import load_imagenet
+from sfnet_core.model.foreign_weights import read_foreign
+from sfnet_core.model.import_run import import_run
+from sfnet_core.model.network import SFNet
+from sfnet_core.model.unpickle_worker import plain_weights, read
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from sfnet_core.fused import FusedTrunk, _pooled, can_fuse, trunk_of
-from sfnet_core.network import SFNet
+from sfnet_core.model.kernels.fused import FusedTrunk, _pooled, can_fuse, trunk_of
+from sfnet_core.model.network import SFNet
 
 
 def trained(width: int = 16) -> SFNet:

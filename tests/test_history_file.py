@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.history_file import read_history, write_history
+from sfnet_core.model.history import read_history, write_history
 from sfnet_core.utils.errors import SFNetError
 
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)

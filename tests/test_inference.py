@@ -20,8 +20,8 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.encoding import Encoder
 from sfnet_core.inference import check_fit, infer
-from sfnet_core.network import SFNet
-from sfnet_core.run import Run
+from sfnet_core.model.network import SFNet
+from sfnet_core.model.run import Run
 from sfnet_core.utils.errors import SFNetError
 
 N = 70

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch.nn import functional as F
 
-from sfnet_core.network import SFNet, gate
+from sfnet_core.model.network import SFNet, gate
 from sfnet_core.utils.errors import SFNetError
 
 

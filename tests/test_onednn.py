@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import conv2d
 
-from sfnet_core.onednn import CHANNELS, SIDE, OneDnn, Wide, fits_wide
+from sfnet_core.model.kernels.onednn import CHANNELS, SIDE, OneDnn, Wide, fits_wide
 
 
 def numbers(*shape: int, seed: int) -> torch.Tensor:

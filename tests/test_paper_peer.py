@@ -9,8 +9,8 @@ from PIL import Image
 
 from benchmarks.paper_peer import Jpegs, Packed, PaperSFNet, RAdamLookahead, encode, training_step
 from benchmarks.plain_training import Turned, band_statistics, one_cycle, train_plainly
-from sfnet_core.augment import ORIENTATIONS, channel_statistics, orient, to_input
-from sfnet_core.network import SFNet
+from sfnet_core.model.network import SFNet
+from sfnet_core.model.preprocess import ORIENTATIONS, channel_statistics, orient, to_input
 from sfnet_core.recipes import RECIPES
 from sfnet_core.training import optimiser
 from sfnet_core.training.optimiser import make_optimiser

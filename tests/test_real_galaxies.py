@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.interpret import contributions
-from sfnet_core.run import Run
+from sfnet_core.model.run import Run
 
 
 def test_held_out_error_on_the_400_is_at_most_0_115_dex(real_folds):

@@ -12,7 +12,7 @@ from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.sample import sample_dataset
-from sfnet_core.run import Run
+from sfnet_core.model.run import Run
 
 FLUXES = tuple(LINES.values())
 

@@ -18,8 +18,8 @@ from sfnet_core.encoding import Encoder
 from sfnet_core.evaluate import evaluate, report
 from sfnet_core.export import export
 from sfnet_core.inference import infer
-from sfnet_core.network import SFNet
-from sfnet_core.run import Run
+from sfnet_core.model.network import SFNet
+from sfnet_core.model.run import Run
 from sfnet_core.training.verb import train
 from sfnet_core.utils.errors import SFNetError
 

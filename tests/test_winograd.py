@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import conv2d
 
-from sfnet_core.winograd import CHANNELS, SIDE, Winograd, matrices, tile
+from sfnet_core.model.kernels.winograd import CHANNELS, SIDE, Winograd, matrices, tile
 
 
 @settings(max_examples=40, deadline=None)

@@ -32,7 +32,7 @@ def import_(
     """Take in a network that others trained, the author's published ones say. Nothing in the file is run."""
     bands = {name: None if words is None else _three(name, words) for name, words in (("mean", mean), ("std", std))}
     need_torch("import")
-    from sfnet_core.imported import import_run
+    from sfnet_core.model.import_run import import_run
 
     with working(as_json):
         run = import_run(source, out, like, target=target, k=k, crop=crop, overwrite=overwrite, **bands)

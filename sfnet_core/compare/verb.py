@@ -21,7 +21,7 @@ from sfnet_core.compare.page import page_html, page_svg
 from sfnet_core.compare.table import LABELS, Key, csv_text, name_of, summarise
 from sfnet_core.compare.work import Comparison, objects_of
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.device import pick_device
+from sfnet_core.model.device import pick_device
 from sfnet_core.recipes import Recipe
 from sfnet_core.training.plan import Plan, make_plan
 from sfnet_core.utils.errors import SFNetError

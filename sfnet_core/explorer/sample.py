@@ -10,7 +10,7 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.run import Run
+    from sfnet_core.model.run import Run
 
 __all__ = ["sample_codes", "sample_dataset", "sample_folder", "sample_run"]
 
@@ -39,6 +39,6 @@ def sample_dataset() -> Dataset:
 
 def sample_run() -> Run:
     """The network behind the sample's codes (needs torch)."""
-    from sfnet_core.run import Run
+    from sfnet_core.model.run import Run
 
     return Run.open(sample_folder() / "sample-run")

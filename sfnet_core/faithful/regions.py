@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from sfnet_core.attribution import contribution_maps
-from sfnet_core.augment import ORIENTATIONS, orient
 from sfnet_core.codes.empty_sky import blank_map
 from sfnet_core.faithful.words import FILLS, ORDERS
+from sfnet_core.model.preprocess import ORIENTATIONS, orient
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["Covering", "areas", "blocks", "cover_of", "curves", "orders_of"]
@@ -66,7 +66,7 @@ def curves(
 ) -> dict[str, np.ndarray]:
     """One galaxy's predictions while its cells are covered (``deletion``) and uncovered (``insertion``), by each order.
 
-    ``image`` (3, s, s), normalised; ``network`` gives (B, T) and has ``encode``, as :class:`~sfnet_core.network.SFNet`.
+    ``image`` (3, s, s), normalised; ``network`` gives (B, T) and has ``encode``, as :class:`~sfnet_core.model.network.SFNet`.
     ``sky`` (F, h, w): the features' maps of a blank image, by default of the image's own sky; ``also``: more maps.
     Returns both (O, S + 1) float64 in the order of ``faithful.words.ORDERS``, then those of ``also``, ``random`` last
     and as often as drawn; ``share`` (S + 1,), the share of cells covered or uncovered; ``map`` and ``occlusion``

@@ -56,7 +56,7 @@ def faithful(
 
     Args:
         dataset: the codes' images, for covered regions, colours and the winding of spirals.
-        run: the network behind the codes (a :class:`~sfnet_core.run.Run` or its folder), for covered regions.
+        run: the network behind the codes (a :class:`~sfnet_core.model.run.Run` or its folder), for covered regions.
         classes: catalogue columns whose values are probed, each value against all others.
         mirrored: two values of such a column that a mirror swaps (clockwise and anticlockwise spirals): they are
             probed as one class against the rest and, beside it, against each other.
@@ -144,7 +144,7 @@ def _regions(
         raise SFNetError(f"Galaxies, draws and steps are at least 1, not {galaxies}, {draws}, {steps}.")
     from sfnet_core.faithful.regions import Covering
     from sfnet_core.faithful.work import regions
-    from sfnet_core.run import Run
+    from sfnet_core.model.run import Run
 
     usable = np.flatnonzero(matter.places >= 0)
     if len(usable) > galaxies:

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.network import SFNet, gate, pool, strongest
+from sfnet_core.model.network import SFNet, gate, pool, strongest
 from sfnet_core.recipes import Recipe
 
 __all__ = ["Objective", "activity", "auxiliary_loss", "fold"]

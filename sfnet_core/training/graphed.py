@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from sfnet_core.device import autocast
+from sfnet_core.model.device import autocast
 
 if TYPE_CHECKING:
     from sfnet_core.training.alive import Objective

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from sfnet_core.augment import to_input
-from sfnet_core.network import SFNet, gate
+from sfnet_core.model.network import SFNet, gate
+from sfnet_core.model.preprocess import to_input
 
 if TYPE_CHECKING:
-    from sfnet_core.feed import CutoutFeed
+    from sfnet_core.model.cutout_loader import CutoutFeed
     from sfnet_core.recipes import Recipe
     from sfnet_core.training.alive import Objective
     from sfnet_core.utils.signals import Interrupts

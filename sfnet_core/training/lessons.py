@@ -23,8 +23,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sfnet_core.astro.photometry import Process, photometry
-from sfnet_core.augment import centre
-from sfnet_core.feed import CutoutFeed
+from sfnet_core.model.cutout_loader import CutoutFeed
+from sfnet_core.model.preprocess import centre
 from sfnet_core.recipes import PICTURES
 from sfnet_core.stats.metrics import rmse
 from sfnet_core.training.variants import draw

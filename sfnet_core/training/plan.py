@@ -12,8 +12,8 @@ import numpy as np
 
 from sfnet_core.data.splits import paper_split, validation_mask
 from sfnet_core.data.targets import left_out, read_targets, target_names, without_errors
+from sfnet_core.model.run import LAST, MODEL, RECORD, Run, read_record
 from sfnet_core.recipes import DECIDED, NEUTRAL, Recipe, choose
-from sfnet_core.run import LAST, MODEL, RECORD, Run, read_record
 from sfnet_core.training.progress import read_last
 from sfnet_core.training.starting import open_start
 from sfnet_core.utils.errors import SFNetError

@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from sfnet_core.astro.photometry import NAMES, photometry
 from sfnet_core.data.dataset import Dataset
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES, Recipe, choose
-from sfnet_core.run import Run
 from sfnet_core.training.verb import train
 
 __all__ = ["PRETRAIN", "Measured", "pretrain"]

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from sfnet_core.checkpoint import load_imagenet
-from sfnet_core.run import Run
+from sfnet_core.model.checkpoint import load_imagenet
+from sfnet_core.model.run import Run
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.network import SFNet
+    from sfnet_core.model.network import SFNet
 
 __all__ = ["first_weights", "open_start", "take_look"]
 

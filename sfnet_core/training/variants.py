@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sfnet_core.augment import centre
+from sfnet_core.model.preprocess import centre
 
 __all__ = ["draw", "variant"]
 

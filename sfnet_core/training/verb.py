@@ -17,14 +17,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sfnet_core import __version__, checkpoint, unlike_fit
-from sfnet_core.augment import channel_statistics, to_input, vary
+from sfnet_core import __version__, unlike_fit
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.device import autocast, own_stream, pick_device, sent, trains_in_bfloat16
-from sfnet_core.feed import CutoutFeed
-from sfnet_core.network import SFNet, gate
+from sfnet_core.model import checkpoint
+from sfnet_core.model.cutout_loader import CutoutFeed
+from sfnet_core.model.device import autocast, own_stream, pick_device, sent, trains_in_bfloat16
+from sfnet_core.model.network import SFNet, gate
+from sfnet_core.model.preprocess import channel_statistics, to_input, vary
+from sfnet_core.model.run import LAST, Run
 from sfnet_core.recipes import Recipe
-from sfnet_core.run import LAST, Run
 from sfnet_core.training.alive import Objective, activity
 from sfnet_core.training.graphed import make_step
 from sfnet_core.training.head import fit_head, refit_head
@@ -85,7 +86,7 @@ def train(
             ``"paper"`` for the split of Wu (2025). Whole objects, see :func:`sfnet_core.data.splits.objects`.
         group: a column whose equal values are one object.
         weights: ``None`` (from scratch), ``"hub"`` (ImageNet) or a file, see
-            :func:`sfnet_core.checkpoint.load_imagenet`.
+            :func:`sfnet_core.model.checkpoint.load_imagenet`.
         start: a run whose trunk, width and normalisation are taken over, the head fitted anew
             (:mod:`sfnet_core.training.starting`); one that was trained at another crop or pixel scale is refused.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.

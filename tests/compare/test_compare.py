@@ -19,14 +19,14 @@ import torch
 
 import sfnet_core.training.verb as training
 from sfnet_core.astro.photometry import colour_features, photometry, shape_features
-from sfnet_core.augment import to_input
 from sfnet_core.compare.fits import component_fits, elastic_net, principal_components
 from sfnet_core.compare.page import STEP, _apart, page_html, page_svg
 from sfnet_core.compare.table import LABELS, Key, csv_text, digits, summarise
 from sfnet_core.compare.verb import compare
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.network import gate
-from sfnet_core.run import Run
+from sfnet_core.model.network import gate
+from sfnet_core.model.preprocess import to_input
+from sfnet_core.model.run import Run
 from sfnet_core.utils.errors import SFNetError
 
 OPTIONS = {"k": (2, 3), "seeds": (0, 1), "width": 8, "epochs": 2, "device": "cpu", "progress": False}

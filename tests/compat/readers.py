@@ -28,8 +28,8 @@ from sfnet_core.explorer.train_page import TrainPage, train_page
 from sfnet_core.explorer.trainer.choices import Choices, from_config
 from sfnet_core.explorer.without import everywhere, one_galaxy
 from sfnet_core.explorer.your_galaxy import YourGalaxy
+from sfnet_core.model.run import Run
 from sfnet_core.neighbours import nearest_by_catalogue, nearest_by_code
-from sfnet_core.run import Run
 from sfnet_core.selection import bpt_mix, enrichment, medians
 from sfnet_core.stability.file import read_stability, stability_path
 

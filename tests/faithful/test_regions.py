@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 import sfnet_core.faithful.work as faithful_work
-from sfnet_core.augment import orient
 from sfnet_core.faithful.regions import Covering, _maps, areas, curves
 from sfnet_core.faithful.words import MAPS, ORDERS
 from sfnet_core.faithful.work import regions, summary
-from sfnet_core.network import SFNet, code_of, gate, pool
+from sfnet_core.model.network import SFNet, code_of, gate, pool
+from sfnet_core.model.preprocess import orient
 from sfnet_core.utils.errors import SFNetError
 
 NAMES = [*(name for name in ORDERS if name != "random"), *["random"] * 2]

@@ -12,14 +12,14 @@ from torch import nn
 
 import sfnet_core.training.alive as alive
 import sfnet_core.training.verb as training
-from sfnet_core.augment import channel_statistics, to_input, vary
 from sfnet_core.cli.verbs import run as sfnet
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference import infer
 from sfnet_core.interpret import contributions
-from sfnet_core.network import SFNet, gate, pool
+from sfnet_core.model.network import SFNet, gate, pool
+from sfnet_core.model.preprocess import channel_statistics, to_input, vary
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import ALIVE, RECIPES, choose
-from sfnet_core.run import Run
 from sfnet_core.training.alive import Objective, activity, auxiliary_loss, fold
 from sfnet_core.training.optimiser import one_cycle
 from sfnet_core.training.verb import train

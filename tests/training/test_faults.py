@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.run import Run
+from sfnet_core.model.run import Run
 from sfnet_core.training.progress import read_last
 from sfnet_core.training.verb import train
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfnet_core.network import SFNet
+from sfnet_core.model.network import SFNet
 from sfnet_core.recipes import RECIPES, Recipe
 from sfnet_core.training import graphed
 from sfnet_core.training.alive import Objective

@@ -12,14 +12,14 @@ import torch
 
 import sfnet_core.training.head as head
 import sfnet_core.training.verb as training
-from sfnet_core.augment import to_input
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.feed import CutoutFeed
 from sfnet_core.inference import infer
 from sfnet_core.interpret import predict
-from sfnet_core.network import SFNet
+from sfnet_core.model.cutout_loader import CutoutFeed
+from sfnet_core.model.network import SFNet
+from sfnet_core.model.preprocess import to_input
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES, choose
-from sfnet_core.run import Run
 from sfnet_core.training.alive import Objective
 from sfnet_core.training.head import FRESH, NEAR, fit_head, refit_head
 from sfnet_core.training.verb import train

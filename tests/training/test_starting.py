@@ -15,9 +15,9 @@ from sfnet_core import cli
 from sfnet_core.astro.photometry import NAMES, photometry
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference import infer
-from sfnet_core.network import gate
+from sfnet_core.model.network import gate
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES
-from sfnet_core.run import Run
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 from sfnet_core.training.verb import train
 from sfnet_core.utils.errors import SFNetError

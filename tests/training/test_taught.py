@@ -16,8 +16,8 @@ import sfnet_core.astro.photometry as by_hand
 from sfnet_core.astro.photometry import Process, photometry, scatter_features
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference import infer
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import PICTURES, RECIPES, TAUGHT, choose
-from sfnet_core.run import Run
 from sfnet_core.training import variants
 from sfnet_core.training.lessons import lessons
 from sfnet_core.training.plan import make_plan

@@ -15,14 +15,14 @@ import pytest
 import torch
 
 import sfnet_core.training.verb as training
-from sfnet_core.augment import channel_statistics, orient, recalibrate, to_input
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import read_target, target_names
-from sfnet_core.feed import CutoutFeed, prefetch
 from sfnet_core.inference import infer
-from sfnet_core.network import SFNet
+from sfnet_core.model.cutout_loader import CutoutFeed, prefetch
+from sfnet_core.model.network import SFNet
+from sfnet_core.model.preprocess import channel_statistics, orient, recalibrate, to_input
+from sfnet_core.model.run import Run
 from sfnet_core.recipes import NEUTRAL, RECIPES, choose
-from sfnet_core.run import Run
 from sfnet_core.training.optimiser import Lookahead, make_optimiser, one_cycle
 from sfnet_core.training.verb import train
 from sfnet_core.utils.errors import SFNetError

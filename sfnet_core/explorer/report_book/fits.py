@@ -109,7 +109,7 @@ def history_of(codes, run: Path | None) -> tuple[list[dict[str, float]], str, st
 
     ``run``: its folder; by default looked for beside the codes, by the name in their provenance.
     """
-    from sfnet_core.history_file import HISTORY, read_history
+    from sfnet_core.model.history import HISTORY, read_history
     from sfnet_core.utils.errors import SFNetError
 
     name = str(codes.provenance.get("run") or "")

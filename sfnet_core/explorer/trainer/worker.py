@@ -126,7 +126,7 @@ def watched(training: type, say: Callable[..., None]) -> type:
 
 def config_of(out: str) -> dict[str, Any]:
     """What an unfinished training was begun with, as arguments of :func:`sfnet_core.training.verb.train`."""
-    from sfnet_core.run import Run
+    from sfnet_core.model.run import Run
 
     config = dict(Run.open(out).config)
     config.pop("dataset_fingerprint", None)
@@ -138,8 +138,8 @@ def config_of(out: str) -> dict[str, Any]:
 
 
 def finished_run(out: str) -> Any:
-    """The :class:`~sfnet_core.run.Run` in a folder, where it is there and finished."""
-    from sfnet_core.run import MODEL, Run
+    """The :class:`~sfnet_core.model.run.Run` in a folder, where it is there and finished."""
+    from sfnet_core.model.run import MODEL, Run
 
     if not (Path(out) / MODEL).is_file():
         return None

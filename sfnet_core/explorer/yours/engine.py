@@ -110,7 +110,7 @@ class Engine:
             raise SFNetError(self.why_not)
         tell("Loading the network (once, a few seconds)…")
         import sfnet_core.inference  # noqa: F401  torch comes with it: here and not at the first image
-        from sfnet_core.run import Run
+        from sfnet_core.model.run import Run
 
         run = Run.open(self.path)
         ours, theirs = run.fingerprint, self._codes.provenance.get("run_fingerprint")

@@ -1,8 +1,8 @@
 """Weights on disk: one safetensors file that says what the network is and what it was trained on.
 
-Layout: the tensors of :class:`~sfnet_core.network.SFNet` under their own names, and one metadata entry ``sfnet``, a
+Layout: the tensors of :class:`~sfnet_core.model.network.SFNet` under their own names, and one metadata entry ``sfnet``, a
 JSON object with the fields of :data:`FIELDS`. No pickle is read here; foreign ones come through
-:mod:`sfnet_core.foreign`.
+:mod:`sfnet_core.model.foreign_weights`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from sfnet_core.foreign import read_foreign
-from sfnet_core.network import SFNet
+from sfnet_core.model.foreign_weights import read_foreign
+from sfnet_core.model.network import SFNet
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
 
@@ -113,7 +113,7 @@ def load_imagenet(network: SFNet, source: str | os.PathLike) -> str:
 
     ``source`` is a local ``.safetensors`` or ``.pth`` file with torchvision's names (``fc.*`` is ignored), or
     ``"hub"``: torchvision's file through ``torch.hub``'s cache, downloaded on first use and checked against its hash.
-    A ``.pth`` is read in a process of its own (:mod:`sfnet_core.foreign`). Every trunk tensor must be there with the
+    A ``.pth`` is read in a process of its own (:mod:`sfnet_core.model.foreign_weights`). Every trunk tensor must be there with the
     right shape (width 64).
     """
     if network.width != 64:

@@ -1,6 +1,6 @@
 """The guarded door for weights that we did not write: ``.safetensors`` here, pickles in a process of their own.
 
-A pickle is opened by :mod:`sfnet_core.foreign_reader` with ``weights_only=True`` and an allow-list of names and shapes,
+A pickle is opened by :mod:`sfnet_core.model.unpickle_worker` with ``weights_only=True`` and an allow-list of names and shapes,
 in a child with limited memory and time; only plain tensors come back.
 """
 
@@ -16,7 +16,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from sfnet_core.foreign_reader import plain_weights
+from sfnet_core.model.unpickle_worker import plain_weights
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["read_foreign"]
@@ -52,8 +52,8 @@ def _read_in_a_child(path: Path) -> dict[str, Tensor]:
     with tempfile.TemporaryDirectory(prefix="sfnet-import-") as folder:
         out = Path(folder) / "weights.safetensors"
         extra = MEMORY + 2 * path.stat().st_size
-        words = [sys.executable, "-m", "sfnet_core.foreign_reader", str(path.resolve()), str(out), str(extra)]
-        here = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
+        words = [sys.executable, "-m", "sfnet_core.model.unpickle_worker", str(path.resolve()), str(out), str(extra)]
+        here = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])}
         try:
             done = subprocess.run(
                 words, env=os.environ | here, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False

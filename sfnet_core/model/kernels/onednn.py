@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from sfnet_core.beside import apart, beside, dilated
+from sfnet_core.model.kernels.batched_conv import apart, beside, dilated
 
 __all__ = ["OneDnn", "Wide", "can_call", "fits_wide"]
 
@@ -78,7 +78,7 @@ def can_call(dtype: torch.dtype = torch.float32) -> bool:
 
 
 class Wide:
-    """A 3×3 convolution with stride 1 of a batch of small maps side by side (:mod:`sfnet_core.beside`).
+    """A 3×3 convolution with stride 1 of a batch of small maps side by side (:mod:`sfnet_core.model.kernels.batched_conv`).
 
     Arguments as of :class:`OneDnn`.
     """

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from sfnet_core import __version__, checkpoint
-from sfnet_core.augment import channel_statistics
+from sfnet_core import __version__
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import read_targets, target_names
-from sfnet_core.foreign import read_foreign
-from sfnet_core.network import SFNet
-from sfnet_core.run import MODEL, Run
+from sfnet_core.model import checkpoint
+from sfnet_core.model.foreign_weights import read_foreign
+from sfnet_core.model.network import SFNet
+from sfnet_core.model.preprocess import channel_statistics
+from sfnet_core.model.run import MODEL, Run
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
 

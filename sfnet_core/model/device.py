@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.onednn import can_call
+from sfnet_core.model.kernels.onednn import can_call
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = [

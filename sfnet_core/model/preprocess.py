@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.device import sent
+from sfnet_core.model.device import sent
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.subsample import evenly
 

@@ -1,7 +1,7 @@
 """The trunk as inference runs it: batch normalisation folded into the convolutions, and oneDNN's or cuDNN's fusions.
 
-On a CPU the 3×3 convolutions of small maps are done as :mod:`sfnet_core.winograd` does them in float32, and as
-:class:`sfnet_core.onednn.Wide` in bfloat16.
+On a CPU the 3×3 convolutions of small maps are done as :mod:`sfnet_core.model.kernels.winograd` does them in float32, and as
+:class:`sfnet_core.model.kernels.onednn.Wide` in bfloat16.
 
 Shape letters: B batch, F features, h w feature-map cells.
 """
@@ -13,10 +13,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sfnet_core.device import autocast
-from sfnet_core.network import SFNet
-from sfnet_core.onednn import OneDnn, Wide, can_call, fits_wide
-from sfnet_core.winograd import Winograd, tile
+from sfnet_core.model.device import autocast
+from sfnet_core.model.kernels.onednn import OneDnn, Wide, can_call, fits_wide
+from sfnet_core.model.kernels.winograd import Winograd, tile
+from sfnet_core.model.network import SFNet
 
 __all__ = ["FusedTrunk", "can_fuse", "trunk_of"]
 

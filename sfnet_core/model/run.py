@@ -1,6 +1,6 @@
 """A training's folder: weights, configuration, split, history.
 
-On disk: ``model.safetensors`` (see :mod:`sfnet_core.checkpoint`), ``run.json`` (configuration, split, seeds, versions,
+On disk: ``model.safetensors`` (see :mod:`sfnet_core.model.checkpoint`), ``run.json`` (configuration, split, seeds, versions,
 metrics), ``history.csv`` (one row per epoch), ``unlike.npz`` (what its training galaxies are like,
 :mod:`sfnet_core.codes.novelty`), and ``last.ckpt`` while the training is not finished.
 """
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core import checkpoint
 from sfnet_core.codes.novelty import FILE as UNLIKE
-from sfnet_core.history_file import HISTORY, read_history, write_history
+from sfnet_core.model import checkpoint
+from sfnet_core.model.history import HISTORY, read_history, write_history
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, folder_lock, write_json
 
 if TYPE_CHECKING:
-    from sfnet_core.network import SFNet
+    from sfnet_core.model.network import SFNet
 
 __all__ = ["LAST", "MODEL", "RECORD", "Run", "read_record"]
 
@@ -36,7 +36,7 @@ class Run:
 
     Attributes:
         path: its folder, or a lone ``.safetensors`` file (then config, split, history and metrics are empty).
-        metadata: the checkpoint's fields (:data:`sfnet_core.checkpoint.FIELDS`).
+        metadata: the checkpoint's fields (:data:`sfnet_core.model.checkpoint.FIELDS`).
         config: the arguments of the training and the recipe in full.
         split: ``{"train": ids, "validation": ids}``, each an array of text; galaxies left out are in neither.
         history: one dict per epoch, numbers in the target's unit.

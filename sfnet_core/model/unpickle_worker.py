@@ -1,7 +1,7 @@
 """The process in which a foreign ``.pt`` or ``.pth`` file is unpickled: no code of the file runs, memory is bounded.
 
-``python -m sfnet_core.foreign_reader FILE OUT.safetensors BYTES`` writes the weights of a ResNet18 under torchvision's
-names (head as ``fc``), or ends with status 2 and one sentence on standard output. Run by :mod:`sfnet_core.foreign`; it
+``python -m sfnet_core.model.unpickle_worker FILE OUT.safetensors BYTES`` writes the weights of a ResNet18 under torchvision's
+names (head as ``fc``), or ends with status 2 and one sentence on standard output. Run by :mod:`sfnet_core.model.foreign_weights`; it
 knows nothing of our own checkpoints.
 
 What is read: a table of tensors, bare or as ``{"model": …}`` or ``{"state_dict": …}``; or a whole pickled module of the
@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from sfnet_core.network import SFNet
+from sfnet_core.model.network import SFNet
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["plain_weights", "read"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sfnet_core import RUNNERS_UP
-from sfnet_core.beside import Convolution
+from sfnet_core.model.kernels.batched_conv import Convolution
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["SFNet", "code_of", "gate", "pool", "strongest"]

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.augment import centre, let_go
-from sfnet_core.device import sent
+from sfnet_core.model.device import sent
+from sfnet_core.model.preprocess import centre, let_go
 
 __all__ = ["CutoutFeed", "prefetch"]
 
