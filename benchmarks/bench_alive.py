@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common, seeds
+from sfnet_core.analysis.evaluation import active_features
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.evaluate import active_features
 from sfnet_core.recipes import ALIVE, RECIPES, Recipe
 
 OPTIONS = {

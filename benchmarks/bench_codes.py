@@ -16,8 +16,8 @@ import numpy as np
 
 from benchmarks import common
 from benchmarks.simulated_codes import simulated_codes
+from sfnet_core.analysis.interpret import Counterfactual, feature_table, predict
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.interpret import Counterfactual, feature_table, predict
 
 
 def dense(codes: SparseCodes) -> np.ndarray:

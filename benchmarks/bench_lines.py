@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common, seeds
+from sfnet_core.analysis.emission_line_metrics import score_lines
 from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.packing import pack
 from sfnet_core.inference import infer
-from sfnet_core.lines_score import score_lines
 from sfnet_core.model.run import Run
 
 RESAMPLES = 2000

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common, seeds
+from sfnet_core.analysis.interpret import predict
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.interpret import predict
 
 
 def main() -> None:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common, seeds
+from sfnet_core.analysis.consensus_codes import consensus
+from sfnet_core.analysis.consensus_report import as_dict
+from sfnet_core.analysis.stability.seeds import stability
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.consensus import consensus
-from sfnet_core.consensus_report import as_dict
-from sfnet_core.stability.seeds import stability
 from sfnet_core.utils.errors import SFNetError
 
 

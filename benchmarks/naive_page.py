@@ -16,9 +16,9 @@ from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 from jupyter_bokeh.widgets import BokehModel
 
+from sfnet_core.analysis.interpret import activations, feature_table
 from sfnet_core.astro.relations import log_ratio
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.interpret import activations, feature_table
 
 SWITCHES = 16
 

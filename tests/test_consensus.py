@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.consensus_codes import LOWERS, consensus
+from sfnet_core.analysis.consensus_report import as_dict, errors
+from sfnet_core.analysis.interpret import contributions, predict
+from sfnet_core.analysis.stability.groups import grouped
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.cli.verbs import run
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.consensus import LOWERS, consensus
-from sfnet_core.consensus_report import as_dict, errors
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.report_book.fits import by_k
-from sfnet_core.interpret import contributions, predict
-from sfnet_core.stability.groups import grouped
 from sfnet_core.utils.errors import SFNetError
 
 N, F, K, R, S, SHARED = 160, 8, 4, 2, 3, 4

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sfnet_core.analysis.evaluation import active_features, evaluate, report
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.evaluate import active_features, evaluate, report
 from sfnet_core.utils.errors import SetAside, SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[

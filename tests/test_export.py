@@ -18,9 +18,9 @@ import pytest
 from astropy.io import fits, votable
 from astropy.table import Table
 
+from sfnet_core.analysis.interpret import contributions
+from sfnet_core.analysis.tables import export, flat_columns
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.export import export, flat_columns
-from sfnet_core.interpret import contributions
 from sfnet_core.utils.errors import SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
@@ -136,7 +136,7 @@ OF_ANY_LENGTH = """
 import sys
 import numpy as np
 from sfnet_core.codes import SparseCodes
-from sfnet_core.export import export
+from sfnet_core.analysis.tables import export
 n = 250
 SparseCodes.from_arrays(
     ids=["g" * (i + 1) for i in range(n)], indices=np.tile(np.arange(4), (n, 1)), values=np.ones((n, 4)), k=4,

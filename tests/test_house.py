@@ -129,7 +129,7 @@ def test_importing_the_light_rooms_never_loads_torch():
 
 def test_the_numpy_rooms_load_numpy_only():
     program = (
-        "import sys, sfnet_core.interpret, sfnet_core.astro.relations, sfnet_core.stats.metrics, sfnet_core.codes\n"
+        "import sys, sfnet_core.analysis.interpret, sfnet_core.astro.relations, sfnet_core.stats.metrics, sfnet_core.codes\n"
         "heavy = ('torch', 'pandas', 'astropy', 'scipy', 'bokeh', 'ipywidgets', 'matplotlib', 'PIL')\n"
         "sys.exit(', '.join(m for m in heavy if m in sys.modules) or 0)"
     )

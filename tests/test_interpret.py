@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.astro.relations import partial_correlation
-from sfnet_core.codes.table import SparseCodes
-from sfnet_core.interpret import (
+from sfnet_core.analysis.interpret import (
     Counterfactual,
     activations,
     contributions,
@@ -26,6 +24,8 @@ from sfnet_core.interpret import (
     surviving_slots,
     top_galaxies,
 )
+from sfnet_core.astro.relations import partial_correlation
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.utils.errors import SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.intervals import FEWEST, conformal_radius, coverage, prediction_intervals, validation_radii
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.intervals import FEWEST, conformal_radius, coverage, prediction_intervals, validation_radii
 from sfnet_core.utils.errors import SFNetError
 
 

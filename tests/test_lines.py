@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.emission_line_metrics import CLASSES, confusion, score_lines
+from sfnet_core.analysis.evaluation import evaluate, report
 from sfnet_core.astro import emission_lines as lines
 from sfnet_core.astro.emission_lines import LINES, REASONS, counted, find_column, log_flux, to_flux_unit, why_not
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import left_out, read_target, read_targets, remarks, target_names
-from sfnet_core.evaluate import evaluate, report
-from sfnet_core.lines_score import CLASSES, confusion, score_lines
 from sfnet_core.utils.errors import SFNetError
 
 NAN, INF = np.nan, np.inf

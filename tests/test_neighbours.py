@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.neighbours import code_norms, nearest_by_catalogue, nearest_by_code, shared_features
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.neighbours import code_norms, nearest_by_catalogue, nearest_by_code, shared_features
 from sfnet_core.utils.errors import SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[

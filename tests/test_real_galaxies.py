@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from sfnet_core.analysis.interpret import contributions
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.interpret import contributions
 from sfnet_core.model.run import Run
 
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.ds9 import SELECTION_FORMATS, caption, export_selection, region_text, write_regions
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.regions import SELECTION_FORMATS, caption, export_selection, region_text, write_regions
 from sfnet_core.utils.errors import SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[

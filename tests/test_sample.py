@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sfnet_core.analysis.evaluation import evaluate
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.evaluate import evaluate
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder, sample_run
 from sfnet_core.inference import infer
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.contribution_differences import compare
+from sfnet_core.analysis.enrichment import CLASSES, bpt_mix, enrichment, galaxy_classes, line_ratio, medians, positions
+from sfnet_core.analysis.interpret import predict
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.comparison import compare
-from sfnet_core.interpret import predict
-from sfnet_core.selection import CLASSES, bpt_mix, enrichment, galaxy_classes, line_ratio, medians, positions
 from sfnet_core.stats.proportions import Z95, benjamini_hochberg, fisher_exact, wilson
 from sfnet_core.utils.errors import SFNetError
 
@@ -300,7 +300,7 @@ def test_a_median_of_texts_is_refused(codes):
 @pytest.mark.parametrize("n", [*range(6, 60), 99, 100, 101, 250, 1000])
 def test_the_medians_interval_covers_95_percent(n):
     """Exact coverage of the order statistics by the binomial, whatever the distribution."""
-    from sfnet_core.selection import _median
+    from sfnet_core.analysis.enrichment import _median
 
     _, _, low, high = _median(np.arange(n, dtype=float))
     below = int(low)  # order statistic from 0: the median lies under it when at most that many values do

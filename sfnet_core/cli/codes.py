@@ -22,9 +22,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Say how good the predictions are: RMSE, NMAD, R², bias and outliers by split, with intervals."""
+    from sfnet_core.analysis.evaluation import evaluate as work
+    from sfnet_core.analysis.evaluation import report
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.evaluate import evaluate as work
-    from sfnet_core.evaluate import report
 
     found = work(SparseCodes.open(codes), intervals=max(intervals, 0), seed=seed)
     print(json.dumps(found, ensure_ascii=False, allow_nan=False) if as_json else report(found))
@@ -43,8 +43,8 @@ def match(
     as_json: Json = False,
 ) -> None:
     """Are they the same features again? Pairs the features of two trainings by their activations."""
+    from sfnet_core.analysis.stability import matching as stability
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.stability import match as stability
 
     one, two = SparseCodes.open(codes), SparseCodes.open(other)
     found = stability.match_features(one, two, split="" if split == "all" else split, seed=seed)
@@ -88,7 +88,7 @@ def export(
     given |= {"dataset": dataset} if dataset is not None else {}
     if given:
         raise SFNetError(f"--{next(iter(given))} is for an atlas, OUT.html; {out.name} is a table.")
-    from sfnet_core.export import export as work
+    from sfnet_core.analysis.tables import export as work
 
     with working(as_json):
         opened = SparseCodes.open(codes)

@@ -27,9 +27,9 @@ def consensus(
     as_json: Json = False,
 ) -> None:
     """The mean of several trainings, explained by the features that they share and what they do not."""
+    from sfnet_core.analysis.consensus_codes import consensus as work
+    from sfnet_core.analysis.consensus_report import as_dict, name_features, report
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.consensus import consensus as work
-    from sfnet_core.consensus_report import as_dict, name_features, report
 
     if any(out.resolve() == path.resolve() for path in codes):
         raise SFNetError(f"{out} is one of the trainings' codes; choose another file for the consensus.")

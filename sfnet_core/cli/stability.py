@@ -28,10 +28,10 @@ def stability(
     as_json: Json = False,
 ) -> None:
     """How steady is each feature? Finds it again in other trainings; the pages then show its score."""
+    from sfnet_core.analysis.stability.file import stability_path, write_stability
+    from sfnet_core.analysis.stability.seeds import report
+    from sfnet_core.analysis.stability.seeds import stability as work
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.stability.file import stability_path, write_stability
-    from sfnet_core.stability.seeds import report
-    from sfnet_core.stability.seeds import stability as work
 
     opened = [SparseCodes.open(path) for path in (codes, *others)]
     found = work(opened[0], opened[1:], split="" if split == "all" else split, seed=seed)

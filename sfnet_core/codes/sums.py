@@ -75,7 +75,7 @@ def predictions(
     k: int | None = None,
     rows: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(n,) float64 of all galaxies or of those in ``rows``: :func:`sfnet_core.interpret.predict`."""
+    """(n,) float64 of all galaxies or of those in ``rows``: :func:`sfnet_core.analysis.interpret.predict`."""
     k = codes.k if k is None else k
     table = off_table(codes, off)
     weight = np.append(codes.weight[target], 0.0)  # an empty slot's index -1 finds the 0

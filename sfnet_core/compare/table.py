@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sfnet_core.export import FORMULA
+from sfnet_core.analysis.tables import FORMULA
 from sfnet_core.stats.metrics import evaluate_arrays
 
 __all__ = ["LABELS", "Key", "csv_text", "digits", "name_of", "report", "summarise"]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.analysis.ds9 import caption
 from sfnet_core.explorer import panel as look
 from sfnet_core.explorer.gate import trained
 from sfnet_core.explorer.paper import Curve, Dots, Drawing, Picture, drawing_svg, picture_svg
 from sfnet_core.explorer.saving import PLACES, SaveMenu, bare, panel_facts
 from sfnet_core.explorer.state import unpack_rows
-from sfnet_core.regions import caption
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.inspector import Inspector
@@ -99,7 +99,7 @@ class Figures(SaveMenu):
         return self._plots.panels[int(key[-1])].figure.title.text
 
     def caption(self, key: str, link: str = "") -> str:
-        """What a figure is of, a fact a line (:func:`sfnet_core.regions.caption`)."""
+        """What a figure is of, a fact a line (:func:`sfnet_core.analysis.ds9.caption`)."""
         scene, state = self._scene, self._state
         n, split, more = scene.numbers(state).n, state.split, self._changes(key)
         what = " · ".join(self._title(key).splitlines()[:-1]) or self._title(key)  # the last line is n and split

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sfnet_core.analysis.interpret import trained_for
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, whole
-from sfnet_core.interpret import trained_for
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.analysis.interpret import round_to_sum
+from sfnet_core.analysis.intervals import LEVEL, Radii, validation_radii
 from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.emission import line_facts
 from sfnet_core.explorer.header import MINUS, signed
@@ -17,8 +19,6 @@ from sfnet_core.explorer.state import State
 from sfnet_core.explorer.view import View, front_end, text, whole
 from sfnet_core.explorer.where import map_of
 from sfnet_core.explorer.without import described
-from sfnet_core.interpret import round_to_sum
-from sfnet_core.intervals import LEVEL, Radii, validation_radii
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def equation(scene: Scene, state: State, row: int) -> dict:
     """The picture equation of a galaxy under the present toggles, as the page shows it.
 
     ``terms`` are the counted ones and the switched-off ones; the displayed bias and counted terms, added as
-    decimals, give the displayed prediction exactly (:func:`sfnet_core.interpret.round_to_sum`).
+    decimals, give the displayed prediction exactly (:func:`sfnet_core.analysis.interpret.round_to_sum`).
     """
     terms = scene.terms(state, row)
     counted = [term for term in terms if term["state"] != "off"]

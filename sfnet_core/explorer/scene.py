@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.analysis.interpret import Counterfactual, activations, feature_table, surviving_slots
 from sfnet_core.astro import relations as astro
 from sfnet_core.codes.sums import predictions
 from sfnet_core.data.filters.masks import first_cone, select
@@ -20,7 +21,6 @@ from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
 from sfnet_core.explorer.emission import line_quantities, plots_of
 from sfnet_core.explorer.errors import Errors, Numbers, of
 from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS, UNLIKE, Quantity
-from sfnet_core.interpret import Counterfactual, activations, feature_table, surviving_slots
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.analysis.interpret import round_to_sum
 from sfnet_core.codes.empty_sky import blank_map
 from sfnet_core.explorer.header import MINUS, signed
-from sfnet_core.interpret import round_to_sum
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core import __version__
-from sfnet_core.explorer.atlas.cards import CONTROLS
+from sfnet_core.analysis.cards import CONTROLS
 from sfnet_core.faithful.ablation import ablation
 from sfnet_core.faithful.classes import checked, probing
 from sfnet_core.faithful.matter import COLOURS, PHOTOMETRY, Matter

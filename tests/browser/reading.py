@@ -13,9 +13,9 @@ from PIL import Image
 from playwright.sync_api import Page
 from waiting import until
 
+from sfnet_core.analysis.interpret import predict
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.state import State, unpack_rows
-from sfnet_core.interpret import predict
 
 CHANGED = "text => document.querySelector('.sf-status').textContent !== text"
 MINUS = "\N{MINUS SIGN}"

@@ -10,10 +10,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from waiting import until
 
+from sfnet_core.analysis.cards import Almanac
 from sfnet_core.astro import relations as astro
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.scene import Scene
 
 N, K, R, F = 240, 3, 2, 12

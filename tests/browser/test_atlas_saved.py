@@ -10,9 +10,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from sfnet_core.analysis.cards import Almanac
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import save_page
 from sfnet_core.explorer.header import signed

@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 from plots import frames, lasso
 from reading import CHANGED, chosen, expected, numbers
 
+from sfnet_core.analysis.interpret import predict
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.interpret import predict
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import shutil
 import numpy as np
 from axe_playwright_python.sync_playwright import Axe
 
+from sfnet_core.analysis.stability.file import stability_path, write_stability
+from sfnet_core.analysis.stability.seeds import stability
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.sample import sample_folder
-from sfnet_core.stability.file import stability_path, write_stability
-from sfnet_core.stability.seeds import stability
 
 
 def renumbered(codes: SparseCodes, seed: int) -> SparseCodes:

@@ -27,11 +27,11 @@ from reading import (
     wait_for_status,
 )
 
+from sfnet_core.analysis.interpret import predict
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
-from sfnet_core.interpret import predict
 
 LABEL = "metal-poor"
 

@@ -150,12 +150,12 @@ def test_a_fault_of_ours_is_not_hidden(sfnet_here, codes_file, monkeypatch):
 
 
 def test_json_stays_alone_on_standard_output(sfnet_here, codes_file, monkeypatch, tmp_path):
-    import sfnet_core.export
+    import sfnet_core.analysis.tables
 
     def chatty(codes, out):
         print("a library's remark")
 
-    monkeypatch.setattr(sfnet_core.export, "export", chatty)
+    monkeypatch.setattr(sfnet_core.analysis.tables, "export", chatty)
     status, out, err = sfnet_here("export", codes_file, tmp_path / "x.csv", "--json")
     assert status == 0 and one_object(out)["galaxies"] == 60 and "remark" in err
 

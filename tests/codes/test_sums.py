@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.interpret import Counterfactual, feature_table, predict, predict_by_k
 from sfnet_core.codes import sums as code_sums
 from sfnet_core.codes.feature_index import FeatureIndex
 from sfnet_core.codes.sums import ResidualSums, mean_contributions, predictions, residual_sums, squares_by_k
-from sfnet_core.interpret import Counterfactual, feature_table, predict, predict_by_k
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"

@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from sfnet_core.analysis.contribution_differences import compare
+from sfnet_core.analysis.enrichment import bpt_mix, enrichment, medians
+from sfnet_core.analysis.neighbours import nearest_by_catalogue, nearest_by_code
+from sfnet_core.analysis.stability.file import read_stability, stability_path
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.novelty import FILE, Typical
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.comparison import compare
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.page import Explorer
@@ -29,9 +32,6 @@ from sfnet_core.explorer.trainer.choices import Choices, from_config
 from sfnet_core.explorer.without import everywhere, one_galaxy
 from sfnet_core.explorer.your_galaxy import YourGalaxy
 from sfnet_core.model.run import Run
-from sfnet_core.neighbours import nearest_by_catalogue, nearest_by_code
-from sfnet_core.selection import bpt_mix, enrichment, medians
-from sfnet_core.stability.file import read_stability, stability_path
 
 HERE = Path(__file__).parent
 WRITTEN = HERE / "written_by_0_1_0"

@@ -7,16 +7,16 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 import pytest
 
+from sfnet_core.analysis.cards import BINS, Almanac, clear, disagree, partial_all, side_by_side
+from sfnet_core.analysis.examples import examples
+from sfnet_core.analysis.firing import Firing
+from sfnet_core.analysis.interpret import predict, top_galaxies
 from sfnet_core.astro import relations as astro
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.atlas.cards import BINS, Almanac, clear, disagree, partial_all, side_by_side
 from sfnet_core.explorer.atlas.drawing import cells, points
-from sfnet_core.explorer.atlas.examples import examples
-from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.scene import Scene
-from sfnet_core.interpret import predict, top_galaxies
 from sfnet_core.stats.bootstrap import correlations
 
 N, K, R, F = 400, 4, 3, 24

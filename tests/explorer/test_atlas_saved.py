@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.cards import Almanac
+from sfnet_core.analysis.evaluation import evaluate
+from sfnet_core.analysis.firing import Firing
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.astro import relations as astro
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS, why_unlike
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.evaluate import evaluate
 from sfnet_core.explorer.atlas import looking, saved_contents
-from sfnet_core.explorer.atlas.cards import Almanac
 from sfnet_core.explorer.atlas.drawing import Ranks
 from sfnet_core.explorer.atlas.feature import coefficients
-from sfnet_core.explorer.atlas.firing import Firing
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.resampled import Resampled
 from sfnet_core.explorer.atlas.saved import Choices, save_page, write_page

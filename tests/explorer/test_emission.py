@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sfnet_core.analysis.enrichment import CLASSES
 from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.masks import select
@@ -12,7 +13,6 @@ from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import State
-from sfnet_core.selection import CLASSES
 
 NAMES = tuple(LINES)
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sfnet_core.analysis.stability.file import FEW, stability_path, write_stability
+from sfnet_core.analysis.stability.seeds import stability
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import export_page
 from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.steady import HINT, Steady
-from sfnet_core.stability.file import FEW, stability_path, write_stability
-from sfnet_core.stability.seeds import stability
 
 F, SILENT = 8, 7  # feature 7 fires on training galaxies only
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfnet_core.analysis.neighbours import nearest_to_code, similarity
 from sfnet_core.codes.empty_sky import blank_map
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.explorer.your_galaxy import YourGalaxy
@@ -32,7 +33,6 @@ from sfnet_core.explorer.yours.likeness import (
     typical_nearest,
 )
 from sfnet_core.explorer.yours.work import Worker
-from sfnet_core.neighbours import nearest_to_code, similarity
 from sfnet_core.utils.errors import SFNetError
 
 

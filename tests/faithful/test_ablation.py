@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sfnet_core.analysis.interpret import lost_without, predict
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.faithful.ablation import ablation, resample_counts
-from sfnet_core.interpret import lost_without, predict
 from sfnet_core.stats.metrics import rmse
 from sfnet_core.utils.errors import SFNetError
 

@@ -14,6 +14,7 @@ from sklearn.linear_model import LinearRegression
 
 import sfnet_core.faithful.probe as faithful_probe
 import sfnet_core.faithful.verb as measure
+from sfnet_core.analysis.interpret import activations
 from sfnet_core.astro.photometry import photometry
 from sfnet_core.cli.verbs import run as shell
 from sfnet_core.codes.table import SparseCodes
@@ -22,7 +23,6 @@ from sfnet_core.faithful.matter import PHOTOMETRY, Matter
 from sfnet_core.faithful.page import write
 from sfnet_core.faithful.verb import faithful
 from sfnet_core.faithful.words import sentences
-from sfnet_core.interpret import activations
 from sfnet_core.utils.errors import SFNetError
 
 SAMPLE = sample_folder()

@@ -11,10 +11,10 @@ from activations import codes_of, made
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.stability.matching import match_features
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.cli.verbs import run
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.stability.match import match_features
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from sfnet_core.analysis.stability.file import Stability, read_stability, stability_path, write_stability
+from sfnet_core.analysis.stability.seeds import report, stability
 from sfnet_core.cli.verbs import run
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.stability.file import Stability, read_stability, stability_path, write_stability
-from sfnet_core.stability.seeds import report, stability
 from sfnet_core.utils.errors import SFNetError
 
 N, F, K = 120, 7, 3  # galaxies, features and gate of `made` and `codes_of`

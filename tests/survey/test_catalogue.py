@@ -70,7 +70,7 @@ def any_format(request, tmp_path):
             table["kind"] = ["E", "Sa", "S"]  # FITS texts are ASCII
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if kind == "vot":  # not Table.write, see sfnet_core.export
+            if kind == "vot":  # not Table.write, see sfnet_core.analysis.tables
                 votable.writeto(table, str(path), "binary2" if "binary2" in request.param else None)
             else:
                 table.write(path, format={"ecsv": "ascii.ecsv", "fits": "fits"}[kind])

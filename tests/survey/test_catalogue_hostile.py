@@ -46,7 +46,7 @@ def test_a_truncated_file_gets_a_sentence(tmp_path, kind):
     elif kind == "csv.gz":
         path.write_bytes(gzip.compress("\n".join(["id,x", *(f"{i},{x}" for i, x in table.iterrows())]).encode()))
     elif kind == "vot":
-        votable.writeto(table, str(path))  # not Table.write, see sfnet_core.export
+        votable.writeto(table, str(path))  # not Table.write, see sfnet_core.analysis.tables
     else:
         table.write(path, format="fits")
     assert len(read_catalogue(path)) == 2000

@@ -12,10 +12,10 @@ from torch import nn
 
 import sfnet_core.training.alive as alive
 import sfnet_core.training.verb as training
+from sfnet_core.analysis.interpret import contributions
 from sfnet_core.cli.verbs import run as sfnet
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference import infer
-from sfnet_core.interpret import contributions
 from sfnet_core.model.network import SFNet, gate, pool
 from sfnet_core.model.preprocess import channel_statistics, to_input, vary
 from sfnet_core.model.run import Run

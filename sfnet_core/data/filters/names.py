@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from sfnet_core.analysis.enrichment import CLASSES, galaxy_classes, line_ratio, places_of
+from sfnet_core.analysis.interpret import activations
 from sfnet_core.astro.emission_lines import RATIOS, has_lines, predicted_ratio
 from sfnet_core.astro.relations import bpt_class
 from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.data.filters.tokens import KEYWORDS, shown
-from sfnet_core.interpret import activations
-from sfnet_core.selection import CLASSES, galaxy_classes, line_ratio, places_of
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

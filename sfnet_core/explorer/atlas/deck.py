@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.atlas.cards import BINS, clear, disagree, order
+from sfnet_core.analysis.cards import BINS, clear, disagree, order
+from sfnet_core.analysis.ds9 import origin
 from sfnet_core.explorer.atlas.parts import front_end, galaxy, number
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.view import View, whole
-from sfnet_core.regions import origin
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.analysis.cards import Almanac
     from sfnet_core.explorer.pictures import Pictures
 
 __all__ = ["STRIP", "Deck", "cards", "overview", "shown"]

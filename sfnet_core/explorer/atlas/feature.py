@@ -12,7 +12,7 @@ from sfnet_core.astro import relations as astro
 from sfnet_core.stats.bootstrap import correlations, resamples_for
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.analysis.cards import Almanac
 
 __all__ = [
     "Coefficient",

@@ -14,7 +14,7 @@ from sfnet_core.explorer.top import Top
 from sfnet_core.explorer.view import STATIC, text, whole
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.analysis.cards import Almanac
 
 __all__ = ["AtlasHead", "status"]
 

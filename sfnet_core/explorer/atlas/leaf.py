@@ -15,7 +15,7 @@ from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.view import View, text, whole
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.analysis.cards import Almanac
     from sfnet_core.explorer.atlas.looking import AtlasPictures
 
 __all__ = ["Leaf"]

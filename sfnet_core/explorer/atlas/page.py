@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from sfnet_core.explorer.atlas.cards import Almanac
+from sfnet_core.analysis.cards import Almanac
 from sfnet_core.explorer.atlas.deck import Deck
 from sfnet_core.explorer.atlas.head import AtlasHead
 from sfnet_core.explorer.atlas.leaf import Leaf

@@ -10,7 +10,7 @@ from sfnet_core.explorer.atlas.feature import Coefficient, wanted_coefficients
 from sfnet_core.stats.bootstrap import answers, correlations, resamples_for
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.analysis.cards import Almanac
 
 __all__ = ["Resampled"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sfnet_core.explorer.atlas.cards import Almanac
+from sfnet_core.analysis.cards import Almanac
 from sfnet_core.explorer.atlas.head import LEAST_LABELS, status
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, rmse_text, written
 from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents, Thumbnails

@@ -14,7 +14,7 @@ from sfnet_core.stats.metrics import evaluate_arrays
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.analysis.cards import Almanac
     from sfnet_core.explorer.atlas.state import AtlasState
 
 __all__ = ["about", "accuracy", "written"]

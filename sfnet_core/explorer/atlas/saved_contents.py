@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
+from sfnet_core.analysis.cards import SORTS
 from sfnet_core.codes.novelty import why_unlike
-from sfnet_core.explorer.atlas.cards import SORTS
 from sfnet_core.explorer.atlas.deck import STRIP, cards, overview, shown
 from sfnet_core.explorer.atlas.drawing import BPT_RANGE, MOST_POINTS, bpt_curves, padded
 from sfnet_core.explorer.atlas.looking import AtlasPictures, mean_maps
@@ -21,8 +21,8 @@ from sfnet_core.explorer.atlas.tables import signs
 from sfnet_core.explorer.links import survey_links
 
 if TYPE_CHECKING:
+    from sfnet_core.analysis.cards import Almanac
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.explorer.atlas.cards import Almanac
     from sfnet_core.explorer.atlas.state import AtlasState
     from sfnet_core.explorer.naming import Naming
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfnet_core.explorer.atlas.cards import clear, disagree
+from sfnet_core.analysis.cards import clear, disagree
 from sfnet_core.explorer.atlas.deck import overview, shown
 from sfnet_core.explorer.atlas.parts import front_end, number
 from sfnet_core.explorer.atlas.state import AtlasState
@@ -14,7 +14,7 @@ from sfnet_core.explorer.view import View, text, whole
 if TYPE_CHECKING:
     import numpy as np
 
-    from sfnet_core.explorer.atlas.cards import Almanac
+    from sfnet_core.analysis.cards import Almanac
 
 __all__ = ["MOST_FEATURES", "Tables", "signs"]
 

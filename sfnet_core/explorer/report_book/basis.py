@@ -14,8 +14,8 @@ from sfnet_core.astro.emission_lines import LINES, RATIOS, has_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.explorer.atlas.cards import Almanac
-    from sfnet_core.explorer.atlas.firing import Firing
+    from sfnet_core.analysis.cards import Almanac
+    from sfnet_core.analysis.firing import Firing
     from sfnet_core.explorer.atlas.looking import AtlasPictures
 
 __all__ = ["NO_LINES", "Basis", "pearson"]

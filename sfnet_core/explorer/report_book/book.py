@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfnet_core.explorer.atlas.cards import Almanac
+from sfnet_core.analysis.cards import Almanac
 from sfnet_core.explorer.atlas.saved import Choices, state_of
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, written
 from sfnet_core.explorer.atlas.saved_contents import Thumbnails

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sfnet_core import __version__
+from sfnet_core.analysis.tables import FORMULA
 from sfnet_core.explorer.paper import Drawing, drawing_svg
-from sfnet_core.export import FORMULA
 
 __all__ = ["Part", "Table", "as_csv", "page"]
 

@@ -166,7 +166,7 @@ def work(job: dict[str, Any], say: Speaker) -> None:
     if not job.get("codes"):
         return
     say("infer")
-    from sfnet_core.evaluate import evaluate
+    from sfnet_core.analysis.evaluation import evaluate
     from sfnet_core.inference import infer
 
     codes = infer(run, dataset, Path(job["out"]) / CODES, precision="float32", progress=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.analysis.neighbours import similarity
 from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.header import MINUS
 from sfnet_core.explorer.yours.likeness import (
@@ -18,7 +19,6 @@ from sfnet_core.explorer.yours.likeness import (
     share_below,
     typical_nearest,
 )
-from sfnet_core.neighbours import similarity
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """How like the galaxies of a codes file is one code, and one picture? Numpy only; N galaxies, k kept of F features.
 
-Two codes are compared as :mod:`sfnet_core.neighbours` does. What the training galaxies span is stated as ranges:
+Two codes are compared as :mod:`sfnet_core.analysis.neighbours` does. What the training galaxies span is stated as ranges:
 of each feature's activation where it fires, and of simple measures of the picture.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.neighbours import code_norms, similarity
+from sfnet_core.analysis.neighbours import code_norms, similarity
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:

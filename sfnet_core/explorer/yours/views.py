@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.analysis.neighbours import nearest_to_code
 from sfnet_core.explorer.inspector import Inspector
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.top import Top
 from sfnet_core.explorer.view import STATIC, View, front_end, text
-from sfnet_core.neighbours import nearest_to_code
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.analysis.interpret import contributions
 from sfnet_core.codes.header import describe
 from sfnet_core.codes.novelty import COLUMNS as UNLIKE
-from sfnet_core.interpret import contributions
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
 

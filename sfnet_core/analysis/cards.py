@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.atlas.firing import Firing
+from sfnet_core.analysis.feature_tables import lost_without
+from sfnet_core.analysis.firing import Firing
 from sfnet_core.explorer.steady import Steady
-from sfnet_core.feature_tables import lost_without
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.scene import Scene
@@ -98,7 +98,7 @@ class Almanac:
     def table(self, split: str, target: int) -> dict[str, np.ndarray]:
         """The feature table of the galaxies in view, with ``partial`` at fixed :meth:`controls` (NaN without any).
 
-        ``without`` and ``chance``: :func:`~sfnet_core.feature_tables.lost_without` of each feature.
+        ``without`` and ``chance``: :func:`~sfnet_core.analysis.feature_tables.lost_without` of each feature.
         """
         return self.remember(("table", split, target), lambda: self._table(split, target))
 

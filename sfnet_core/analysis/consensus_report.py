@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.analysis.consensus_codes import LOWERS, RAISES
+from sfnet_core.analysis.interpret import activations
 from sfnet_core.annotations.labels import LabelBook, labels_path
-from sfnet_core.consensus import LOWERS, RAISES
-from sfnet_core.interpret import activations
 
 if TYPE_CHECKING:
+    from sfnet_core.analysis.consensus_codes import Consensus
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.consensus import Consensus
 
 __all__ = ["as_dict", "errors", "name_features", "report"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.stability.choice import agreements
-from sfnet_core.stability.file import SAME, Score, Stability, Training
-from sfnet_core.stability.match import FEWEST, assign, orthonormal, overlap_of, unit_activations
+from sfnet_core.analysis.stability.choice import agreements
+from sfnet_core.analysis.stability.file import SAME, Score, Stability, Training
+from sfnet_core.analysis.stability.matching import FEWEST, assign, orthonormal, overlap_of, unit_activations
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def stability(
 ) -> Stability:
     """How well the features of ``codes`` are found again in other trainings on the same galaxies.
 
-    Features are paired with those of each other training as :func:`sfnet_core.stability.match.match_features` pairs them, all
+    Features are paired with those of each other training as :func:`sfnet_core.analysis.stability.matching.match_features` pairs them, all
     over the same galaxies: those that every file holds in ``split`` (``''``: any); by default the validation galaxies
     of all the trainings where there are at least 20, else all galaxies, and a note says so. Of more than 50,000 an even
     draw is taken.

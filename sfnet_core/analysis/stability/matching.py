@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.stability.file import SAME
+from sfnet_core.analysis.stability.file import SAME
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.analysis.stability.file import FEW, SAME
+from sfnet_core.analysis.stability.groups import grouped
+from sfnet_core.analysis.stability.matching import unit_activations
+from sfnet_core.analysis.stability.seeds import check_trainings, common_galaxies, name_of
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.stability.file import FEW, SAME
-from sfnet_core.stability.groups import grouped
-from sfnet_core.stability.match import unit_activations
-from sfnet_core.stability.seeds import check_trainings, common_galaxies, name_of
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -82,13 +82,13 @@ def consensus(
     """Put the features of several trainings into groups and take the mean of their predictions along these.
 
     ``above``: the mean ρ of a group's features with those of another that joins it, see
-    :func:`sfnet_core.stability.groups.grouped`; a feature that fires on fewer than 10 of the galaxies joins none.
+    :func:`sfnet_core.analysis.stability.groups.grouped`; a feature that fires on fewer than 10 of the galaxies joins none.
     ``least``: in how many trainings a
     consensus feature must be (by default in more than half); ``split`` as in
-    :func:`sfnet_core.stability.seeds.stability`: on which galaxies it is decided what goes together. The codes hold
+    :func:`sfnet_core.analysis.stability.seeds.stability`: on which galaxies it is decided what goes together. The codes hold
     every galaxy that all the files hold. A galaxy that any training was trained on counts as trained on.
 
-    Raises :class:`SFNetError` as :func:`~sfnet_core.stability.seeds.stability` does, for trainings on different
+    Raises :class:`SFNetError` as :func:`~sfnet_core.analysis.stability.seeds.stability` does, for trainings on different
     datasets, and where no feature is shared.
     """
     check_trainings(files[0] if files else None, files[1:])

@@ -35,7 +35,7 @@ class Training:
     ``active``: its features that fire on the galaxies measured. ``agreement``: the mean of their ρ with their
     counterparts in all the other trainings, each counted as often as it fires, with a 95 % interval from ``low`` to
     ``high``; ``tied``: it is the most stable or can't be told apart from that one
-    (:mod:`sfnet_core.stability.choice`). ``same``: the share of (feature, other training) with ρ above 0.9. All are
+    (:mod:`sfnet_core.analysis.stability.choice`). ``same``: the share of (feature, other training) with ρ above 0.9. All are
     ``None`` where there are only two trainings.
     """
 
@@ -98,7 +98,7 @@ class Stability:
 
     ``n`` galaxies of ``split`` (``''``: of all); ``mean``: of the features' ρ, with what shuffled galaxies give;
     ``same``: share of (feature, other training) with ρ above 0.9; ``overlap``: of the spaces of activations, mean over
-    the others (:class:`sfnet_core.stability.match.Match`).
+    the others (:class:`sfnet_core.analysis.stability.matching.Match`).
     """
 
     codes: Training

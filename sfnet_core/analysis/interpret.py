@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.analysis.feature_tables import feature_table, lost_without
 from sfnet_core.codes.feature_index import FeatureIndex
 from sfnet_core.codes.sums import check_feature, off_table, predictions
-from sfnet_core.feature_tables import feature_table, lost_without
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

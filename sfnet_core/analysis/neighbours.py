@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sfnet_core.selection import NOT_MEASURED, positions
+from sfnet_core.analysis.enrichment import NOT_MEASURED, positions
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfnet_core.explorer.atlas.firing import Firing
+from sfnet_core.analysis.firing import Firing
 
 __all__ = ["COUNT", "Group", "examples", "gaps", "random_active"]
 

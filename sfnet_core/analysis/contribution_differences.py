@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.interpret import MODES, round_to_sum
-from sfnet_core.selection import positions
+from sfnet_core.analysis.enrichment import positions
+from sfnet_core.analysis.interpret import MODES, round_to_sum
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def compare(
 ) -> Comparison:
     """Two galaxies (rows) or two selections of any sizes, overlapping or not, contribution by contribution.
 
-    ``off`` and ``mode`` as in :func:`sfnet_core.interpret.predict`. Raises :class:`SFNetError` for an empty group.
+    ``off`` and ``mode`` as in :func:`sfnet_core.analysis.interpret.predict`. Raises :class:`SFNetError` for an empty group.
     """
     t = codes.target_index(target)
     if mode not in MODES:

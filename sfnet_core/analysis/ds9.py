@@ -1,4 +1,4 @@
-"""A selection for other programs: DS9 regions, the tables of :mod:`sfnet_core.export`, and a caption beside them."""
+"""A selection for other programs: DS9 regions, the tables of :mod:`sfnet_core.analysis.tables`, and a caption beside them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.analysis.tables import FORMATS, export
 from sfnet_core.codes.check import rows_of
-from sfnet_core.export import FORMATS, export
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_text
 
@@ -79,7 +79,7 @@ def write_regions(codes: SparseCodes, rows: Any, path: str | os.PathLike, **opti
 def export_selection(codes: SparseCodes, rows: Any, path: str | os.PathLike, *, comment: str = "") -> Path:
     """Write some galaxies (positions or a mask) to a table or a DS9 region file, by the name's ending.
 
-    As :func:`sfnet_core.export.export` of those rows, or :func:`write_regions` with ``comment`` at its top.
+    As :func:`sfnet_core.analysis.tables.export` of those rows, or :func:`write_regions` with ``comment`` at its top.
     Raises :class:`SFNetError` for another ending, and where no galaxy is selected.
     """
     path = Path(path)

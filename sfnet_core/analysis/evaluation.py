@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.analysis.emission_line_metrics import report_lines, score_lines
+from sfnet_core.analysis.intervals import coverage, validation_radii
 from sfnet_core.astro.emission_lines import has_lines
-from sfnet_core.intervals import coverage, validation_radii
-from sfnet_core.lines_score import report_lines, score_lines
 from sfnet_core.stats.metrics import evaluate_arrays
 from sfnet_core.stats.proportions import wilson
 from sfnet_core.utils.errors import SFNetError
@@ -30,13 +30,13 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
     out and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain prediction
     and, where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``. A split
     without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's. The
-    validation split also has ``"prediction_interval"``, split-conformal (:mod:`sfnet_core.intervals`): its level, its
+    validation split also has ``"prediction_interval"``, split-conformal (:mod:`sfnet_core.analysis.intervals`): its level, its
     radii in the target's unit between ``limits`` of the prediction, how often it holds on galaxies that did not set it,
     in all and in quarters by prediction; ``None`` where there are too few galaxies. Where the codes say how unlike the
     training galaxies each galaxy is (:mod:`sfnet_core.codes.novelty`), a split has ``"unlike"``: ``n`` galaxies, the ``share``
     beyond the limit with Wilson's 95 % interval ``low``, ``high``, and the metrics of these (``"flagged"``) and of the
     others (``"not_flagged"``). Where the paper's four lines are all predicted, ``"lines"`` has by split what
-    :func:`sfnet_core.lines_score.score_lines` says.
+    :func:`sfnet_core.analysis.emission_line_metrics.score_lines` says.
     """
     if not len(codes):
         raise SFNetError("These codes hold no galaxies; there is nothing to evaluate.")
