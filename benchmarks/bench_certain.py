@@ -3,7 +3,7 @@
     python -m benchmarks.bench_certain [--real ../shared/data] [--work DIR] [--cases sample w16 w64] [--quick]
 
 Every galaxy of a case is computed in both precisions, so that every flip is known. Then the choice of rows to compute
-again is replayed, by :func:`sfnet_core.certainty.make_certain` itself and by the earlier rule, with the galaxies in
+again is replayed, by :func:`sfnet_core.inference.recompute.make_certain` itself and by the earlier rule, with the galaxies in
 several random orders (which decide the rows that errors are measured on). bfloat16 gives the same numbers, up to the
 order of sums, on processors that have it and on those that emulate it; how much faster it is cannot be seen from here.
 
@@ -23,12 +23,12 @@ import numpy as np
 import torch
 
 from benchmarks import common
-from sfnet_core.certain import NEAR
-from sfnet_core.certainty import make_certain
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
-from sfnet_core.encoding import Encoder
 from sfnet_core.explorer.sample import sample_dataset, sample_run
+from sfnet_core.inference.encoding import Encoder
+from sfnet_core.inference.recompute import make_certain
+from sfnet_core.inference.tolerance import NEAR
 from sfnet_core.model.network import pool
 from sfnet_core.model.run import Run
 from sfnet_core.training.verb import train

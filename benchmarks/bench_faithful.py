@@ -27,7 +27,7 @@ from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_fold
 from sfnet_core.faithful.page import NUMBERS, write
 from sfnet_core.faithful.verb import faithful
 from sfnet_core.faithful.words import FILLS, sentences
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 from sfnet_core.training.verb import train
 

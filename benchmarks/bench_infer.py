@@ -3,7 +3,7 @@
     python -m benchmarks.bench_infer [--images FOLDER] [--n 1024] [--repeats 5] [--quick]
     python -m benchmarks.bench_infer --device cuda --times 32 --out benchmarks/results/infer_gpu.json
 
-Ours is :func:`sfnet_core.inference.infer` to a codes file on disk, with runners-up and with the feature maps that the
+Ours is :func:`sfnet_core.inference.runner.infer` to a codes file on disk, with runners-up and with the feature maps that the
 page draws (and once without them); from a folder it is ``pack``, then ``infer``. The plain way ends with arrays in
 memory. bfloat16 computes doubtful gates again in float32: how many is reported, and its time holds them. All use the
 same weights, trained a little on these images; how far the codes agree is reported.
@@ -25,7 +25,7 @@ from benchmarks.paper_peer import Jpegs, Packed, PaperSFNet, encode
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.device import computes_bfloat16
 from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES

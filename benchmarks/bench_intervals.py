@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 from benchmarks import common, seeds
 from sfnet_core.analysis.intervals import FOLDS, LEVEL, conformal_radius
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.encoding import Encoder
+from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.network import pool
 from sfnet_core.model.preprocess import ORIENTATIONS, orient
 from sfnet_core.model.run import Run

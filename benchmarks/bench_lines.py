@@ -23,7 +23,7 @@ from sfnet_core.analysis.emission_line_metrics import score_lines
 from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.packing import pack
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 
 RESAMPLES = 2000

@@ -98,7 +98,7 @@ training.train(sys.argv[1], sys.argv[2], width=int(sys.argv[3]), device="cpu", p
 INFER = """
 import sys
 from pathlib import Path
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 
 Path(sys.argv[4]).touch()
 infer(sys.argv[2], sys.argv[1], sys.argv[3], progress=False, device="cpu", precision="float32")

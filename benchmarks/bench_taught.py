@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks import common, seeds
 from sfnet_core.astro.photometry import NAMES, Process, forest, photometry
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.stats.metrics import rmse
 from sfnet_core.training.verb import train
 

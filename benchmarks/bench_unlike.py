@@ -27,7 +27,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.explorer.sample import sample_dataset
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 from sfnet_core.stats.proportions import wilson
 from sfnet_core.training.verb import train

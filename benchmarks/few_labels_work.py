@@ -18,7 +18,7 @@ from sfnet_core.compare.networks import predictions
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.data.splits import validation_mask
-from sfnet_core.encoding import Encoder
+from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.device import pick_device
 from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES, choose

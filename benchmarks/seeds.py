@@ -16,7 +16,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.data.simulate.survey import draw_galaxies, simulate
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.recipes import RECIPES, Recipe, choose
 from sfnet_core.training.verb import train
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from sfnet_core import RUNNERS_UP
 from sfnet_core.data.sample_file import open_sample, write_sample
 from sfnet_core.data.simulate.survey import simulate
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.training.verb import train
 
 HERE = Path(__file__).parent

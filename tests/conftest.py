@@ -75,7 +75,8 @@ def bfloat16_anywhere() -> Iterator[None]:
     """Where the processor has no bfloat16: `infer` has a stand-in, float32 sums of rounded images, weights and maps."""
     import torch
 
-    from sfnet_core import encoding, inference
+    from sfnet_core.inference import encoding
+    from sfnet_core.inference import runner as inference
     from sfnet_core.model.device import computes_bfloat16
 
     real = encoding.trunk_of

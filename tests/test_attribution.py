@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfnet_core.attribution import contribution_maps, occlusion
+from sfnet_core.inference.attribution import contribution_maps, occlusion
 from sfnet_core.model.network import SFNet
 from sfnet_core.utils.errors import SFNetError
 

@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import sfnet_core.certainty as certainty
+import sfnet_core.inference.recompute as certainty
 from sfnet_core.analysis.interpret import contributions
-from sfnet_core.certain import NEAR, Tolerance, measure_tolerance
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.encoding import Encoder
-from sfnet_core.inference import infer
+from sfnet_core.inference.encoding import Encoder
+from sfnet_core.inference.runner import infer
+from sfnet_core.inference.tolerance import NEAR, Tolerance, measure_tolerance
 from sfnet_core.model.device import pick_device
 from sfnet_core.model.run import Run
 

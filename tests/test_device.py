@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-import sfnet_core.encoding as encoding
+import sfnet_core.inference.encoding as encoding
 import sfnet_core.training.verb as training
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.cutout_loader import CutoutFeed
 from sfnet_core.model.device import (
     autocast,

@@ -18,7 +18,7 @@ from torch import nn
 
 from sfnet_core import cli
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model import foreign_weights as foreign
 from sfnet_core.model.checkpoint import load_imagenet
 from sfnet_core.model.foreign_weights import read_foreign

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-import sfnet_core.encoding as encoding
-import sfnet_core.inference as inference
-from sfnet_core import unlike_fit
+import sfnet_core.inference.encoding as encoding
+import sfnet_core.inference.runner as inference
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.encoding import Encoder
-from sfnet_core.inference import check_fit, infer
+from sfnet_core.inference import novelty_fit as unlike_fit
+from sfnet_core.inference.encoding import Encoder
+from sfnet_core.inference.runner import check_fit, infer
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.run import Run
 from sfnet_core.utils.errors import SFNetError
@@ -167,7 +167,7 @@ def test_r5_r6_kill_9_leaves_the_old_file_and_the_rerun_the_same_bytes(run, data
     infer(run, dataset, tmp_path / "whole.parquet", progress=False)
     out.write_bytes(b"the previous file")
     script = (
-        "import time, sfnet_core.inference as m; real, seen = m.Encoder.encode, []\n"
+        "import time, sfnet_core.inference.runner as m; real, seen = m.Encoder.encode, []\n"
         "def slow(*a):\n    seen.append(a)\n    time.sleep(600 * (len(seen) == 2))  # the first piece is kept by then\n"
         "    return real(*a)\n"
         "m.Encoder.encode = slow\n"

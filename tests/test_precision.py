@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from sfnet_core import inference
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.encoding import Encoder
-from sfnet_core.inference import infer
+from sfnet_core.inference import runner as inference
+from sfnet_core.inference.encoding import Encoder
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.device import computes_bfloat16, has_bfloat16, trains_in_bfloat16
 from sfnet_core.model.kernels import onednn
 from sfnet_core.model.run import Run

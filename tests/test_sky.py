@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sfnet_core.codes.empty_sky import Sky, blank_map, kept_of, typical_sky
 from sfnet_core.codes.header import Header
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.encoding import Encoder
-from sfnet_core.inference import infer
+from sfnet_core.inference.encoding import Encoder
+from sfnet_core.inference.runner import infer
 from sfnet_core.utils.errors import SFNetError
 
 made_by = runpy.run_path(str(Path(__file__).parent / "test_inference.py"))

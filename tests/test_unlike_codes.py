@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from sfnet_core import certainty, unlike_fit
 from sfnet_core.analysis.evaluation import evaluate, report
 from sfnet_core.analysis.tables import export
 from sfnet_core.codes.novelty import COLUMNS, FILE, Typical, why_unlike
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.encoding import Encoder
-from sfnet_core.inference import infer
+from sfnet_core.inference import novelty_fit as unlike_fit
+from sfnet_core.inference import recompute as certainty
+from sfnet_core.inference.encoding import Encoder
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.run import Run
 from sfnet_core.training.verb import train

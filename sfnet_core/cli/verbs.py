@@ -217,7 +217,7 @@ def infer(
     """Turn images into sparse codes: k features and their activations for every galaxy."""
     need_torch("infer")
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.inference import infer as work
+    from sfnet_core.inference.runner import infer as work
 
     with working(as_json):
         opened = Dataset.open(dataset)

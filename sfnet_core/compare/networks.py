@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.encoding import Encoder
+from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.device import pick_device
 from sfnet_core.model.run import LAST, MODEL, Run
 from sfnet_core.training.verb import train

@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from sfnet_core import __version__
 from sfnet_core.codes.empty_sky import typical_sky
-from sfnet_core.encoding import Encoder, micro_batch
 from sfnet_core.faithful.ablation import resample_counts
 from sfnet_core.faithful.regions import Covering, areas, curves
 from sfnet_core.faithful.words import MAPS, ORDERS
+from sfnet_core.inference.encoding import Encoder, micro_batch
 from sfnet_core.model.device import pick_device
 from sfnet_core.model.preprocess import centre, to_input
 from sfnet_core.model.run import Run

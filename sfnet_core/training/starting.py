@@ -24,7 +24,7 @@ _SHIFT, _STRETCH = 3.0, 4.0  # how far the bands' mean (in standard deviations) 
 def open_start(path: str | os.PathLike, dataset: Dataset, width: int | None, side: int) -> Run:
     """The run to start from; :class:`SFNetError` where its width, crop, cutout size or pixel scale is another.
 
-    An unknown pixel scale cannot be checked and passes, as in :func:`sfnet_core.inference.check_fit`.
+    An unknown pixel scale cannot be checked and passes, as in :func:`sfnet_core.inference.runner.check_fit`.
     """
     run = Run.open(path)
     had = run.metadata

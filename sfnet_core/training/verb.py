@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sfnet_core import __version__, unlike_fit
+from sfnet_core import __version__
 from sfnet_core.data.dataset import Dataset
+from sfnet_core.inference import novelty_fit as unlike_fit
 from sfnet_core.model import checkpoint
 from sfnet_core.model.cutout_loader import CutoutFeed
 from sfnet_core.model.device import autocast, own_stream, pick_device, sent, trains_in_bfloat16

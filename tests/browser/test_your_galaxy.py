@@ -22,7 +22,7 @@ N = 40
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """Codes and cutouts of 40 sample galaxies, one with a hostile identifier, made by the sample's own network."""
-    from sfnet_core.inference import infer
+    from sfnet_core.inference.runner import infer
 
     folder = tmp_path_factory.mktemp("yours")
     whole = sample_dataset()
@@ -69,7 +69,7 @@ def sum_of(page) -> tuple[Decimal, Decimal]:
 
 @pytest.mark.parametrize("name", ["new.png", "fresh.jpg"])
 def test_an_uploaded_image_gets_inferences_numbers(made, address, open_page, tmp_path, name):
-    from sfnet_core.inference import infer
+    from sfnet_core.inference.runner import infer
 
     one = Dataset.create(tmp_path / "one", ["x"], read_image(made / "images" / name)[None])
     expected = infer(sample_folder() / "sample-run", one, tmp_path / "one.parquet", progress=False)

@@ -77,11 +77,11 @@ def test_galaxies_set_aside_are_listed(sfnet_here, tmp_path):
 
 
 def test_infer_lists_only_what_pack_has_not_said(sfnet_here, monkeypatch, tmp_path):
-    import sfnet_core.inference
+    import sfnet_core.inference.runner
     from sfnet_core.data.dataset import Dataset
 
     codes, said = simulated_codes(5), SetAside("corrupt image", row=1)
-    monkeypatch.setattr(sfnet_core.inference, "infer", lambda *a, **k: codes)
+    monkeypatch.setattr(sfnet_core.inference.runner, "infer", lambda *a, **k: codes)
     monkeypatch.setattr(Dataset, "open", lambda path: SimpleNamespace(set_aside=[said]))
     codes.set_aside = [said, SetAside("activations are not finite", row=3, id="g3")]
     status, _, err = sfnet_here("infer", tmp_path, tmp_path, "--out", tmp_path / "c.parquet")

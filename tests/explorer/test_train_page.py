@@ -37,7 +37,7 @@ from sfnet_core.explorer.trainer.choices import (
 )
 from sfnet_core.explorer.trainer.process import Process
 from sfnet_core.explorer.trainer.progress import Progress, duration
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.stats.metrics import rmse

@@ -15,7 +15,7 @@ import sfnet_core.training.verb as training
 from sfnet_core.analysis.interpret import contributions
 from sfnet_core.cli.verbs import run as sfnet
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.network import SFNet, gate, pool
 from sfnet_core.model.preprocess import channel_statistics, to_input, vary
 from sfnet_core.model.run import Run

@@ -14,7 +14,7 @@ import sfnet_core.training.head as head
 import sfnet_core.training.verb as training
 from sfnet_core.analysis.interpret import predict
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.cutout_loader import CutoutFeed
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.preprocess import to_input

@@ -14,7 +14,7 @@ import sfnet_core.training.verb as training
 from sfnet_core import cli
 from sfnet_core.astro.photometry import NAMES, photometry
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.network import gate
 from sfnet_core.model.run import Run
 from sfnet_core.recipes import RECIPES

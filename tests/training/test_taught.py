@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 import sfnet_core.astro.photometry as by_hand
 from sfnet_core.astro.photometry import Process, photometry, scatter_features
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 from sfnet_core.recipes import PICTURES, RECIPES, TAUGHT, choose
 from sfnet_core.training import variants

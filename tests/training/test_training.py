@@ -17,7 +17,7 @@ import torch
 import sfnet_core.training.verb as training
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import read_target, target_names
-from sfnet_core.inference import infer
+from sfnet_core.inference.runner import infer
 from sfnet_core.model.cutout_loader import CutoutFeed, prefetch
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.preprocess import channel_statistics, orient, recalibrate, to_input

@@ -167,7 +167,7 @@ def work(job: dict[str, Any], say: Speaker) -> None:
         return
     say("infer")
     from sfnet_core.analysis.evaluation import evaluate
-    from sfnet_core.inference import infer
+    from sfnet_core.inference.runner import infer
 
     codes = infer(run, dataset, Path(job["out"]) / CODES, precision="float32", progress=False)
     found = {

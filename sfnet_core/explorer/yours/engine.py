@@ -109,7 +109,7 @@ class Engine:
         if self.why_not:
             raise SFNetError(self.why_not)
         tell("Loading the network (once, a few seconds)…")
-        import sfnet_core.inference  # noqa: F401  torch comes with it: here and not at the first image
+        import sfnet_core.inference.runner  # noqa: F401  torch comes with it: here and not at the first image
         from sfnet_core.model.run import Run
 
         run = Run.open(self.path)
@@ -168,7 +168,7 @@ class Engine:
             )
         from sfnet_core.data.cutouts import resize
         from sfnet_core.data.dataset import Dataset
-        from sfnet_core.inference import infer
+        from sfnet_core.inference.runner import infer
 
         scale, (height, width) = wishes.scale, self.trained["size"]
         if wishes.resample and wishes.anyway and height == width and rgb.shape[:2] != (height, width):

@@ -114,7 +114,7 @@ class FusedTrunk:
     """An SFNet's trunk for inference: 20 convolutions, each with its normalisation, ReLU and residual sum in one call.
 
     The same arithmetic as :meth:`SFNet.maps` in another order, so equal to rounding (float32: a few 1e-6 of the largest
-    activation; bfloat16: about 1e-2, see :mod:`sfnet_core.certain`). Weights are copied when it is made; it is for
+    activation; bfloat16: about 1e-2, see :mod:`sfnet_core.inference.tolerance`). Weights are copied when it is made; it is for
     gradient-free use in ``eval`` mode only. The operations are those that ``torch.compile`` puts in place of a frozen
     network's convolutions, without its compiler and without the time it takes.
     """

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from sfnet_core import RUNNERS_UP
-from sfnet_core.certain import NEAR
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.codes.novelty import Typical
 from sfnet_core.data.dataset import Dataset
+from sfnet_core.inference.tolerance import NEAR
 from sfnet_core.model.cutout_loader import CutoutFeed
 from sfnet_core.model.device import OnTheWay, plain_float32
 from sfnet_core.model.kernels.fused import trunk_of
@@ -46,7 +46,7 @@ class Encoder:
         network: in ``eval`` mode, on the device that computes.
         metadata: the checkpoint's fields: crop and normalisation.
         dataset: the galaxies.
-        runners_up, maps, tta: as of :func:`sfnet_core.inference.infer`.
+        runners_up, maps, tta: as of :func:`sfnet_core.inference.runner.infer`.
         typical: what the training galaxies are like, where each row is to be compared with them; ``places`` (N,): which
             of them a row is, −1 for none.
     """
@@ -104,7 +104,7 @@ class Encoder:
 
         ``views`` is the sum of the predictions of the 7 turned views. ``good`` is False where a row is not finite. With
         ``typical`` also :data:`sfnet_core.codes.novelty.COLUMNS`. ``done`` counts rows. In bfloat16 also ``slots`` and
-        ``near`` (n, min(F, K + NEAR)), the strongest features and their activations, for :mod:`sfnet_core.certain`;
+        ``near`` (n, min(F, K + NEAR)), the strongest features and their activations, for :mod:`sfnet_core.inference.tolerance`;
         with ``at`` (such slots) also ``exact``, the activations of those features.
         """
         names = ("indices", "values", "maps", "views", "slots", "near", "exact", *UNLIKE)

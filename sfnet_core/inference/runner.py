@@ -1,6 +1,6 @@
 """Dataset × Run → SparseCodes: resumable, and the same bytes however it was cut into pieces.
 
-Batches have one fixed size and are counted from the first row (:mod:`sfnet_core.encoding`), so the size of the pieces,
+Batches have one fixed size and are counted from the first row (:mod:`sfnet_core.inference.encoding`), so the size of the pieces,
 a kill or a resume change no number.
 """
 
@@ -20,15 +20,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sfnet_core import RUNNERS_UP, __version__, unlike_fit
-from sfnet_core.certainty import make_certain
+from sfnet_core import RUNNERS_UP, __version__
 from sfnet_core.codes.empty_sky import Sky, typical_sky
 from sfnet_core.codes.novelty import COLUMNS, Typical
 from sfnet_core.codes.novelty import FILE as UNLIKE
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import read_target, remarks
-from sfnet_core.encoding import Encoder, Part
+from sfnet_core.inference import novelty_fit as unlike_fit
+from sfnet_core.inference.encoding import Encoder, Part
+from sfnet_core.inference.recompute import make_certain
 from sfnet_core.model import checkpoint
 from sfnet_core.model.device import computes_bfloat16, has_bfloat16, pick_device
 from sfnet_core.model.kernels.fused import can_fuse
@@ -79,7 +80,7 @@ def infer(
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         precision: ``float32``, ``bfloat16`` or ``auto``. In bfloat16 activations are off by about a percent of the
             galaxy's largest, but a galaxy whose gate that could have changed is computed again in float32, so that
-            every galaxy keeps the features that float32 keeps (:mod:`sfnet_core.certain`; a measured tolerance, not a
+            every galaxy keeps the features that float32 keeps (:mod:`sfnet_core.inference.tolerance`; a measured tolerance, not a
             proof), and so is one near the limit of :mod:`sfnet_core.codes.novelty`. The runners-up and their order, and the
             turned views' gates, are bfloat16's. The tolerance is measured on this dataset. A galaxy with fewer than k
             active features is always computed again. Hardware that emulates bfloat16 is slower with it, and a

@@ -1,6 +1,6 @@
 """After a pass in bfloat16: the galaxies whose gate or flag it could have changed, again in float32.
 
-How errors are judged is :mod:`sfnet_core.certain`'s; here rows are chosen and computed.
+How errors are judged is :mod:`sfnet_core.inference.tolerance`'s; here rows are chosen and computed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.certain import measure_tolerance
-from sfnet_core.encoding import Encoder, Part
+from sfnet_core.inference.encoding import Encoder, Part
+from sfnet_core.inference.tolerance import measure_tolerance
 from sfnet_core.utils.subsample import evenly
 
 __all__ = ["make_certain"]

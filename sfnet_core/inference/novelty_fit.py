@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sfnet_core.codes.novelty import FILE, Typical
-from sfnet_core.encoding import Encoder
+from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.device import pick_device
 from sfnet_core.utils.subsample import evenly
 
