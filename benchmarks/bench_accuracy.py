@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_accuracy --real FOLDER --work DIR [--threads 1]
 
-``FOLDER`` holds ``galaxies.csv`` and ``images``. Everything is trained by :func:`sfnet_core.training.verb.train` with the
+``FOLDER`` holds ``galaxies.csv`` and ``images``. Everything is trained by :func:`sfnet_core.training.loop.train` with the
 recipe it chooses by itself; each half of the 400 is held out once (``--folds 2``; another seed has other halves).
 "Inside each half": the same two recipes on halves of each training half, the held-out galaxies not looked at. Simulated
 galaxies say nothing about observed ones. What is finished is kept in ``--work`` and not done again.
@@ -28,9 +28,9 @@ from sfnet_core.data.packing import pack
 from sfnet_core.data.splits import validation_mask
 from sfnet_core.explorer.sample import sample_codes, sample_dataset
 from sfnet_core.inference.runner import infer
-from sfnet_core.recipes import RECIPES
 from sfnet_core.stats.metrics import evaluate_arrays, rmse
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
+from sfnet_core.training.recipes import RECIPES
 
 TARGET = "oh_p50"
 STEADY = replace(RECIPES["few hundred"], gain=0.0, sky=0.0)  # the recipe without varied gain and sky

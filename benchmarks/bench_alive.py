@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks import common, seeds
 from sfnet_core.analysis.evaluation import active_features
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.recipes import ALIVE, RECIPES, Recipe
+from sfnet_core.training.recipes import ALIVE, RECIPES, Recipe
 
 OPTIONS = {
     "alive": ALIVE,

@@ -31,7 +31,7 @@ from sfnet_core.inference.recompute import make_certain
 from sfnet_core.inference.tolerance import NEAR
 from sfnet_core.model.network import pool
 from sfnet_core.model.run import Run
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 
 MICRO = 32
 CASES = {  # what the networks are, and how many galaxies are computed both ways

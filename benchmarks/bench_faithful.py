@@ -29,7 +29,7 @@ from sfnet_core.faithful.verb import faithful
 from sfnet_core.faithful.words import FILLS, sentences
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 
 CLASSES, MIRRORED = "gz1_class", ("spiral_cw", "spiral_acw")
 PARTS = ("fold0", "zoo-fold0", "simulated", "fold1", "zoo-fold1")

@@ -28,8 +28,8 @@ from sfnet_core.data.packing import pack
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.device import computes_bfloat16
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import RECIPES
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
+from sfnet_core.training.recipes import RECIPES
 
 
 def trained_run(path: Path, dataset: Dataset, epochs: int) -> Run:

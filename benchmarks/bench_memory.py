@@ -27,8 +27,8 @@ import numpy as np
 from benchmarks import common
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import RECIPES
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
+from sfnet_core.training.recipes import RECIPES
 
 SIDE, SMALL_CROP = 128, 32
 FIELDS = ("VmRSS", "RssAnon", "RssFile", "RssShmem")
@@ -84,7 +84,7 @@ def watched(code: str, words: list[str], stop_after: float | None = None) -> dic
 TRAIN = """
 import sys
 from pathlib import Path
-import sfnet_core.training.verb as training
+import sfnet_core.training.loop as training
 
 real, steps = training.set_cycle, []
 def noted(*more):

@@ -21,7 +21,7 @@ from sfnet_core.astro.photometry import NAMES, Process, forest, photometry
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.stats.metrics import rmse
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 
 
 def main() -> None:

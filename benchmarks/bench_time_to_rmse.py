@@ -4,7 +4,7 @@
     python -m benchmarks.bench_time_to_rmse --ablate --first 0 --galaxies 3000 [--ours 4] [--work DIR]
 
 The yardstick is :mod:`benchmarks.plain_training`: the paper's recipe for its 20 epochs in float32. Beside it
-:func:`sfnet_core.training.verb.train` at several numbers of epochs, each a training of its own, since the schedule goes by
+:func:`sfnet_core.training.loop.train` at several numbers of epochs, each a training of its own, since the schedule goes by
 its length. Both on one thread and the same simulated galaxies (128 px halved to 64 px); 20 % of them are held out: one
 half of those chooses the number of epochs, the other reports. Both ways predict the held-out galaxies after each epoch,
 and that is counted. Seconds of processor time are of this process, so that a busy machine spoils their ratio least; the
@@ -35,9 +35,9 @@ from benchmarks.training_tricks import TRICKS, tricks
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.model.preprocess import centre, to_input
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import RECIPES, Recipe
+from sfnet_core.training.loop import train
 from sfnet_core.training.plan import make_plan
-from sfnet_core.training.verb import train
+from sfnet_core.training.recipes import RECIPES, Recipe
 from sfnet_core.utils.files import atomic_path
 
 RESAMPLES = 2000

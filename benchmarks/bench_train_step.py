@@ -3,7 +3,7 @@
     python -m benchmarks.bench_train_step [--images FOLDER --catalogue FILE] [--steps 8] [--repeats 5] [--quick]
     python -m benchmarks.bench_train_step --device cuda --steps 60 --out benchmarks/results/train_step_gpu.json
 
-Ours is :func:`sfnet_core.training.verb.train` itself with the recipe ``paper``: the time between two calls of its callback,
+Ours is :func:`sfnet_core.training.loop.train` itself with the recipe ``paper``: the time between two calls of its callback,
 with everything that happens there (the evaluation of the few held-out galaxies too). Between two such epochs the plain
 implementation, in a process of its own, trains on as many images, once from JPEGs through a ``DataLoader`` and once
 with its batches ready in memory, so that the ratio of the bare step is known too. On CUDA, where our step is one graph,
@@ -32,9 +32,9 @@ from benchmarks.paper_peer import Jpegs, PaperSFNet, RAdamLookahead, training_st
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.model.device import pick_device
-from sfnet_core.recipes import RECIPES, Recipe
-from sfnet_core.training import graphed
-from sfnet_core.training.verb import train
+from sfnet_core.training import cuda_graph as graphed
+from sfnet_core.training.loop import train
+from sfnet_core.training.recipes import RECIPES, Recipe
 
 MEAN, STD = [0.1, 0.1, 0.1], [0.15, 0.15, 0.15]
 ONE_BY_ONE = "sfnet train, kernels launched one by one"

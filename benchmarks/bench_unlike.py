@@ -30,7 +30,7 @@ from sfnet_core.explorer.sample import sample_dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 from sfnet_core.stats.proportions import wilson
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 
 SHARED = common.ROOT.parent / "shared" / "data"
 SCORES = ("unlike", "unlike_distance", "unlike_range")

@@ -21,9 +21,9 @@ from sfnet_core.data.splits import validation_mask
 from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.device import pick_device
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import RECIPES, choose
+from sfnet_core.training.loop import train
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
-from sfnet_core.training.verb import train
+from sfnet_core.training.recipes import RECIPES, choose
 from sfnet_core.utils.files import write_json
 
 FOLDS = 5

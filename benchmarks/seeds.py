@@ -17,8 +17,8 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.data.simulate.survey import draw_galaxies, simulate
 from sfnet_core.inference.runner import infer
-from sfnet_core.recipes import RECIPES, Recipe, choose
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
+from sfnet_core.training.recipes import RECIPES, Recipe, choose
 
 __all__ = ["ABOUT", "held_out", "options", "ratio", "recipe_of", "rmse", "survey", "trained"]
 

@@ -9,10 +9,10 @@ from unittest.mock import patch
 
 import torch
 
-from sfnet_core.recipes import Recipe
-from sfnet_core.training import verb as training
-from sfnet_core.training.alive import Objective
+from sfnet_core.training import loop as training
+from sfnet_core.training.objective import Objective
 from sfnet_core.training.optimiser import make_optimiser
+from sfnet_core.training.recipes import Recipe
 
 __all__ = ["TRICKS", "Averaged", "Halved", "tricks"]
 

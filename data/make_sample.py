@@ -20,7 +20,7 @@ from sfnet_core import RUNNERS_UP
 from sfnet_core.data.sample_file import open_sample, write_sample
 from sfnet_core.data.simulate.survey import simulate
 from sfnet_core.inference.runner import infer
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 
 HERE = Path(__file__).parent
 GALAXIES, RUN, CODES = HERE / "sample-galaxies.parquet", HERE / "sample-run", HERE / "sample-codes.parquet"

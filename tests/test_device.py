@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import sfnet_core.inference.encoding as encoding
-import sfnet_core.training.verb as training
+import sfnet_core.training.loop as training
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.cutout_loader import CutoutFeed
@@ -22,8 +22,8 @@ from sfnet_core.model.device import (
     trains_in_bfloat16,
 )  # fmt: skip
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import RECIPES
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
+from sfnet_core.training.recipes import RECIPES
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -11,9 +11,9 @@ from benchmarks.paper_peer import Jpegs, Packed, PaperSFNet, RAdamLookahead, enc
 from benchmarks.plain_training import Turned, band_statistics, one_cycle, train_plainly
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.preprocess import ORIENTATIONS, channel_statistics, orient, to_input
-from sfnet_core.recipes import RECIPES
 from sfnet_core.training import optimiser
 from sfnet_core.training.optimiser import make_optimiser
+from sfnet_core.training.recipes import RECIPES
 
 
 def pair(k: int, targets: int) -> tuple[SFNet, PaperSFNet]:

@@ -18,7 +18,7 @@ from sfnet_core.inference.runner import infer
 from sfnet_core.model.device import computes_bfloat16, has_bfloat16, trains_in_bfloat16
 from sfnet_core.model.kernels import onednn
 from sfnet_core.model.run import Run
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 from sfnet_core.utils.errors import SFNetError
 
 CPU = torch.device("cpu")

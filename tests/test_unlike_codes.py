@@ -21,7 +21,7 @@ from sfnet_core.inference.encoding import Encoder
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.run import Run
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 from sfnet_core.utils.errors import SFNetError
 
 N = 60

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.recipes import RECIPES
+from sfnet_core.training.recipes import RECIPES
 
 __all__ = [
     "Codes",

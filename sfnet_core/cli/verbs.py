@@ -172,7 +172,7 @@ def train(
     """Train a sparse feature network on a dataset. Ctrl-C leaves a usable run; --resume goes on."""
     share = held_out(validation)
     need_torch("train")
-    from sfnet_core.training.verb import train as run
+    from sfnet_core.training.loop import train as run
 
     with working(as_json):
         made = run(

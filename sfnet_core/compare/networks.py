@@ -14,7 +14,7 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.device import pick_device
 from sfnet_core.model.run import LAST, MODEL, Run
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["Networks", "dense_features", "predictions"]
@@ -28,7 +28,7 @@ class Networks:
     Args:
         dataset: the galaxies.
         folder: where the runs' folders go.
-        options: of :func:`sfnet_core.training.verb.train`, all but ``k`` and ``seed``.
+        options: of :func:`sfnet_core.training.loop.train`, all but ``k`` and ``seed``.
         say: what tells the user which network is at work.
     """
 

@@ -22,8 +22,8 @@ from sfnet_core.compare.table import LABELS, Key, csv_text, name_of, summarise
 from sfnet_core.compare.work import Comparison, objects_of
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.model.device import pick_device
-from sfnet_core.recipes import Recipe
 from sfnet_core.training.plan import Plan, make_plan
+from sfnet_core.training.recipes import Recipe
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, folder_lock, write_json, write_text
 
@@ -62,8 +62,8 @@ def compare(
         methods: some of ``sfnet``, ``dense``, ``pca`` (CNN + PCA), ``elastic-net``, ``process`` (Gaussian process),
             ``forest``, ``ridge``, ``mean``; all by default. ``pca`` and ``elastic-net`` read the dense network's pooled
             features.
-        validation, split_seed, group: the split, see :func:`sfnet_core.training.verb.train`; ``split_seed`` is its seed.
-        target, epochs, recipe, width, weights, device: as of :func:`sfnet_core.training.verb.train`, for every network.
+        validation, split_seed, group: the split, see :func:`sfnet_core.training.loop.train`; ``split_seed`` is its seed.
+        target, epochs, recipe, width, weights, device: as of :func:`sfnet_core.training.loop.train`, for every network.
 
     The dense CNN is the same network with a gate that keeps all its features. Everything that is fitted sees training
     galaxies only, in the targets' units. Returns ``{"schema", "about", "rows", "paired"}``: provenance, then what

@@ -21,7 +21,7 @@ from sfnet_core.explorer.trainer.figures import CurveFigures
 from sfnet_core.explorer.trainer.session import Session
 from sfnet_core.explorer.trainer.views import Examples, Form, Report, Top
 from sfnet_core.explorer.view import text, whole
-from sfnet_core.recipes import RECIPES
+from sfnet_core.training.recipes import RECIPES
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

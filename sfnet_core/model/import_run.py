@@ -43,7 +43,7 @@ def import_run(
         like: a dataset of the galaxies the network was made for. What the file does not say comes from here: cutout
             size, pixel scale, and the normalisation (mean and standard deviation per band over all of its cutouts)
             unless ``mean`` and ``std`` are given, on the scale 0…1.
-        target: what the head's outputs are, in its order; names as for :func:`sfnet_core.training.verb.train`.
+        target: what the head's outputs are, in its order; names as for :func:`sfnet_core.training.loop.train`.
         k: features kept; needed where the file does not say it.
         crop: px of the central square the network was trained on; by default the whole cutout.
 

@@ -77,7 +77,7 @@ def vary(
 ) -> Tensor:
     """Cutouts (B, s, s, 3) uint8 as a training step sees them: turned or mirrored, normalised, gain and sky varied.
 
-    → (B, 3, s, s). ``gain`` and ``sky`` are standard deviations, see :class:`sfnet_core.recipes.Recipe`; every random
+    → (B, 3, s, s). ``gain`` and ``sky`` are standard deviations, see :class:`sfnet_core.training.recipes.Recipe`; every random
     number comes from ``rng``.
     """
     n, device = len(cutouts), cutouts.device

@@ -21,8 +21,8 @@ from sfnet_core.model.preprocess import to_input
 
 if TYPE_CHECKING:
     from sfnet_core.model.cutout_loader import CutoutFeed
-    from sfnet_core.recipes import Recipe
-    from sfnet_core.training.alive import Objective
+    from sfnet_core.training.objective import Objective
+    from sfnet_core.training.recipes import Recipe
     from sfnet_core.utils.signals import Interrupts
 
 __all__ = ["fit_head", "refit_head"]

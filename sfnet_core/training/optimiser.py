@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sfnet_core.recipes import Recipe
+from sfnet_core.training.recipes import Recipe
 
 __all__ = ["Lookahead", "make_optimiser", "one_cycle", "set_cycle"]
 

@@ -13,9 +13,9 @@ import numpy as np
 from sfnet_core.data.splits import paper_split, validation_mask
 from sfnet_core.data.targets import left_out, read_targets, target_names, without_errors
 from sfnet_core.model.run import LAST, MODEL, RECORD, Run, read_record
-from sfnet_core.recipes import DECIDED, NEUTRAL, Recipe, choose
 from sfnet_core.training.progress import read_last
-from sfnet_core.training.starting import open_start
+from sfnet_core.training.recipes import DECIDED, NEUTRAL, Recipe, choose
+from sfnet_core.training.warm_start import open_start
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.resume import check_begun
 
@@ -67,7 +67,7 @@ def make_plan(
     start: str | os.PathLike | None = None,
     **changes: Any,
 ) -> Plan:
-    """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.verb.train`)."""
+    """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.loop.train`)."""
     names = target_names(target)
     truth, units = read_targets(dataset, names)
     usable = np.flatnonzero(np.isfinite(truth).all(axis=1))

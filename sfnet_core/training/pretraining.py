@@ -20,8 +20,8 @@ from tqdm import tqdm
 from sfnet_core.astro.photometry import NAMES, photometry
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import RECIPES, Recipe, choose
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
+from sfnet_core.training.recipes import RECIPES, Recipe, choose
 
 __all__ = ["PRETRAIN", "Measured", "pretrain"]
 
@@ -71,7 +71,7 @@ def pretrain(
         recipe: by default :data:`PRETRAIN`, with the crop of the recipes for few and for thousands of galaxies: a run
             to start from and the training that starts from it must see the same crop.
         dataset, out, width, start, epochs, seed, validation, group, device, resume, overwrite, progress, callback: as
-            of :func:`sfnet_core.training.verb.train`. A held-out share measures how well the numbers are read.
+            of :func:`sfnet_core.training.loop.train`. A held-out share measures how well the numbers are read.
 
     Beyond the 0.5th and 99.5th percentile a measurement counts as that percentile. As deterministic and resumable as
     any training.

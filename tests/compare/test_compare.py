@@ -17,7 +17,7 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 
-import sfnet_core.training.verb as training
+import sfnet_core.training.loop as training
 from sfnet_core.astro.photometry import colour_features, photometry, shape_features
 from sfnet_core.compare.fits import component_fits, elastic_net, principal_components
 from sfnet_core.compare.page import STEP, _apart, page_html, page_svg

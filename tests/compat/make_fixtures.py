@@ -21,7 +21,7 @@ from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.cli.verbs import run as sfnet
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 
 GALAXIES, UNKNOWN, DAMAGED = 41, 5, 17  # rows: one without oh_p50 and without Hα, one whose image can't be read
 TARGETS = "oh_p50,log_N2,log_Ha,log_O3,log_Hb"

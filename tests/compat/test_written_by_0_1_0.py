@@ -17,7 +17,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.inference.runner import infer
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
 
 CLOSE = 1e-4  # of the largest activation: what another processor or another kernel may change in float32 at most
 TIE = 2e-5  # of the largest activation: a gap that rounding does not close

@@ -39,8 +39,8 @@ from sfnet_core.explorer.trainer.process import Process
 from sfnet_core.explorer.trainer.progress import Progress, duration
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import RECIPES, choose
 from sfnet_core.stats.metrics import rmse
+from sfnet_core.training.recipes import RECIPES, choose
 from sfnet_core.utils.errors import SFNetError
 
 SMALL = {"width": 4, "k": 2}
@@ -440,7 +440,7 @@ def test_a_stop_before_the_first_step_writes_nothing(page):
 
 
 def test_a_stop_in_the_last_step_leaves_a_finished_run_that_is_said(tiny_dataset, tmp_path, monkeypatch):
-    from sfnet_core.training import verb as training
+    from sfnet_core.training import loop as training
 
     def last(self, *arguments):
         os.kill(os.getpid(), signal.SIGINT)

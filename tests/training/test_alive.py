@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-import sfnet_core.training.alive as alive
-import sfnet_core.training.verb as training
+import sfnet_core.training.loop as training
+import sfnet_core.training.objective as alive
 from sfnet_core.analysis.interpret import contributions
 from sfnet_core.cli.verbs import run as sfnet
 from sfnet_core.data.dataset import Dataset
@@ -19,10 +19,10 @@ from sfnet_core.inference.runner import infer
 from sfnet_core.model.network import SFNet, gate, pool
 from sfnet_core.model.preprocess import channel_statistics, to_input, vary
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import ALIVE, RECIPES, choose
-from sfnet_core.training.alive import Objective, activity, auxiliary_loss, fold
+from sfnet_core.training.loop import train
+from sfnet_core.training.objective import Objective, activity, auxiliary_loss, fold
 from sfnet_core.training.optimiser import one_cycle
-from sfnet_core.training.verb import train
+from sfnet_core.training.recipes import ALIVE, RECIPES, choose
 from sfnet_core.utils.errors import SFNetError
 
 OPTIONS = [{"alive": True}, {"auxk": 5}, {"normalise": True}, {"alive": True, "auxk": 5, "normalise": True}]

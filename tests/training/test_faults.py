@@ -15,8 +15,8 @@ import torch
 
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.model.run import Run
+from sfnet_core.training.loop import train
 from sfnet_core.training.progress import read_last
-from sfnet_core.training.verb import train
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +60,7 @@ def test_r9_a_signal_to_sfnet_train_leaves_a_checkpoint_in_time(galaxies, tmp_pa
 SLOW_STEPS = """
 import sys
 from pathlib import Path
-import sfnet_core.training.verb as training
+import sfnet_core.training.loop as training
 from sfnet_core import cli
 
 real = training.set_cycle
@@ -74,7 +74,7 @@ cli.main()
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import sfnet_core.training.verb as training
+import sfnet_core.training.loop as training
 
 training.SAVE_SECONDS = -1  # a checkpoint after every epoch
 name, seen, real = sys.argv[3], [], Path.replace

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from sfnet_core.model.network import SFNet
-from sfnet_core.recipes import RECIPES, Recipe
-from sfnet_core.training import graphed
-from sfnet_core.training.alive import Objective
-from sfnet_core.training.graphed import EAGER, MOST, GraphedStep, make_step, record_cuda
+from sfnet_core.training import cuda_graph as graphed
+from sfnet_core.training.cuda_graph import EAGER, MOST, GraphedStep, make_step, record_cuda
+from sfnet_core.training.objective import Objective
 from sfnet_core.training.optimiser import make_optimiser
+from sfnet_core.training.recipes import RECIPES, Recipe
 
 SIZES = [8, 8, 8, 6, 8, 6, 6, 8, 6, 8, 8, 6]  # array_split gives two sizes
 WIDTH = 16

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import sfnet_core.training.head as head
-import sfnet_core.training.verb as training
+import sfnet_core.training.loop as training
 from sfnet_core.analysis.interpret import predict
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
@@ -19,10 +19,10 @@ from sfnet_core.model.cutout_loader import CutoutFeed
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.preprocess import to_input
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import RECIPES, choose
-from sfnet_core.training.alive import Objective
 from sfnet_core.training.head import FRESH, NEAR, fit_head, refit_head
-from sfnet_core.training.verb import train
+from sfnet_core.training.loop import train
+from sfnet_core.training.objective import Objective
+from sfnet_core.training.recipes import RECIPES, choose
 
 N, SIDE, MEAN, STD = 150, 32, [0.2, 0.25, 0.3], [0.2, 0.2, 0.25]
 FEW = RECIPES["few hundred"]

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-import sfnet_core.training.verb as training
+import sfnet_core.training.loop as training
 from sfnet_core import cli
 from sfnet_core.astro.photometry import NAMES, photometry
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.network import gate
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import RECIPES
+from sfnet_core.training.loop import train
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
-from sfnet_core.training.verb import train
+from sfnet_core.training.recipes import RECIPES
 from sfnet_core.utils.errors import SFNetError
 
 N, SIZE = 60, 40

@@ -17,11 +17,11 @@ from sfnet_core.astro.photometry import Process, photometry, scatter_features
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import PICTURES, RECIPES, TAUGHT, choose
-from sfnet_core.training import variants
-from sfnet_core.training.lessons import lessons
+from sfnet_core.training import synthetic_views as variants
+from sfnet_core.training.distillation import lessons
+from sfnet_core.training.loop import train
 from sfnet_core.training.plan import make_plan
-from sfnet_core.training.verb import train
+from sfnet_core.training.recipes import PICTURES, RECIPES, TAUGHT, choose
 from sfnet_core.utils.errors import SFNetError
 
 N, SIDE = 40, 48
@@ -212,7 +212,7 @@ def test_its_codes_are_codes_like_any_other(galaxies, run, tmp_path):
 
 
 def test_more_pictures_than_memory_holds_are_refused(galaxies, tmp_path, monkeypatch):
-    monkeypatch.setattr("sfnet_core.training.lessons.LIMIT", 32 * 3 * 48**2 * 3 - 1)
+    monkeypatch.setattr("sfnet_core.training.distillation.LIMIT", 32 * 3 * 48**2 * 3 - 1)
     with pytest.raises(SFNetError, match=r"96 pictures of 48 px would be held in memory.*sfnet pack --size"):
         train(galaxies, tmp_path / "run", crop=48, **QUICK)
 
@@ -238,7 +238,7 @@ def test_what_taught_chooses():
 
 
 def test_the_shell_says_how_good_the_teacher_is(galaxies, tmp_path, monkeypatch, sfnet_here):
-    monkeypatch.setattr("sfnet_core.recipes.PICTURES", 64)
+    monkeypatch.setattr("sfnet_core.training.recipes.PICTURES", 64)
     command = ("train", galaxies.path, "--out", tmp_path / "run", "--taught", "--width", 4, "--epochs", 1, "--json")
     status, out, err = sfnet_here(*command)
     metrics = json.loads(out)["metrics"]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-import sfnet_core.training.verb as training
+import sfnet_core.training.loop as training
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import read_target, target_names
 from sfnet_core.inference.runner import infer
@@ -22,9 +22,9 @@ from sfnet_core.model.cutout_loader import CutoutFeed, prefetch
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.preprocess import channel_statistics, orient, recalibrate, to_input
 from sfnet_core.model.run import Run
-from sfnet_core.recipes import NEUTRAL, RECIPES, choose
+from sfnet_core.training.loop import train
 from sfnet_core.training.optimiser import Lookahead, make_optimiser, one_cycle
-from sfnet_core.training.verb import train
+from sfnet_core.training.recipes import NEUTRAL, RECIPES, choose
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
 

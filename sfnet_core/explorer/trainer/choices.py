@@ -14,7 +14,7 @@ import numpy as np
 from sfnet_core import RUNNERS_UP
 from sfnet_core.astro.emission_lines import find_column
 from sfnet_core.data.targets import LINES, read_targets, target_names
-from sfnet_core.recipes import RECIPES, TAUGHT, Recipe, choose
+from sfnet_core.training.recipes import RECIPES, TAUGHT, Recipe, choose
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Choices:
         return min(self.k + RUNNERS_UP, 8 * self.width) if self.every_k else None
 
     def arguments(self) -> dict[str, Any]:
-        """As arguments of :func:`sfnet_core.training.verb.train`, plain values only."""
+        """As arguments of :func:`sfnet_core.training.loop.train`, plain values only."""
         return {
             "target": self.target,
             "k": self.k,

@@ -32,7 +32,7 @@ from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.recipes import Recipe
+    from sfnet_core.training.recipes import Recipe
 
 __all__ = ["Session"]
 

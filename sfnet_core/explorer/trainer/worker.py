@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.recipes import Recipe
+from sfnet_core.training.recipes import Recipe
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["CODES", "config_of", "main", "sample_rows"]
@@ -125,7 +125,7 @@ def watched(training: type, say: Callable[..., None]) -> type:
 
 
 def config_of(out: str) -> dict[str, Any]:
-    """What an unfinished training was begun with, as arguments of :func:`sfnet_core.training.verb.train`."""
+    """What an unfinished training was begun with, as arguments of :func:`sfnet_core.training.loop.train`."""
     from sfnet_core.model.run import Run
 
     config = dict(Run.open(out).config)
@@ -150,7 +150,7 @@ def finished_run(out: str) -> Any:
 def work(job: dict[str, Any], say: Speaker) -> None:
     """Train, then (where asked) infer and evaluate."""
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.training import verb as training
+    from sfnet_core.training import loop as training
 
     # This process does nothing else, so the class may be exchanged: `train` itself stays the one way to train.
     training._Training = watched(training._Training, say)

@@ -1,7 +1,7 @@
 """Further pictures of galaxies: turned by any angle, nearer or farther, two laid over each other, another calibration.
 
 Not what a survey would have taken, but what a function of pictures can be asked about:
-:mod:`sfnet_core.training.lessons` asks a teacher. Shape letters: B batch, s side in px.
+:mod:`sfnet_core.training.distillation` asks a teacher. Shape letters: B batch, s side in px.
 """
 
 from __future__ import annotations

@@ -26,15 +26,15 @@ from sfnet_core.model.device import autocast, own_stream, pick_device, sent, tra
 from sfnet_core.model.network import SFNet, gate
 from sfnet_core.model.preprocess import channel_statistics, to_input, vary
 from sfnet_core.model.run import LAST, Run
-from sfnet_core.recipes import Recipe
-from sfnet_core.training.alive import Objective, activity
-from sfnet_core.training.graphed import make_step
+from sfnet_core.training.cuda_graph import make_step
+from sfnet_core.training.distillation import lessons
 from sfnet_core.training.head import fit_head, refit_head
-from sfnet_core.training.lessons import lessons
+from sfnet_core.training.objective import Objective, activity
 from sfnet_core.training.optimiser import make_optimiser, one_cycle, set_cycle
 from sfnet_core.training.plan import Plan, as_begun, look_at, make_plan
 from sfnet_core.training.progress import LAST_SCHEMA, write_last
-from sfnet_core.training.starting import first_weights, take_look
+from sfnet_core.training.recipes import Recipe
+from sfnet_core.training.warm_start import first_weights, take_look
 from sfnet_core.utils.console import say
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
@@ -89,12 +89,12 @@ def train(
         weights: ``None`` (from scratch), ``"hub"`` (ImageNet) or a file, see
             :func:`sfnet_core.model.checkpoint.load_imagenet`.
         start: a run whose trunk, width and normalisation are taken over, the head fitted anew
-            (:mod:`sfnet_core.training.starting`); one that was trained at another crop or pixel scale is refused.
+            (:mod:`sfnet_core.training.warm_start`); one that was trained at another crop or pixel scale is refused.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         recipe: a name or a :class:`Recipe`; by default the one for the number of training galaxies.
         multi_k: train every k from 1 to this one at once, instead of the recipe's choice.
-        changes: ``alive=True`` for :data:`sfnet_core.recipes.ALIVE`, ``taught=True`` to be taught by photometry
-            (:mod:`sfnet_core.training.lessons`); any field of the :class:`Recipe`, for its own.
+        changes: ``alive=True`` for :data:`sfnet_core.training.recipes.ALIVE`, ``taught=True`` to be taught by photometry
+            (:mod:`sfnet_core.training.distillation`); any field of the :class:`Recipe`, for its own.
         callback: called after each epoch with its record (``epoch``, ``rate``, ``train_rmse``, ``validation_rmse``, in
             the target's unit); returning ``False`` stops the training, which ``resume`` can go on with.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from sfnet_core.model.device import autocast
 
 if TYPE_CHECKING:
-    from sfnet_core.training.alive import Objective
+    from sfnet_core.training.objective import Objective
 
 __all__ = ["GraphedStep", "Replay", "make_step", "record_cuda"]
 

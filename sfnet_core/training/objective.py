@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from sfnet_core.model.network import SFNet, gate, pool, strongest
-from sfnet_core.recipes import Recipe
+from sfnet_core.training.recipes import Recipe
 
 __all__ = ["Objective", "activity", "auxiliary_loss", "fold"]
 

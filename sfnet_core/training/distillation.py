@@ -2,7 +2,7 @@
 
 A few hundred labels are enough for a smooth function of forty numbers measured by hand, and too few for millions of
 weights. So a *taught* training (``variants`` of the recipe) fits that function, a Gaussian process on photometry, to
-the training galaxies, draws further pictures of them (:mod:`sfnet_core.training.variants`), lets it say what each of
+the training galaxies, draws further pictures of them (:mod:`sfnet_core.training.synthetic_views`), lets it say what each of
 those has, and the network learns that from the pixels. Galaxies of the dataset without a usable target take part as
 pictures. Held-out galaxies take no part, neither their targets nor their pictures. The idea is that of distillation
 (Hinton et al. 2015, arXiv:1503.02531) from another kind of model.
@@ -25,9 +25,9 @@ from tqdm import tqdm
 from sfnet_core.astro.photometry import Process, photometry
 from sfnet_core.model.cutout_loader import CutoutFeed
 from sfnet_core.model.preprocess import centre
-from sfnet_core.recipes import PICTURES
 from sfnet_core.stats.metrics import rmse
-from sfnet_core.training.variants import draw
+from sfnet_core.training.recipes import PICTURES
+from sfnet_core.training.synthetic_views import draw
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.subsample import evenly
 

@@ -40,7 +40,7 @@ class Recipe:
     ``refit_head``: after the last step the head is fitted once more, by least squares (over those gates, where there
     are several; :mod:`sfnet_core.training.head`); :func:`choose` takes it for every recipe but the paper's.
 
-    Against dying features (:mod:`sfnet_core.training.alive`), none by default. ``start_k``: features that the gate
+    Against dying features (:mod:`sfnet_core.training.objective`), none by default. ``start_k``: features that the gate
     keeps at the first step, fewer from step to step, down to k after half to four fifths of them (0: k at once).
     ``balance``: how far a rarely kept feature's map is raised before the trunk's last ReLU, per step. ``auxk``: dead
     features that predict together what the kept ones leave over, as an auxiliary loss. ``normalise``: maps have mean 0
@@ -48,7 +48,7 @@ class Recipe:
 
     ``variants``: instead of the training galaxies and their targets, so many pictures drawn of each, and what a
     Gaussian process on photometry by hand, fitted to the training galaxies, says of the pictures
-    (:mod:`sfnet_core.training.lessons`; 0: the galaxies themselves).
+    (:mod:`sfnet_core.training.distillation`; 0: the galaxies themselves).
     """
 
     name: str
