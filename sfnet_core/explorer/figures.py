@@ -10,9 +10,9 @@ import numpy as np
 from sfnet_core.analysis.ds9 import caption
 from sfnet_core.explorer import panel as look
 from sfnet_core.explorer.gate import trained
-from sfnet_core.explorer.paper import Curve, Dots, Drawing, Picture, drawing_svg, picture_svg
 from sfnet_core.explorer.saving import PLACES, SaveMenu, bare, panel_facts
 from sfnet_core.explorer.state import unpack_rows
+from sfnet_core.figures.svg import Curve, Dots, Drawing, Picture, drawing_svg, picture_svg
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.inspector import Inspector

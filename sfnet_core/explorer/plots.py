@@ -20,8 +20,8 @@ from sfnet_core.explorer.state import State, pack_rows, unpack_rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.explorer.paper import Drawing
     from sfnet_core.explorer.scene import Scene
+    from sfnet_core.figures.svg import Drawing
 
 __all__ = ["Plots"]
 
@@ -86,7 +86,7 @@ class Plots:
 
     def svg(self, number: int, caption: str = "") -> str:
         """One of the four figures, 0 to 3, as it stands: the text of an SVG file, ``caption`` below the figure."""
-        from sfnet_core.explorer.paper import drawing_svg
+        from sfnet_core.figures.svg import drawing_svg
 
         return drawing_svg(self.drawing(number, caption))
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from sfnet_core.explorer import panel as look
 from sfnet_core.explorer.geometry import histogram, within
-from sfnet_core.explorer.paper import Cells, Curve, Dots, Drawing
 from sfnet_core.explorer.view import View, front_end, text
+from sfnet_core.figures.svg import Cells, Curve, Dots, Drawing
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["FORMATS", "PLACES", "SaveMenu", "bare", "panel_drawing", "panel_facts", "permalink"]

@@ -24,7 +24,6 @@ from sfnet_core.codes.novelty import COLUMNS, why_unlike
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.atlas import looking, saved_contents
-from sfnet_core.explorer.atlas.drawing import Ranks
 from sfnet_core.explorer.atlas.feature import coefficients
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.resampled import Resampled
@@ -32,6 +31,7 @@ from sfnet_core.explorer.atlas.saved import Choices, save_page, write_page
 from sfnet_core.explorer.atlas.saved_file import as_json
 from sfnet_core.explorer.atlas.saving import PART, Saving, file_name
 from sfnet_core.explorer.scene import Scene
+from sfnet_core.figures.plot_data import Ranks
 from sfnet_core.utils.errors import SFNetError
 
 N, K, R, F = 300, 3, 2, 14

@@ -13,18 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sfnet_core.explorer.paper import (
-    WIDTH,
-    Cells,
-    Curve,
-    Dots,
-    Drawing,
-    Picture,
-    cell_pixels,
-    drawing_svg,
-    picture_svg,
-)
-from sfnet_core.explorer.paper_text import log_ticks, ticks, wrapped
+from sfnet_core.figures.svg import WIDTH, Cells, Curve, Dots, Drawing, Picture, cell_pixels, drawing_svg, picture_svg
+from sfnet_core.figures.svg_text import log_ticks, ticks, wrapped
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = '<img src=x onerror="alert(1)">&amp; ]]> <!-- \x00\x08\ud800\uffff <script>alert(1)</script> $$x$$'

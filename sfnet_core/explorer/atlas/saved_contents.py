@@ -12,13 +12,13 @@ import numpy as np
 from sfnet_core.analysis.cards import SORTS
 from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.atlas.deck import STRIP, cards, overview, shown
-from sfnet_core.explorer.atlas.drawing import BPT_RANGE, MOST_POINTS, bpt_curves, padded
 from sfnet_core.explorer.atlas.looking import AtlasPictures, mean_maps
 from sfnet_core.explorer.atlas.parts import number
 from sfnet_core.explorer.atlas.resampled import Resampled
 from sfnet_core.explorer.atlas.sheet import Sheet
 from sfnet_core.explorer.atlas.tables import signs
 from sfnet_core.explorer.links import survey_links
+from sfnet_core.figures.plot_data import BPT_RANGE, MOST_POINTS, bpt_curves, padded
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac

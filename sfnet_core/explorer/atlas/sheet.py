@@ -11,13 +11,13 @@ import numpy as np
 from sfnet_core.analysis.cards import clear, disagree
 from sfnet_core.analysis.ds9 import origin
 from sfnet_core.analysis.examples import COUNT, examples
-from sfnet_core.explorer.atlas import drawing
 from sfnet_core.explorer.atlas.feature import bpt_mix, coefficients, companions
 from sfnet_core.explorer.atlas.looking import STACK, MeanMap, mean_map
 from sfnet_core.explorer.atlas.parts import explore_link, galaxy, number
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.quantities import LINES
 from sfnet_core.explorer.where import no_sky
+from sfnet_core.figures import plot_data as drawing
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.paper import Curve, Dots, Drawing, drawing_svg
 from sfnet_core.explorer.saving import PLACES, SaveMenu
 from sfnet_core.explorer.trainer import wording
+from sfnet_core.figures.svg import Curve, Dots, Drawing, drawing_svg
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.trainer.curves import Curves

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sfnet_core.explorer.paper_text import clean, log_ticks, ticks, wrapped
+from sfnet_core.figures.svg_text import clean, log_ticks, ticks, wrapped
 
 __all__ = [
     "Cells",

@@ -17,7 +17,7 @@ import numpy as np
 
 from sfnet_core import __version__
 from sfnet_core.analysis.tables import FORMULA
-from sfnet_core.explorer.paper import Drawing, drawing_svg
+from sfnet_core.figures.svg import Drawing, drawing_svg
 
 __all__ = ["Part", "Table", "as_csv", "page"]
 
