@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import common
-from sfnet_core.compare.verb import compare
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.data.simulate.survey import simulate
+from sfnet_core.reports.compare.runner import compare
 
 
 def main() -> None:

@@ -24,12 +24,12 @@ from benchmarks.bench_faithful import asked, options, packed, trained
 from sfnet_core.codes.empty_sky import blank_map, typical_sky
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_run
-from sfnet_core.faithful.ablation import resample_counts
-from sfnet_core.faithful.regions import Covering, areas, blocks, cover_of, curves
-from sfnet_core.faithful.words import ORDERS
 from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.preprocess import centre, to_input
 from sfnet_core.model.run import Run
+from sfnet_core.reports.faithful.ablation import resample_counts
+from sfnet_core.reports.faithful.insertion_deletion import Covering, areas, blocks, cover_of, curves
+from sfnet_core.reports.faithful.wording import ORDERS
 from sfnet_core.utils.array_cache import kept
 
 KINDS = {"deletion": 1, "insertion": -1}  # the sign of what is better

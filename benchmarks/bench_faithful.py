@@ -24,11 +24,11 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
-from sfnet_core.faithful.page import NUMBERS, write
-from sfnet_core.faithful.verb import faithful
-from sfnet_core.faithful.words import FILLS, sentences
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
+from sfnet_core.reports.faithful.page import NUMBERS, write
+from sfnet_core.reports.faithful.runner import faithful
+from sfnet_core.reports.faithful.wording import FILLS, sentences
 from sfnet_core.training.loop import train
 
 CLASSES, MIRRORED = "gz1_class", ("spiral_cw", "spiral_acw")

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
-from sfnet_core.compare.networks import predictions
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.data.splits import validation_mask
 from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.device import pick_device
 from sfnet_core.model.run import Run
+from sfnet_core.reports.compare.networks import predictions
 from sfnet_core.training.loop import train
 from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 from sfnet_core.training.recipes import RECIPES, choose

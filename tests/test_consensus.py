@@ -18,8 +18,8 @@ from sfnet_core.cli.verbs import run
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.report_book.basis import Basis
-from sfnet_core.explorer.report_book.fits import by_k
+from sfnet_core.reports.paper.accuracy import by_k
+from sfnet_core.reports.paper.basis import Basis
 from sfnet_core.utils.errors import SFNetError
 
 N, F, K, R, S, SHARED = 160, 8, 4, 2, 3, 4

@@ -11,10 +11,10 @@ import pytest
 
 from sfnet_core.astro.relations import log_ratio
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.report_book.book import write_report
-from sfnet_core.explorer.report_book.bpt import confusion
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.figures import html_frame as frame
+from sfnet_core.reports.paper.bpt import confusion
+from sfnet_core.reports.paper.document import write_report
 from sfnet_core.utils.errors import SFNetError
 
 

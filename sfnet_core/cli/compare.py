@@ -46,8 +46,8 @@ def compare(
         except ValueError as error:
             raise SFNetError(f"{option} is a list of whole numbers such as 0,1,2, not {text!r}.") from error
     need_torch("compare")
-    from sfnet_core.compare.table import report
-    from sfnet_core.compare.verb import compare as work
+    from sfnet_core.reports.compare.runner import compare as work
+    from sfnet_core.reports.compare.table import report
 
     with working(as_json):
         found = work(

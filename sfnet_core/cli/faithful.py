@@ -41,9 +41,9 @@ def faithful(
     """
     from sfnet_core.codes.table import SparseCodes, check_dataset
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.faithful.page import folder, write
-    from sfnet_core.faithful.verb import faithful as work
-    from sfnet_core.faithful.words import FILLS, sentences
+    from sfnet_core.reports.faithful.page import folder, write
+    from sfnet_core.reports.faithful.runner import faithful as work
+    from sfnet_core.reports.faithful.wording import FILLS, sentences
 
     fills, pair = _words(cover), None if mirrored is None else _words(mirrored)
     if not fills or not set(fills) <= set(FILLS):

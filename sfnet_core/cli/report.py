@@ -28,7 +28,7 @@ def report(
     """Make the paper's figures and tables of these codes: one HTML file, and CSV files beside it."""
     from sfnet_core.codes.table import SparseCodes, check_dataset
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.explorer.report_book.book import write_report
+    from sfnet_core.reports.paper.document import write_report
 
     with working(as_json):
         opened = SparseCodes.open(codes)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sfnet_core.explorer.report_book.book import write_report
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
+from sfnet_core.reports.paper.document import write_report
 
 
 def test_it_opens_from_disk(browser, tmp_path):

@@ -19,14 +19,14 @@ import torch
 
 import sfnet_core.training.loop as training
 from sfnet_core.astro.photometry import colour_features, photometry, shape_features
-from sfnet_core.compare.fits import component_fits, elastic_net, principal_components
-from sfnet_core.compare.page import STEP, _apart, page_html, page_svg
-from sfnet_core.compare.table import LABELS, Key, csv_text, digits, summarise
-from sfnet_core.compare.verb import compare
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.model.network import gate
 from sfnet_core.model.preprocess import to_input
 from sfnet_core.model.run import Run
+from sfnet_core.reports.compare.estimators import component_fits, elastic_net, principal_components
+from sfnet_core.reports.compare.page import STEP, _apart, page_html, page_svg
+from sfnet_core.reports.compare.runner import compare
+from sfnet_core.reports.compare.table import LABELS, Key, csv_text, digits, summarise
 from sfnet_core.utils.errors import SFNetError
 
 OPTIONS = {"k": (2, 3), "seeds": (0, 1), "width": 8, "epochs": 2, "device": "cpu", "progress": False}
@@ -193,9 +193,9 @@ def test_what_is_finished_is_not_done_again(dataset, done, tmp_path, monkeypatch
     shutil.copytree(done, out)
     trained, real = [], training._Training.run
     monkeypatch.setattr(training._Training, "run", lambda self: trained.append(self.out.name) or real(self))
-    monkeypatch.setattr("sfnet_core.compare.work.fit_each", lambda *_: pytest.fail("fitted again"))
-    monkeypatch.setattr("sfnet_core.compare.work.elastic_net", lambda *_: pytest.fail("fitted again"))
-    monkeypatch.setattr("sfnet_core.compare.networks.Encoder", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr("sfnet_core.reports.compare.work.fit_each", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr("sfnet_core.reports.compare.work.elastic_net", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr("sfnet_core.reports.compare.networks.Encoder", lambda *_, **__: pytest.fail("read again"))
     again = compare(dataset, out, **OPTIONS)
     assert trained == []
     again["about"]["command"] = again["about"]["command"].replace("--out copy", "--out all")

@@ -12,7 +12,7 @@ from sfnet_core.explorer.page import Explorer
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.explorer.state import State
 from sfnet_core.explorer.without import everywhere, one_galaxy
-from sfnet_core.faithful.ablation import ablation
+from sfnet_core.reports.faithful.ablation import ablation
 
 
 @settings(deadline=None, max_examples=40)

@@ -7,7 +7,7 @@ import pytest
 
 from sfnet_core.analysis.interpret import lost_without, predict
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.faithful.ablation import ablation, resample_counts
+from sfnet_core.reports.faithful.ablation import ablation, resample_counts
 from sfnet_core.stats.metrics import rmse
 from sfnet_core.utils.errors import SFNetError
 

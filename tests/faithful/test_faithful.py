@@ -12,17 +12,17 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.linear_model import LinearRegression
 
-import sfnet_core.faithful.probe as faithful_probe
-import sfnet_core.faithful.verb as measure
+import sfnet_core.reports.faithful.probe as faithful_probe
+import sfnet_core.reports.faithful.runner as measure
 from sfnet_core.analysis.interpret import activations
 from sfnet_core.astro.photometry import photometry
 from sfnet_core.cli.verbs import run as shell
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
-from sfnet_core.faithful.matter import PHOTOMETRY, Matter
-from sfnet_core.faithful.page import write
-from sfnet_core.faithful.verb import faithful
-from sfnet_core.faithful.words import sentences
+from sfnet_core.reports.faithful.inputs import PHOTOMETRY, Matter
+from sfnet_core.reports.faithful.page import write
+from sfnet_core.reports.faithful.runner import faithful
+from sfnet_core.reports.faithful.wording import sentences
 from sfnet_core.utils.errors import SFNetError
 
 SAMPLE = sample_folder()
@@ -168,7 +168,7 @@ def test_the_verb(tmp_path, capsys, monkeypatch):
 
 def test_sentences_say_better_worse_or_not_told_apart():
     """By the interval of the paired difference alone."""
-    from sfnet_core.faithful.words import ORDERS, _partial, _regions
+    from sfnet_core.reports.faithful.wording import ORDERS, _partial, _regions
 
     one = {name: {"value": 0.1, "low": 0.0, "high": 0.2} for name in ORDERS}
     area = {"deletion": one, "insertion": one}

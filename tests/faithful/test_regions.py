@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-import sfnet_core.faithful.work as faithful_work
-from sfnet_core.faithful.regions import Covering, _maps, areas, curves
-from sfnet_core.faithful.words import MAPS, ORDERS
-from sfnet_core.faithful.work import regions, summary
+import sfnet_core.reports.faithful.curves as faithful_work
 from sfnet_core.model.network import SFNet, code_of, gate, pool
 from sfnet_core.model.preprocess import orient
+from sfnet_core.reports.faithful.curves import regions, summary
+from sfnet_core.reports.faithful.insertion_deletion import Covering, _maps, areas, curves
+from sfnet_core.reports.faithful.wording import MAPS, ORDERS
 from sfnet_core.utils.errors import SFNetError
 
 NAMES = [*(name for name in ORDERS if name != "random"), *["random"] * 2]
@@ -131,7 +131,7 @@ def test_the_map_of_8_views_turns_with_the_image(network, orientation):
 
 def test_a_map_is_moved_to_where_its_cells_are_centred():
     """A point of light at a cell's own centre, 32·u, lies half in its block and half in the one before."""
-    from sfnet_core.faithful.regions import _moved
+    from sfnet_core.reports.faithful.insertion_deletion import _moved
 
     drawn = np.zeros((3, 3))
     drawn[1, 1] = 1.0

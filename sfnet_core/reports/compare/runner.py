@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.compare.about import about_of, command_of, settings_of
-from sfnet_core.compare.page import page_html, page_svg
-from sfnet_core.compare.table import LABELS, Key, csv_text, name_of, summarise
-from sfnet_core.compare.work import Comparison, objects_of
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.model.device import pick_device
+from sfnet_core.reports.compare.page import page_html, page_svg
+from sfnet_core.reports.compare.provenance import about_of, command_of, settings_of
+from sfnet_core.reports.compare.table import LABELS, Key, csv_text, name_of, summarise
+from sfnet_core.reports.compare.work import Comparison, objects_of
 from sfnet_core.training.plan import Plan, make_plan
 from sfnet_core.training.recipes import Recipe
 from sfnet_core.utils.errors import SFNetError
@@ -67,7 +67,7 @@ def compare(
 
     The dense CNN is the same network with a gate that keeps all its features. Everything that is fitted sees training
     galaxies only, in the targets' units. Returns ``{"schema", "about", "rows", "paired"}``: provenance, then what
-    :func:`sfnet_core.compare.table.summarise` says. Ctrl-C ends the step at work; the same call goes on.
+    :func:`sfnet_core.reports.compare.table.summarise` says. Ctrl-C ends the step at work; the same call goes on.
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     out = Path(out)

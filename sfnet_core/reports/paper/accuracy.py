@@ -9,10 +9,10 @@ import numpy as np
 from sfnet_core.analysis.interpret import predict, predict_by_k, trained_for
 from sfnet_core.explorer.figures import gate_drawing
 from sfnet_core.explorer.gate import trained
-from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.figures.html_frame import Part, Table
 from sfnet_core.figures.plot_data import padded
 from sfnet_core.figures.svg import Curve, Dots, Drawing
+from sfnet_core.reports.paper.basis import Basis
 from sfnet_core.stats.metrics import r2, rmse
 
 __all__ = ["by_k", "losses", "predicted"]

@@ -13,10 +13,11 @@ from sfnet_core.explorer.atlas.saved import Choices, state_of
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, written
 from sfnet_core.explorer.atlas.saved_contents import Thumbnails
 from sfnet_core.explorer.naming import Naming
-from sfnet_core.explorer.report_book import bpt, features, fits
-from sfnet_core.explorer.report_book.basis import Basis
 from sfnet_core.explorer.scene import Scene
 from sfnet_core.figures.html_frame import Part, as_csv, page
+from sfnet_core.reports.paper import accuracy as fits
+from sfnet_core.reports.paper import bpt, features
+from sfnet_core.reports.paper.basis import Basis
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_text
 

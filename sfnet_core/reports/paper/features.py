@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfnet_core.explorer.report_book.basis import Basis, pearson
 from sfnet_core.figures.html_frame import Part, Table
 from sfnet_core.figures.plot_data import padded
 from sfnet_core.figures.svg import Dots, Drawing
+from sfnet_core.reports.paper.basis import Basis, pearson
 
 __all__ = ["against_target", "columns_table", "examples", "listed", "matrix", "strips", "typical", "variance"]
 

@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from sfnet_core import __version__
 from sfnet_core.codes.empty_sky import typical_sky
-from sfnet_core.faithful.ablation import resample_counts
-from sfnet_core.faithful.regions import Covering, areas, curves
-from sfnet_core.faithful.words import MAPS, ORDERS
 from sfnet_core.inference.encoding import Encoder, micro_batch
 from sfnet_core.model.device import pick_device
 from sfnet_core.model.preprocess import centre, to_input
 from sfnet_core.model.run import Run
+from sfnet_core.reports.faithful.ablation import resample_counts
+from sfnet_core.reports.faithful.insertion_deletion import Covering, areas, curves
+from sfnet_core.reports.faithful.wording import MAPS, ORDERS
 from sfnet_core.utils.array_cache import kept
 from sfnet_core.utils.errors import SFNetError
 
@@ -95,7 +95,7 @@ def regions(
 def summary(whole: dict[str, np.ndarray], truth: np.ndarray, draws: int, seed: int = 0) -> dict[str, Any]:
     """Areas by order with 95 % intervals over galaxies, paired differences, mean curves; as valid JSON.
 
-    ``whole``: what :func:`~sfnet_core.faithful.regions.curves` returns, stacked: (n, …). ``advantage`` of a map over
+    ``whole``: what :func:`~sfnet_core.reports.faithful.insertion_deletion.curves` returns, stacked: (n, …). ``advantage`` of a map over
     another order is positive where the map is better: more area in deletion, less in insertion. ``rmse`` curves are
     there where some of these galaxies have a truth (n,). ``map_against_occlusion``: Spearman's ρ of the sizes in
     map and occlusion over the cells, mean over galaxies.

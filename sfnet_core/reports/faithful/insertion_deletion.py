@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from sfnet_core.codes.empty_sky import blank_map
-from sfnet_core.faithful.words import FILLS, ORDERS
 from sfnet_core.inference.attribution import contribution_maps
 from sfnet_core.model.preprocess import ORIENTATIONS, orient
+from sfnet_core.reports.faithful.wording import FILLS, ORDERS
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["Covering", "areas", "blocks", "cover_of", "curves", "orders_of"]

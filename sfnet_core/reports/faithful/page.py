@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.faithful.words import FILLS, ORDERS, interval, sentences
 from sfnet_core.figures.html_frame import Part, Table, as_csv, page
 from sfnet_core.figures.plot_data import padded
 from sfnet_core.figures.svg import INK, Curve, Dots, Drawing
+from sfnet_core.reports.faithful.wording import FILLS, ORDERS, interval, sentences
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_json, write_text
 

@@ -13,12 +13,12 @@ import torch
 from tqdm import tqdm
 
 from sfnet_core.astro.photometry import NAMES, Process, forest, photometry, ridge
-from sfnet_core.compare.fits import component_fits, elastic_net, fit_each
-from sfnet_core.compare.networks import Networks, dense_features, predictions
-from sfnet_core.compare.table import LABELS, Key, name_of
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.splits import objects
 from sfnet_core.model.run import Run
+from sfnet_core.reports.compare.estimators import component_fits, elastic_net, fit_each
+from sfnet_core.reports.compare.networks import Networks, dense_features, predictions
+from sfnet_core.reports.compare.table import LABELS, Key, name_of
 from sfnet_core.training.plan import Plan
 from sfnet_core.utils.array_cache import kept
 from sfnet_core.utils.console import say

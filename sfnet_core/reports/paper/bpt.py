@@ -7,11 +7,11 @@ import warnings
 import numpy as np
 
 from sfnet_core.astro import relations as astro
-from sfnet_core.explorer.report_book.basis import NO_LINES, Basis
-from sfnet_core.explorer.report_book.features import MOST, examples
 from sfnet_core.figures.html_frame import Part, Table
 from sfnet_core.figures.plot_data import BPT_RANGE, bpt_curves
 from sfnet_core.figures.svg import Curve, Dots, Drawing
+from sfnet_core.reports.paper.basis import NO_LINES, Basis
+from sfnet_core.reports.paper.features import MOST, examples
 
 __all__ = ["classes", "classifiers", "confusion", "diagrams", "ratios"]
 

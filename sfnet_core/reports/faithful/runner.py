@@ -1,8 +1,8 @@
 """Do the explanations explain? Ablation, covered regions, sparse probing and partial correlation of one set of codes.
 
 Each of the four is a section of one dictionary that is valid JSON; a section that cannot be made says why under
-``missing``. The arithmetic is in :mod:`~sfnet_core.faithful.ablation`, :mod:`~sfnet_core.faithful.regions` (torch),
-:mod:`~sfnet_core.faithful.classes`.
+``missing``. The arithmetic is in :mod:`~sfnet_core.reports.faithful.ablation`, :mod:`~sfnet_core.reports.faithful.insertion_deletion` (torch),
+:mod:`~sfnet_core.reports.faithful.classes`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import numpy as np
 
 from sfnet_core import __version__
 from sfnet_core.analysis.cards import CONTROLS
-from sfnet_core.faithful.ablation import ablation
-from sfnet_core.faithful.classes import checked, probing
-from sfnet_core.faithful.matter import COLOURS, PHOTOMETRY, Matter
+from sfnet_core.reports.faithful.ablation import ablation
+from sfnet_core.reports.faithful.classes import checked, probing
+from sfnet_core.reports.faithful.inputs import COLOURS, PHOTOMETRY, Matter
 from sfnet_core.stats.bootstrap import correlations, resamples_for
 from sfnet_core.utils.errors import SFNetError
 
@@ -142,9 +142,9 @@ def _regions(
         return {"missing": f"Not made: {why}."}
     if min(galaxies, draws, steps) < 1:
         raise SFNetError(f"Galaxies, draws and steps are at least 1, not {galaxies}, {draws}, {steps}.")
-    from sfnet_core.faithful.regions import Covering
-    from sfnet_core.faithful.work import regions
     from sfnet_core.model.run import Run
+    from sfnet_core.reports.faithful.curves import regions
+    from sfnet_core.reports.faithful.insertion_deletion import Covering
 
     usable = np.flatnonzero(matter.places >= 0)
     if len(usable) > galaxies:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.astro.spiral_winding import ARMS, winding
-from sfnet_core.faithful.matter import COLOURS, PHOTOMETRY, Matter
-from sfnet_core.faithful.probe import FEWEST, Folds, probe
+from sfnet_core.reports.faithful.inputs import COLOURS, PHOTOMETRY, Matter
+from sfnet_core.reports.faithful.probe import FEWEST, Folds, probe
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.compare.table import LABELS, digits
 from sfnet_core.figures.svg import FRAME, GRID, INK, SOFT, Sheet
 from sfnet_core.figures.svg_text import clean, ticks
+from sfnet_core.reports.compare.table import LABELS, digits
 
 __all__ = ["page_html", "page_svg"]
 
