@@ -26,7 +26,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.data.splits import validation_mask
-from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.stats.metrics import evaluate_arrays, rmse
 from sfnet_core.training.loop import train

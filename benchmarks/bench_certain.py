@@ -25,7 +25,7 @@ import torch
 from benchmarks import common
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
-from sfnet_core.explorer.sample import sample_dataset, sample_run
+from sfnet_core.explorer.shared.sample import sample_dataset, sample_run
 from sfnet_core.inference.encoding import Encoder
 from sfnet_core.inference.recompute import make_certain
 from sfnet_core.inference.tolerance import NEAR

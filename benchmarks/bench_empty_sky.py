@@ -23,7 +23,7 @@ from benchmarks import common
 from benchmarks.bench_faithful import asked, options, packed, trained
 from sfnet_core.codes.empty_sky import blank_map, typical_sky
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_run
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_run
 from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.preprocess import centre, to_input
 from sfnet_core.model.run import Run

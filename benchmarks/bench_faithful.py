@@ -23,7 +23,7 @@ from benchmarks import common
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
-from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 from sfnet_core.reports.faithful.page import NUMBERS, write

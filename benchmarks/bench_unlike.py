@@ -26,7 +26,7 @@ from benchmarks import common
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
-from sfnet_core.explorer.sample import sample_dataset
+from sfnet_core.explorer.shared.sample import sample_dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 from sfnet_core.stats.proportions import wilson

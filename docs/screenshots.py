@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sfnet_core.explorer.sample import sample_codes
 from sfnet_core.explorer.serve import serving
-from sfnet_core.explorer.state import State, pack_rows
+from sfnet_core.explorer.shared.sample import sample_codes
+from sfnet_core.explorer.shared.state import State, pack_rows
 
 SIZES = ((1440, 900), (1024, 768))
 PAGES = ("explore", "atlas", "your_galaxy", "train")

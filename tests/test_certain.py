@@ -119,7 +119,7 @@ def test_rows_that_are_zero_short_or_not_finite_are_never_certain():
 @pytest.fixture(scope="module")
 def both(tmp_path_factory, bfloat16_anywhere) -> dict[str, SparseCodes]:
     """The embedded run on 160 galaxies of the embedded sample, in both precisions."""
-    from sfnet_core.explorer.sample import sample_dataset
+    from sfnet_core.explorer.shared.sample import sample_dataset
 
     folder = tmp_path_factory.mktemp("certain")
     sample, rows = sample_dataset(), np.arange(160)

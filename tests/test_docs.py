@@ -17,7 +17,7 @@ from sfnet_core.cli.verbs import app
 from sfnet_core.data.filters.grammar import parse
 from sfnet_core.data.filters.masks import select
 from sfnet_core.data.filters.names import Names
-from sfnet_core.explorer.sample import sample_codes
+from sfnet_core.explorer.shared.sample import sample_codes
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

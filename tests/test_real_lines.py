@@ -11,7 +11,7 @@ import pytest
 from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.sample import sample_dataset
+from sfnet_core.explorer.shared.sample import sample_dataset
 from sfnet_core.model.run import Run
 
 FLUXES = tuple(LINES.values())

@@ -11,7 +11,7 @@ import pytest
 
 from sfnet_core.astro.relations import log_ratio
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.figures import html_frame as frame
 from sfnet_core.reports.paper.bpt import confusion
 from sfnet_core.reports.paper.document import write_report

@@ -7,7 +7,7 @@ import pytest
 
 from sfnet_core.analysis.evaluation import evaluate
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder, sample_run
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder, sample_run
 from sfnet_core.inference.runner import infer
 
 

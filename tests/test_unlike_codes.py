@@ -244,7 +244,7 @@ def test_evaluate_says_how_many_and_how_well(made):
 
 def test_r16_bfloat16_flags_whom_float32_flags(tmp_path, monkeypatch, bfloat16_anywhere, bfloat16):
     """Sample galaxies, half of them drawn past the limit little by little: each faded towards its inverse."""
-    from sfnet_core.explorer.sample import sample_dataset, sample_run
+    from sfnet_core.explorer.shared.sample import sample_dataset, sample_run
 
     sample, run, n = sample_dataset(), sample_run(), 160
     cutouts = np.asarray(sample.cutouts[:n]).astype(float)

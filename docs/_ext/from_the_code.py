@@ -162,7 +162,7 @@ def live_atlas(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     from sfnet_core.explorer.atlas.saved import save_page
-    from sfnet_core.explorer.sample import sample_codes, sample_dataset
+    from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 
     with tempfile.TemporaryDirectory() as empty:  # not with the builder's own labels
         os.environ["SFNET_LABELS"] = empty

@@ -8,10 +8,10 @@ import numpy as np
 
 from sfnet_core.analysis.feature_tables import lost_without
 from sfnet_core.analysis.firing import Firing
-from sfnet_core.explorer.steady import Steady
+from sfnet_core.explorer.shared.feature_stability import Steady
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["BINS", "CONTROLS", "SORTS", "Almanac", "clear", "disagree", "partial_all"]
 

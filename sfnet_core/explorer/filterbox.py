@@ -10,13 +10,13 @@ from sfnet_core.astro.sky_position import plain
 from sfnet_core.data.filters.completion import complete, word_at
 from sfnet_core.data.filters.grammar import FilterError, parse
 from sfnet_core.data.filters.names import FEATURE
-from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS
+from sfnet_core.explorer.shared.quantities import COLUMN_LABELS, TARGET_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sfnet_core.explorer.scene import Scene
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.scene import Scene
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["FilterBox"]
 

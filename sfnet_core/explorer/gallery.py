@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.astro.sky_position import read_place
-from sfnet_core.explorer.naming import brief
-from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.search import around, in_cone
-from sfnet_core.explorer.state import State, unpack_rows
-from sfnet_core.explorer.view import View, front_end, text, whole
+from sfnet_core.explorer.shared.label_editor import brief
+from sfnet_core.explorer.shared.pictures import Pictures
+from sfnet_core.explorer.shared.state import State, unpack_rows
+from sfnet_core.explorer.shared.view import View, front_end, text, whole
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.naming import Naming
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.label_editor import Naming
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["PAGE", "Gallery"]
 

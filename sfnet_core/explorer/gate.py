@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sfnet_core.analysis.interpret import trained_for
-from sfnet_core.explorer.state import State
-from sfnet_core.explorer.view import View, front_end, whole
+from sfnet_core.explorer.shared.state import State
+from sfnet_core.explorer.shared.view import View, front_end, whole
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Gate", "trained"]
 

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from sfnet_core.explorer.chooser import Chooser
 from sfnet_core.explorer.figures import Figures
 from sfnet_core.explorer.gallery import Gallery
 from sfnet_core.explorer.gate import Gate
-from sfnet_core.explorer.header import Header
-from sfnet_core.explorer.hover import Hover
-from sfnet_core.explorer.inspector import Inspector
-from sfnet_core.explorer.naming import Naming
 from sfnet_core.explorer.near import Near
-from sfnet_core.explorer.notes import Notes
-from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, served, show
 from sfnet_core.explorer.pair import Pair
-from sfnet_core.explorer.pictures import Pictures
 from sfnet_core.explorer.plots import Plots
-from sfnet_core.explorer.quantities import name_target
-from sfnet_core.explorer.saving import permalink
-from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.shared.feature_stability import Steady
+from sfnet_core.explorer.shared.header import Header
+from sfnet_core.explorer.shared.hover import Hover
+from sfnet_core.explorer.shared.inspector import Inspector
+from sfnet_core.explorer.shared.label_editor import Naming
+from sfnet_core.explorer.shared.notes import Notes
+from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, served, show
+from sfnet_core.explorer.shared.pictures import Pictures
+from sfnet_core.explorer.shared.plot_menu import Chooser
+from sfnet_core.explorer.shared.quantities import name_target
+from sfnet_core.explorer.shared.saving import permalink
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import LABELS, State
 from sfnet_core.explorer.special import Special
-from sfnet_core.explorer.state import LABELS, State
-from sfnet_core.explorer.steady import Steady
 from sfnet_core.explorer.tabs import Tabs
 from sfnet_core.explorer.toggles import Toggles
 from sfnet_core.utils.errors import SFNetError

@@ -11,16 +11,16 @@ from bokeh.events import PanStart, SelectionGeometry, Tap
 from bokeh.layouts import gridplot
 from bokeh.models import ColumnDataSource
 
-from sfnet_core.explorer.linked import LinkedFigures
-from sfnet_core.explorer.naming import brief
-from sfnet_core.explorer.panel import MOST_POINTS, Axes, Panel, inside
-from sfnet_core.explorer.soon import Soon
-from sfnet_core.explorer.state import State, pack_rows, unpack_rows
+from sfnet_core.explorer.shared.debounce import Soon
+from sfnet_core.explorer.shared.label_editor import brief
+from sfnet_core.explorer.shared.linked import LinkedFigures
+from sfnet_core.explorer.shared.panel import MOST_POINTS, Axes, Panel, inside
+from sfnet_core.explorer.shared.state import State, pack_rows, unpack_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.figures.svg import Drawing
 
 __all__ = ["Plots"]
@@ -77,7 +77,7 @@ class Plots:
 
     @property
     def sampled(self) -> bool:
-        """Whether the galaxies drawn are some of those in view, at random (:mod:`~sfnet_core.explorer.drawn`)."""
+        """Whether the galaxies drawn are some of those in view, at random (:mod:`~sfnet_core.explorer.shared.plot_subsample`)."""
         return len(self._rows) < len(self._scene.view(self._state))
 
     def axes(self, number: int) -> Axes:
@@ -92,7 +92,7 @@ class Plots:
 
     def drawing(self, number: int, caption: str = "") -> Drawing:
         """The same as plain arrays."""
-        from sfnet_core.explorer.saving import panel_drawing
+        from sfnet_core.explorer.shared.saving import panel_drawing
 
         panel, axes, focus = self.panels[number], self._axes[number], self.focus_of(number)
         return panel_drawing(panel, axes, focus, aggregate=self.aggregate, chosen=self.chosen, caption=caption)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sfnet_core.explorer.state import State
-from sfnet_core.explorer.view import View, front_end, text, whole
+from sfnet_core.explorer.shared.state import State
+from sfnet_core.explorer.shared.view import View, front_end, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.annotations.labels import Entry
-    from sfnet_core.explorer.pictures import Pictures
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Report", "bars", "buttons", "galaxies", "heading", "line", "table"]
 

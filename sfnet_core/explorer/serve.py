@@ -220,7 +220,7 @@ def check(codes: str | os.PathLike | None, dataset: str | os.PathLike | None, al
             raise SFNetError(
                 "A dataset alone can't be explored: name its codes too (sfnet infer RUN DATASET --out CODES.parquet)."
             )
-        from sfnet_core.explorer.sample import sample_codes, sample_dataset
+        from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 
         sample_codes(), sample_dataset()  # unpacks the sample before the first page asks for it
         return

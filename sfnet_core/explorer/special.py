@@ -10,11 +10,11 @@ import numpy as np
 
 from sfnet_core.analysis.ds9 import caption, export_selection
 from sfnet_core.analysis.enrichment import CLASSES, bpt_mix, enrichment, medians
-from sfnet_core.explorer.header import signed
-from sfnet_core.explorer.quantities import COLUMN_LABELS, format_value
 from sfnet_core.explorer.report import Report, buttons, heading, line, table
-from sfnet_core.explorer.state import unpack_rows
-from sfnet_core.explorer.view import text
+from sfnet_core.explorer.shared.header import signed
+from sfnet_core.explorer.shared.quantities import COLUMN_LABELS, format_value
+from sfnet_core.explorer.shared.state import unpack_rows
+from sfnet_core.explorer.shared.view import text
 
 __all__ = ["Special"]
 

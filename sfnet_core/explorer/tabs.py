@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sfnet_core.explorer.state import TABS, State
-from sfnet_core.explorer.view import View, front_end, text
+from sfnet_core.explorer.shared.state import TABS, State
+from sfnet_core.explorer.shared.view import View, front_end, text
 
 __all__ = ["Tabs"]
 

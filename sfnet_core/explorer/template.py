@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bokeh
 
-from sfnet_core.explorer.view import STATIC
+from sfnet_core.explorer.shared.view import STATIC
 
 __all__ = ["lay_out"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.state import State
-from sfnet_core.explorer.view import View, front_end, text, whole
+from sfnet_core.explorer.shared.state import State
+from sfnet_core.explorer.shared.view import View, front_end, text, whole
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Toggles"]
 

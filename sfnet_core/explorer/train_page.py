@@ -13,19 +13,19 @@ import ipywidgets
 import numpy as np
 
 from sfnet_core.data.targets import read_target
-from sfnet_core.explorer.opening import or_sentence, show
+from sfnet_core.explorer.shared.opening import or_sentence, show
+from sfnet_core.explorer.shared.view import text, whole
 from sfnet_core.explorer.trainer import wording
 from sfnet_core.explorer.trainer.choices import WIDTHS, Choices, first_of, short
 from sfnet_core.explorer.trainer.curves import Curves
 from sfnet_core.explorer.trainer.figures import CurveFigures
 from sfnet_core.explorer.trainer.session import Session
 from sfnet_core.explorer.trainer.views import Examples, Form, Report, Top
-from sfnet_core.explorer.view import text, whole
 from sfnet_core.training.recipes import RECIPES
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.opening import Sentence
+    from sfnet_core.explorer.shared.opening import Sentence
 
 __all__ = ["TrainPage", "train_page"]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from sfnet_core.explorer.chooser import Chooser
-from sfnet_core.explorer.header import signed
-from sfnet_core.explorer.hover import Hover
-from sfnet_core.explorer.naming import Naming
-from sfnet_core.explorer.notes import Strip
-from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, show
-from sfnet_core.explorer.pictures import Pictures
-from sfnet_core.explorer.saving import permalink
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import LABELS, State
+from sfnet_core.explorer.shared.header import signed
+from sfnet_core.explorer.shared.hover import Hover
+from sfnet_core.explorer.shared.label_editor import Naming
+from sfnet_core.explorer.shared.notes import Strip
+from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, show
+from sfnet_core.explorer.shared.pictures import Pictures
+from sfnet_core.explorer.shared.plot_menu import Chooser
+from sfnet_core.explorer.shared.saving import permalink
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import LABELS, State
 from sfnet_core.explorer.yours.asking import Asking
 from sfnet_core.explorer.yours.checks import Training
 from sfnet_core.explorer.yours.engine import Engine

@@ -15,7 +15,7 @@ from waiting import until
 
 from sfnet_core.analysis.interpret import predict
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.state import State, unpack_rows
+from sfnet_core.explorer.shared.state import State, unpack_rows
 
 CHANGED = "text => document.querySelector('.sf-status').textContent !== text"
 MINUS = "\N{MINUS SIGN}"

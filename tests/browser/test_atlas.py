@@ -14,7 +14,7 @@ from sfnet_core.analysis.cards import Almanac
 from sfnet_core.astro import relations as astro
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.shared.scene import Scene
 
 N, K, R, F = 240, 3, 2, 12
 

@@ -15,9 +15,9 @@ from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import save_page
-from sfnet_core.explorer.header import signed
-from sfnet_core.explorer.sample import sample_codes, sample_dataset
-from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.shared.header import signed
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.shared.scene import Scene
 
 HOSTILE = "<img src=x onerror=document.title='acted'></script><script>document.title='acted'</script>"
 

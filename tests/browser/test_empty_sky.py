@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from sfnet_core.codes.empty_sky import blank_map
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.sample import sample_codes
+from sfnet_core.explorer.shared.sample import sample_codes
 
 LEGEND = ".sf-inspector .sf-body > .sf-caption"
 MAP = """() => {

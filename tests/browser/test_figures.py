@@ -17,7 +17,7 @@ from waiting import until
 
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.saved import save_page
-from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 
 SVG = "{http://www.w3.org/2000/svg}"
 simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page
 from reading import expected, numbers, wait_for_galaxy, wait_for_status
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.sample import sample_codes
+from sfnet_core.explorer.shared.sample import sample_codes
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TOKEN = "a-token-for-this-test-alone"

@@ -13,7 +13,7 @@ from waiting import until
 
 from sfnet_core.annotations.labels import LabelBook, labels_path
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.sample import sample_dataset, sample_folder
+from sfnet_core.explorer.shared.sample import sample_dataset, sample_folder
 
 HOSTILE = "blue <img src=x onerror=alert(1)> $$x^2$$"
 FEATURE_FORM, GALAXY_FORM = ".sf-note[data-kind=features]", ".sf-note[data-kind=galaxies]"

@@ -11,7 +11,7 @@ from sfnet_core.analysis.interpret import activations
 from sfnet_core.astro.emission_lines import LABELS, LINES
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.targets import read_targets
-from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 
 TITLES = """() => Bokeh.documents.flatMap((d) => [...d._all_models.values()])
   .flatMap((m) => (m.type === "Title" ? [m.text] : m.type.endsWith("Axis") ? [m.axis_label] : []))"""

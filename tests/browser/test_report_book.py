@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.reports.paper.document import write_report
 
 

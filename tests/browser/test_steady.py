@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from sfnet_core.analysis.stability.file import stability_path, write_stability
 from sfnet_core.analysis.stability.seeds import stability
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.sample import sample_folder
+from sfnet_core.explorer.shared.sample import sample_folder
 
 
 def renumbered(codes: SparseCodes, seed: int) -> SparseCodes:

@@ -31,7 +31,7 @@ from sfnet_core.analysis.interpret import predict
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
 
 LABEL = "metal-poor"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sfnet_core.codes.novelty import why_unlike
-from sfnet_core.explorer.sample import sample_codes
+from sfnet_core.explorer.shared.sample import sample_codes
 
 
 def test_they_are_counted_filtered_marked_and_explained(serve, open_page):

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.cutouts import encode_jpeg, read_image
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.sample import sample_dataset, sample_folder
+from sfnet_core.explorer.shared.sample import sample_dataset, sample_folder
 
 HOSTILE = "<img src=x onerror=window.bad=1>"
 N = 40

@@ -25,11 +25,11 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.sample import sample_codes, sample_dataset
-from sfnet_core.explorer.state import pack_rows, unpack_rows
+from sfnet_core.explorer.shared.ablation import everywhere, one_galaxy
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
 from sfnet_core.explorer.train_page import TrainPage, train_page
 from sfnet_core.explorer.trainer.choices import Choices, from_config
-from sfnet_core.explorer.without import everywhere, one_galaxy
 from sfnet_core.explorer.your_galaxy import YourGalaxy
 from sfnet_core.model.run import Run
 

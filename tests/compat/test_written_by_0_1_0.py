@@ -15,7 +15,7 @@ from readers import FILTERS, LINKS, SECTIONS, plain, recorded, written
 
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.inference.runner import infer
 from sfnet_core.training.loop import train
 

@@ -15,7 +15,7 @@ from sfnet_core.astro import relations as astro
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
-from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.figures.plot_data import cells, points
 from sfnet_core.stats.bootstrap import correlations
 

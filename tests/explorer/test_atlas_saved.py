@@ -30,7 +30,7 @@ from sfnet_core.explorer.atlas.resampled import Resampled
 from sfnet_core.explorer.atlas.saved import Choices, save_page, write_page
 from sfnet_core.explorer.atlas.saved_file import as_json
 from sfnet_core.explorer.atlas.saving import PART, Saving, file_name
-from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.figures.plot_data import Ranks
 from sfnet_core.utils.errors import SFNetError
 

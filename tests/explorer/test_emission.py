@@ -11,8 +11,8 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.masks import select
 from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import State
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import State
 
 NAMES = tuple(LINES)
 

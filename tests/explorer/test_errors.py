@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfnet_core.explorer import drawn
-from sfnet_core.explorer.drawn import sample
 from sfnet_core.explorer.gate import Gate
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import State
+from sfnet_core.explorer.shared import plot_subsample as drawn
+from sfnet_core.explorer.shared.plot_subsample import sample
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import State
 
 NAN = float("nan")
 
@@ -104,7 +104,7 @@ def test_the_gate_says_which_k_the_weights_were_trained_for(codes, monkeypatch, 
 
 
 def test_an_order_kept_beside_the_codes_is_the_same(codes, monkeypatch):
-    monkeypatch.setattr("sfnet_core.explorer.scene.KEPT_ORDER", 10)
+    monkeypatch.setattr("sfnet_core.explorer.shared.scene.KEPT_ORDER", 10)
     kept: dict[str, np.ndarray] = {}
     monkeypatch.setattr(type(codes), "derived", lambda self, name, make: kept.setdefault(name, make()))
     for _ in range(2):

@@ -10,9 +10,9 @@ import pytest
 
 from sfnet_core.explorer.figures import Figures
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.sample import sample_codes, sample_dataset
-from sfnet_core.explorer.saving import permalink
-from sfnet_core.explorer.state import pack_rows
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.shared.saving import permalink
+from sfnet_core.explorer.shared.state import pack_rows
 from sfnet_core.utils.errors import SFNetError
 
 SVG = "{http://www.w3.org/2000/svg}"

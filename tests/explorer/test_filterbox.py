@@ -13,7 +13,7 @@ from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer import filterbox
 from sfnet_core.explorer.filterbox import FilterBox
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.sample import sample_codes
+from sfnet_core.explorer.shared.sample import sample_codes
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.explorer import geometry
-from sfnet_core.explorer.geometry import histogram, inside, padded_range, within
+from sfnet_core.explorer.shared import geometry
+from sfnet_core.explorer.shared.geometry import histogram, inside, padded_range, within
 
 NAN, INF = float("nan"), float("inf")
 EIGHTHS = st.integers(-40, 40).map(lambda i: i / 8)  # sums and products of these are exact: edges can be tested

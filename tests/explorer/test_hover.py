@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from sfnet_core.explorer.hover import Hover
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.shared.hover import Hover
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 
 
 @pytest.fixture(scope="module")

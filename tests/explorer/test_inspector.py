@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.explorer.header import MINUS
-from sfnet_core.explorer.inspector import DIGITS, Inspector, equation
-from sfnet_core.explorer.pictures import Pictures
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import State
+from sfnet_core.explorer.shared.header import MINUS
+from sfnet_core.explorer.shared.inspector import DIGITS, Inspector, equation
+from sfnet_core.explorer.shared.pictures import Pictures
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import State
 
 NAN = float("nan")
 HTML = "<img src=x onerror=alert(1)>"
@@ -115,7 +115,7 @@ def test_t10_identifiers_labels_and_columns_stay_the_text_they_are(gated):
     "word", ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"]
 )
 def test_t10_no_script_of_ours_makes_markup_from_data(word):
-    from sfnet_core.explorer.view import STATIC
+    from sfnet_core.explorer.shared.view import STATIC
 
     scripts = sorted(STATIC.glob("*.js"))
     assert len(scripts) >= 6

@@ -13,9 +13,9 @@ import pytest
 from bokeh.core.serialization import Deserializer
 from bokeh.models import ColumnDataSource, Selection
 
-from sfnet_core.explorer.linked import LinkedFigures
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.state import pack_rows, unpack_rows
+from sfnet_core.explorer.shared.linked import LinkedFigures
+from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
 
 
 @pytest.fixture(scope="module")

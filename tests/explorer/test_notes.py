@@ -18,12 +18,12 @@ from sfnet_core.annotations.labels import Entry, LabelBook, labels_path
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.completion import complete
 from sfnet_core.explorer.atlas.page import Atlas
-from sfnet_core.explorer.linked import LinkedFigures
-from sfnet_core.explorer.naming import MOST_UPLOAD, Naming, brief, home
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.quantities import untexed
-from sfnet_core.explorer.sample import sample_codes, sample_folder
-from sfnet_core.explorer.state import State, pack_rows
+from sfnet_core.explorer.shared.label_editor import MOST_UPLOAD, Naming, brief, home
+from sfnet_core.explorer.shared.linked import LinkedFigures
+from sfnet_core.explorer.shared.quantities import untexed
+from sfnet_core.explorer.shared.sample import sample_codes, sample_folder
+from sfnet_core.explorer.shared.state import State, pack_rows
 from sfnet_core.explorer.your_galaxy import YourGalaxy
 from sfnet_core.utils.errors import SFNetError
 

@@ -8,8 +8,8 @@ from bokeh.models import ColumnDataSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.explorer import panel as module
-from sfnet_core.explorer.panel import BPT_RANGE, Axes, Panel
+from sfnet_core.explorer.shared import panel as module
+from sfnet_core.explorer.shared.panel import BPT_RANGE, Axes, Panel
 
 NAN = float("nan")
 

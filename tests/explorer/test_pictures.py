@@ -9,7 +9,7 @@ import pytest
 
 from sfnet_core.codes import array_store as codes_shelf
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.pictures import Pictures, place_of
+from sfnet_core.explorer.shared.pictures import Pictures, place_of
 
 
 def dataset(ids: list[str], fingerprint: str = "0123456789abcdef") -> SimpleNamespace:

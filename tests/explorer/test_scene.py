@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.explorer.quantities import format_value
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import State
+from sfnet_core.explorer.shared.quantities import format_value
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import State
 
 LEVELS = st.sampled_from([0.0, 0.0, 0.25, 0.5, 0.5, 1.0, 1.75])
 NAN = float("nan")

@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import logging
 
-from sfnet_core.explorer import soon as module
-from sfnet_core.explorer.soon import Soon
+from sfnet_core.explorer.shared import debounce as module
+from sfnet_core.explorer.shared.debounce import Soon
 
 
 def test_without_a_loop_it_is_called_at_once():

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.shared.state import pack_rows
 from sfnet_core.explorer.special import Special
-from sfnet_core.explorer.state import pack_rows
 
 
 @pytest.fixture(scope="module")

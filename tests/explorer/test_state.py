@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from traitlets import TraitError
 
-from sfnet_core.explorer.state import MAX_QUERY, MAX_SELECTION, State, pack_rows, unpack_rows, written_rows
+from sfnet_core.explorer.shared.state import MAX_QUERY, MAX_SELECTION, State, pack_rows, unpack_rows, written_rows
 
 FEATURES, GALAXIES, SPLITS, TARGETS, SLOTS = 40, 50, ("train", "validation"), 2, 12
 IDS = np.array([f"g{i}&off=1 ü+" for i in range(GALAXIES)])

@@ -16,7 +16,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import export_page
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.steady import HINT, Steady
+from sfnet_core.explorer.shared.feature_stability import HINT, Steady
 
 F, SILENT = 8, 7  # feature 7 fires on training galaxies only
 
@@ -174,7 +174,7 @@ def test_opening_a_page_loads_neither_scipy_nor_torch(measured):
     program = (
         "import sys\n"
         "from sfnet_core.codes import SparseCodes\n"
-        "from sfnet_core.explorer.steady import Steady\n"
+        "from sfnet_core.explorer.shared.feature_stability import Steady\n"
         "assert Steady.beside(SparseCodes.open(sys.argv[1]))\n"
         "sys.exit(', '.join(m for m in ('scipy', 'torch', 'pandas') if m in sys.modules) or 0)\n"
     )

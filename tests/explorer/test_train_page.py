@@ -22,7 +22,7 @@ from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.cli.verbs import app
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.packing import pack
-from sfnet_core.explorer import sample
+from sfnet_core.explorer.shared import sample
 from sfnet_core.explorer.train_page import TrainPage, spread, train_page
 from sfnet_core.explorer.trainer import session as session_room
 from sfnet_core.explorer.trainer import worker

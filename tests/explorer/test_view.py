@@ -9,7 +9,7 @@ import pytest
 from traitlets import TraitError
 
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.view import View, text, whole
+from sfnet_core.explorer.shared.view import View, text, whole
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.empty_sky import Sky
-from sfnet_core.explorer.header import MINUS
-from sfnet_core.explorer.inspector import Inspector, equation
-from sfnet_core.explorer.pictures import Pictures
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import State
-from sfnet_core.explorer.where import map_of, no_sky
+from sfnet_core.explorer.shared.contribution_map import map_of, no_sky
+from sfnet_core.explorer.shared.header import MINUS
+from sfnet_core.explorer.shared.inspector import Inspector, equation
+from sfnet_core.explorer.shared.pictures import Pictures
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import State
 
 SAID = re.compile(rf"^(.+): the light gives ([+{MINUS}]\d+\.\d{{4}}) dex, an empty sky ([+{MINUS}]?\d+\.\d{{4}}) dex$")
 F, K, R = 6, 3, 3

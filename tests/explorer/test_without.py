@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from sfnet_core.analysis.interpret import predict
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import State
-from sfnet_core.explorer.without import everywhere, one_galaxy
+from sfnet_core.explorer.shared.ablation import everywhere, one_galaxy
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import State
 from sfnet_core.reports.faithful.ablation import ablation
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from sfnet_core.analysis.neighbours import nearest_to_code, similarity
 from sfnet_core.codes.empty_sky import blank_map
-from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.explorer.your_galaxy import YourGalaxy
 from sfnet_core.explorer.yours import doors, engine
 from sfnet_core.explorer.yours.checks import Training
@@ -233,7 +233,7 @@ def test_what_is_unlike_the_training_data_is_said(page, sample):
 def test_activations_outside_the_trained_range_and_unshared_features_are_said(gated):
     codes = gated(np.tile([[3.0, 2.0, 1.0, 0, 0], [2.0, 3.0, 1.0, 0, 0]], (30, 1)), np.ones(5), 0.0, k=2, r=1)
     other = gated([[0, 9.0, 0, 0, 0.5]], np.ones(5), 0.0, k=2, r=1)
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.yours.subject import Subject
 
     training = Training(Scene(codes), None)
@@ -248,7 +248,7 @@ def test_activations_outside_the_trained_range_and_unshared_features_are_said(ga
 
 
 def test_a_galaxy_without_features_is_the_bias_alone(gated):
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.yours.subject import Subject
 
     codes = gated(np.tile([[3.0, 2.0, 1.0]], (30, 1)), np.ones(3), 0.5, k=2, r=1)

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from sfnet_core.explorer.sample import sample_codes, sample_dataset
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.your_galaxy import YourGalaxy
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import State
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import State
 from sfnet_core.explorer.yours.plots import Where, menu
 
 

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from sfnet_core.explorer import drawn
-from sfnet_core.explorer.linked import LinkedFigures
 from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.panel import MOST_POINTS
-from sfnet_core.explorer.state import pack_rows, unpack_rows
+from sfnet_core.explorer.shared import plot_subsample as drawn
+from sfnet_core.explorer.shared.linked import LinkedFigures
+from sfnet_core.explorer.shared.panel import MOST_POINTS
+from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
 
 
 @pytest.fixture(scope="module")

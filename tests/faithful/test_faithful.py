@@ -18,7 +18,7 @@ from sfnet_core.analysis.interpret import activations
 from sfnet_core.astro.photometry import photometry
 from sfnet_core.cli.verbs import run as shell
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.sample import sample_codes, sample_dataset, sample_folder
+from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.reports.faithful.inputs import PHOTOMETRY, Matter
 from sfnet_core.reports.faithful.page import write
 from sfnet_core.reports.faithful.runner import faithful

@@ -11,11 +11,11 @@ from sfnet_core.analysis.cards import BINS, clear, disagree, order
 from sfnet_core.analysis.ds9 import origin
 from sfnet_core.explorer.atlas.parts import front_end, galaxy, number
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
-from sfnet_core.explorer.view import View, whole
+from sfnet_core.explorer.shared.view import View, whole
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
-    from sfnet_core.explorer.pictures import Pictures
+    from sfnet_core.explorer.shared.pictures import Pictures
 
 __all__ = ["STRIP", "Deck", "cards", "overview", "shown"]
 

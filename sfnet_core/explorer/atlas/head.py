@@ -10,8 +10,8 @@ import numpy as np
 from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.saving import Saving, file_name
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
-from sfnet_core.explorer.top import Top
-from sfnet_core.explorer.view import STATIC, text, whole
+from sfnet_core.explorer.shared.page_header import Top
+from sfnet_core.explorer.shared.view import STATIC, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac

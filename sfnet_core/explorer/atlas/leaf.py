@@ -12,7 +12,7 @@ from sfnet_core.explorer.atlas.feature import neighbours
 from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.sheet import Sheet
 from sfnet_core.explorer.atlas.state import AtlasState
-from sfnet_core.explorer.view import View, text, whole
+from sfnet_core.explorer.shared.view import View, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac

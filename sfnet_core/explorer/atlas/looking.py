@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfnet_core.analysis.firing import Firing
-from sfnet_core.explorer.pictures import Pictures
+from sfnet_core.explorer.shared.pictures import Pictures
 from sfnet_core.utils.subsample import evenly
 
 __all__ = ["AtlasPictures", "MeanMap", "mean_map", "mean_maps"]

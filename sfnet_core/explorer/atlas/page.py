@@ -16,12 +16,12 @@ from sfnet_core.explorer.atlas.leaf import Leaf
 from sfnet_core.explorer.atlas.looking import AtlasPictures
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.atlas.tables import Tables
-from sfnet_core.explorer.naming import Naming
-from sfnet_core.explorer.notes import Strip
-from sfnet_core.explorer.opening import Sentence, facts, open_codes, or_sentence, show
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.state import LABELS
-from sfnet_core.explorer.steady import Steady
+from sfnet_core.explorer.shared.feature_stability import Steady
+from sfnet_core.explorer.shared.label_editor import Naming
+from sfnet_core.explorer.shared.notes import Strip
+from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, show
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import LABELS
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

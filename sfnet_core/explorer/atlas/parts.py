@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from sfnet_core.explorer.view import STATIC
+from sfnet_core.explorer.shared.view import STATIC
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.pictures import Pictures
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["explore_link", "front_end", "galaxy", "number"]
 

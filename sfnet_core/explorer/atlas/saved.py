@@ -17,10 +17,10 @@ from sfnet_core.explorer.atlas.saved_about import about, accuracy, rmse_text, wr
 from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents, Thumbnails
 from sfnet_core.explorer.atlas.saved_file import block, ending, opening
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
-from sfnet_core.explorer.naming import Naming
-from sfnet_core.explorer.opening import facts
-from sfnet_core.explorer.scene import Scene
-from sfnet_core.explorer.steady import Steady
+from sfnet_core.explorer.shared.feature_stability import Steady
+from sfnet_core.explorer.shared.label_editor import Naming
+from sfnet_core.explorer.shared.opening import facts
+from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
 

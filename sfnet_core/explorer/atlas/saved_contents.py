@@ -17,14 +17,14 @@ from sfnet_core.explorer.atlas.parts import number
 from sfnet_core.explorer.atlas.resampled import Resampled
 from sfnet_core.explorer.atlas.sheet import Sheet
 from sfnet_core.explorer.atlas.tables import signs
-from sfnet_core.explorer.links import survey_links
+from sfnet_core.explorer.shared.survey_links import survey_links
 from sfnet_core.figures.plot_data import BPT_RANGE, MOST_POINTS, bpt_curves, padded
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
     from sfnet_core.data.dataset import Dataset
     from sfnet_core.explorer.atlas.state import AtlasState
-    from sfnet_core.explorer.naming import Naming
+    from sfnet_core.explorer.shared.label_editor import Naming
 
 __all__ = ["Contents", "Thumbnails", "packed"]
 

@@ -19,7 +19,7 @@ from sfnet_core.explorer.atlas.head import AtlasHead
 from sfnet_core.explorer.atlas.leaf import Leaf
 from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.tables import Tables
-from sfnet_core.explorer.view import STATIC
+from sfnet_core.explorer.shared.view import STATIC
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["as_json", "block", "ending", "opening", "program", "styles"]

@@ -15,14 +15,14 @@ from sfnet_core.explorer.atlas.feature import bpt_mix, coefficients, companions
 from sfnet_core.explorer.atlas.looking import STACK, MeanMap, mean_map
 from sfnet_core.explorer.atlas.parts import explore_link, galaxy, number
 from sfnet_core.explorer.atlas.state import AtlasState
-from sfnet_core.explorer.quantities import LINES
-from sfnet_core.explorer.where import no_sky
+from sfnet_core.explorer.shared.contribution_map import no_sky
+from sfnet_core.explorer.shared.quantities import LINES
 from sfnet_core.figures import plot_data as drawing
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
     from sfnet_core.explorer.atlas.looking import AtlasPictures
-    from sfnet_core.explorer.quantities import Quantity
+    from sfnet_core.explorer.shared.quantities import Quantity
 
 __all__ = ["Sheet"]
 

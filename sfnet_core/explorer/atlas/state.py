@@ -7,7 +7,7 @@ from typing import Any
 
 from traitlets import CaselessStrEnum, Int, TraitError, Unicode, validate
 
-from sfnet_core.explorer.state import State
+from sfnet_core.explorer.shared.state import State
 
 __all__ = ["LEAST", "AtlasState"]
 

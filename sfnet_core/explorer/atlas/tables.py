@@ -9,7 +9,7 @@ from sfnet_core.analysis.cards import clear, disagree
 from sfnet_core.explorer.atlas.deck import overview, shown
 from sfnet_core.explorer.atlas.parts import front_end, number
 from sfnet_core.explorer.atlas.state import AtlasState
-from sfnet_core.explorer.view import View, text, whole
+from sfnet_core.explorer.shared.view import View, text, whole
 
 if TYPE_CHECKING:
     import numpy as np

@@ -33,7 +33,15 @@ MORE = (  # what a kernel imports only as it starts or opens its page
         "tornado.queues",
         "zmq.utils.garbage",
     ),
-    *("numpy.ma", "numpy.random", "simplejpeg", "sfnet_core.explorer.sample", "pdb", "encodings.idna", "http.server"),
+    *(
+        "numpy.ma",
+        "numpy.random",
+        "simplejpeg",
+        "sfnet_core.explorer.shared.sample",
+        "pdb",
+        "encodings.idna",
+        "http.server",
+    ),
 )
 POLL = 0.2  # s between two looks at kernels that may have ended
 

@@ -167,7 +167,7 @@ def open_dataset(path: str) -> tuple[Dataset, str]:
     if path.strip():
         dataset = Dataset.open(Path(path.strip()).expanduser())
         return dataset, dataset.path.resolve().name
-    from sfnet_core.explorer.sample import sample_dataset
+    from sfnet_core.explorer.shared.sample import sample_dataset
 
     return sample_dataset(), "embedded sample"
 

@@ -10,8 +10,8 @@ from bokeh.layouts import gridplot
 from bokeh.models import ColumnDataSource, HoverTool, Label, Legend, LegendItem, Range1d, Slope, Span, Title
 from bokeh.plotting import figure
 
-from sfnet_core.explorer.linked import LinkedFigures
-from sfnet_core.explorer.panel import DARK, FONT, LIGHT, padded_range
+from sfnet_core.explorer.shared.linked import LinkedFigures
+from sfnet_core.explorer.shared.panel import DARK, FONT, LIGHT, padded_range
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.trainer.progress import Progress

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.saving import PLACES, SaveMenu
+from sfnet_core.explorer.shared.saving import PLACES, SaveMenu
 from sfnet_core.explorer.trainer import wording
 from sfnet_core.figures.svg import Curve, Dots, Drawing, drawing_svg
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import traitlets
 
-from sfnet_core.explorer.view import STATIC, View, front_end
+from sfnet_core.explorer.shared.view import STATIC, View, front_end
 
 __all__ = ["Examples", "Form", "Report", "Top"]
 

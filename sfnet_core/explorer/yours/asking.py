@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.explorer.view import text
+from sfnet_core.explorer.shared.view import text
 from sfnet_core.explorer.yours.batch import Batch, Done
 from sfnet_core.explorer.yours.doors import (
     MOST_BYTES,

@@ -10,7 +10,7 @@ import numpy as np
 
 from sfnet_core.analysis.neighbours import similarity
 from sfnet_core.codes.novelty import why_unlike
-from sfnet_core.explorer.header import MINUS
+from sfnet_core.explorer.shared.header import MINUS
 from sfnet_core.explorer.yours.likeness import (
     LOOKS,
     FeatureRanges,
@@ -24,8 +24,8 @@ from sfnet_core.utils.subsample import evenly
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.explorer.pictures import Pictures
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.yours.subject import Subject
 
 __all__ = ["Check", "Training"]

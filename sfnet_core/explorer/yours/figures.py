@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.analysis.ds9 import caption
-from sfnet_core.explorer.saving import PLACES, SaveMenu, bare, panel_drawing, panel_facts
+from sfnet_core.explorer.shared.saving import PLACES, SaveMenu, bare, panel_drawing, panel_facts
 from sfnet_core.figures.svg import drawing_svg
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.yours.plots import Place, Where
 
 __all__ = ["SubjectFigures"]

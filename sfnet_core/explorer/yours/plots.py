@@ -12,15 +12,15 @@ from bokeh.events import Tap
 from bokeh.layouts import gridplot
 from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
 
-from sfnet_core.explorer.linked import LinkedFigures
-from sfnet_core.explorer.panel import DARK, LIGHT, MOST_POINTS, Axes, Names, Panel
-from sfnet_core.explorer.quantities import Plot
-from sfnet_core.explorer.soon import Soon
+from sfnet_core.explorer.shared.debounce import Soon
+from sfnet_core.explorer.shared.linked import LinkedFigures
+from sfnet_core.explorer.shared.panel import DARK, LIGHT, MOST_POINTS, Axes, Names, Panel
+from sfnet_core.explorer.shared.quantities import Plot
 from sfnet_core.explorer.yours.likeness import LOOKS
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.scene import Scene
+    from sfnet_core.explorer.shared.state import State
     from sfnet_core.explorer.yours.checks import Training
     from sfnet_core.explorer.yours.subject import Subject
 
@@ -34,7 +34,7 @@ OWN = (
 
 
 class Menu:
-    """The plots to choose from, in the form that :class:`~sfnet_core.explorer.chooser.Chooser` asks for."""
+    """The plots to choose from, in the form that :class:`~sfnet_core.explorer.shared.plot_menu.Chooser` asks for."""
 
     def __init__(self, plots: dict[str, Plot]):
         self.plots = plots

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.yours.likeness import LOOKS, look
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["Subject"]
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.analysis.neighbours import nearest_to_code
-from sfnet_core.explorer.inspector import Inspector
-from sfnet_core.explorer.state import State
-from sfnet_core.explorer.top import Top
-from sfnet_core.explorer.view import STATIC, View, front_end, text
+from sfnet_core.explorer.shared.inspector import Inspector
+from sfnet_core.explorer.shared.page_header import Top
+from sfnet_core.explorer.shared.state import State
+from sfnet_core.explorer.shared.view import STATIC, View, front_end, text
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.pictures import Pictures
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.yours.checks import Check
     from sfnet_core.explorer.yours.subject import Subject
 

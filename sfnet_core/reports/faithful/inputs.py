@@ -14,7 +14,7 @@ import numpy as np
 from sfnet_core import __version__
 from sfnet_core.astro.photometry import RINGS, photometry
 from sfnet_core.codes.sums import blocks
-from sfnet_core.explorer.pictures import place_of
+from sfnet_core.explorer.shared.pictures import place_of
 from sfnet_core.utils.array_cache import kept
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from sfnet_core.analysis.cards import Almanac
 from sfnet_core.explorer.atlas.saved import Choices, state_of
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, written
 from sfnet_core.explorer.atlas.saved_contents import Thumbnails
-from sfnet_core.explorer.naming import Naming
-from sfnet_core.explorer.scene import Scene
+from sfnet_core.explorer.shared.label_editor import Naming
+from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.figures.html_frame import Part, as_csv, page
 from sfnet_core.reports.paper import accuracy as fits
 from sfnet_core.reports.paper import bpt, features

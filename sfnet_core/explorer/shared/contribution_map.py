@@ -14,12 +14,12 @@ import numpy as np
 
 from sfnet_core.analysis.interpret import round_to_sum
 from sfnet_core.codes.empty_sky import blank_map
-from sfnet_core.explorer.header import MINUS, signed
+from sfnet_core.explorer.shared.header import MINUS, signed
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.explorer.scene import Scene
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.scene import Scene
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["map_of", "no_sky"]
 

@@ -36,7 +36,7 @@ def open_codes(codes: Any = None, dataset: Any = None, *, allow_mismatch: bool =
     Raises :class:`SFNetError` where one can't be opened or the dataset is not the one that the codes were made from.
     """
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.explorer.sample import sample_codes, sample_dataset
+    from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 
     codes = os.environ.get("SFNET_CODES") or None if codes is None else codes
     dataset = os.environ.get("SFNET_DATASET") or None if dataset is None else dataset

@@ -12,7 +12,7 @@ from bokeh.models import ColumnDataSource, Range1d, Selection
 from bokeh.protocol import Protocol
 from jupyter_bokeh.widgets import BokehModel
 
-from sfnet_core.explorer.view import LIVING
+from sfnet_core.explorer.shared.view import LIVING
 
 if TYPE_CHECKING:
     from bokeh.document.events import DocumentPatchedEvent

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.codes.sums import ResidualSums, residual_sums, squares, squares_by_k
-from sfnet_core.explorer import drawn
+from sfnet_core.explorer.shared import plot_subsample as drawn
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.scene import Scene
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["Errors", "Numbers"]
 
@@ -97,7 +97,7 @@ class Errors:
     def numbers(self, state: State) -> Numbers:
         """RMSE, R² and the change, over the galaxies in view.
 
-        Of more than :data:`~sfnet_core.explorer.drawn.MANY`, features that are left out are taken from sums made once
+        Of more than :data:`~sfnet_core.explorer.shared.plot_subsample.MANY`, features that are left out are taken from sums made once
         (:class:`~sfnet_core.codes.sums.ResidualSums`): exact too, to about nine digits, and no galaxy is gone through.
         """
         key = ("numbers", state.split, state.filter, state.target, state.off, state.mode if state.off else "")

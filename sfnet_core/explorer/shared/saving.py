@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from sfnet_core.explorer import panel as look
-from sfnet_core.explorer.geometry import histogram, within
-from sfnet_core.explorer.view import View, front_end, text
+from sfnet_core.explorer.shared import panel as look
+from sfnet_core.explorer.shared.geometry import histogram, within
+from sfnet_core.explorer.shared.view import View, front_end, text
 from sfnet_core.figures.svg import Cells, Curve, Dots, Drawing
 from sfnet_core.utils.errors import SFNetError
 

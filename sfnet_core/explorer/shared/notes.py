@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from sfnet_core.explorer.naming import KINDS, MOST_UPLOAD, MOST_WORDS, Naming
-from sfnet_core.explorer.state import State, unpack_rows
-from sfnet_core.explorer.view import STATIC, View, front_end, text, whole
+from sfnet_core.explorer.shared.label_editor import KINDS, MOST_UPLOAD, MOST_WORDS, Naming
+from sfnet_core.explorer.shared.state import State, unpack_rows
+from sfnet_core.explorer.shared.view import STATIC, View, front_end, text, whole
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Notes", "Strip"]
 

@@ -10,8 +10,8 @@ import numpy as np
 from sfnet_core.codes.sums import Part
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.scene import Scene
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["drawn_codes", "drawn_rows", "sample", "values_at"]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import TraitError
 
-from sfnet_core.explorer.view import View, text
+from sfnet_core.explorer.shared.view import View, text
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.atlas.state import AtlasState
-    from sfnet_core.explorer.scene import Scene
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.scene import Scene
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["Top"]
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 import numpy as np
 from traitlets import Bool, Bytes, CaselessStrEnum, HasTraits, Instance, Int, TraitError, Unicode, validate
 
-from sfnet_core.explorer.packed import MAX_SELECTION, pack_rows, read_rows, unpack_rows, written_rows
+from sfnet_core.explorer.shared.row_packing import MAX_SELECTION, pack_rows, read_rows, unpack_rows, written_rows
 
 __all__ = ["LABELS", "MAX_QUERY", "TABS", "State", "pack_rows", "unpack_rows"]
 

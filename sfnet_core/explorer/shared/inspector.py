@@ -10,20 +10,20 @@ import numpy as np
 from sfnet_core.analysis.interpret import round_to_sum
 from sfnet_core.analysis.intervals import LEVEL, Radii, validation_radii
 from sfnet_core.codes.novelty import why_unlike
-from sfnet_core.explorer.emission import line_facts
-from sfnet_core.explorer.header import MINUS, signed
-from sfnet_core.explorer.links import survey_links
-from sfnet_core.explorer.pictures import Pictures
-from sfnet_core.explorer.quantities import format_value
-from sfnet_core.explorer.state import State
-from sfnet_core.explorer.view import View, front_end, text, whole
-from sfnet_core.explorer.where import map_of
-from sfnet_core.explorer.without import described
+from sfnet_core.explorer.shared.ablation import described
+from sfnet_core.explorer.shared.contribution_map import map_of
+from sfnet_core.explorer.shared.emission_lines import line_facts
+from sfnet_core.explorer.shared.header import MINUS, signed
+from sfnet_core.explorer.shared.pictures import Pictures
+from sfnet_core.explorer.shared.quantities import format_value
+from sfnet_core.explorer.shared.state import State
+from sfnet_core.explorer.shared.survey_links import survey_links
+from sfnet_core.explorer.shared.view import View, front_end, text, whole
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.naming import Naming
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.label_editor import Naming
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["DIGITS", "Inspector", "equation"]
 

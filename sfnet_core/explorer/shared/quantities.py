@@ -13,7 +13,7 @@ import numpy as np
 from sfnet_core.astro import emission_lines as lines
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = [
     "COLUMN_LABELS",

@@ -11,11 +11,11 @@ import numpy as np
 from sfnet_core.astro import relations as astro
 from sfnet_core.astro.emission_lines import LINES as TARGETS
 from sfnet_core.astro.emission_lines import RATIOS, flux_of, has_lines
-from sfnet_core.explorer.quantities import LINES, PLOTS, Plot, Quantity, format_value
+from sfnet_core.explorer.shared.quantities import LINES, PLOTS, Plot, Quantity, format_value
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.scene import Scene
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["line_facts", "line_quantities", "plots_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sfnet_core.analysis.stability.file import FEW, SAME, Score, Stability, read_stability, stability_path
-from sfnet_core.explorer.naming import home
+from sfnet_core.explorer.shared.label_editor import home
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfnet_core.explorer.state import State
-from sfnet_core.explorer.view import View, front_end, text
+from sfnet_core.explorer.shared.state import State
+from sfnet_core.explorer.shared.view import View, front_end, text
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Chooser"]
 

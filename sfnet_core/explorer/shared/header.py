@@ -9,12 +9,12 @@ import numpy as np
 
 from sfnet_core.data.filters.grammar import FilterError
 from sfnet_core.explorer.filterbox import FilterBox
-from sfnet_core.explorer.state import MAX_FILTER, State, unpack_rows
-from sfnet_core.explorer.top import Top
-from sfnet_core.explorer.view import STATIC, front_end, text, whole
+from sfnet_core.explorer.shared.page_header import Top
+from sfnet_core.explorer.shared.state import MAX_FILTER, State, unpack_rows
+from sfnet_core.explorer.shared.view import STATIC, front_end, text, whole
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.scene import Scene
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Header", "status_text"]
 

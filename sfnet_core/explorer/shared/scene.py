@@ -17,15 +17,15 @@ from sfnet_core.astro import relations as astro
 from sfnet_core.codes.sums import predictions
 from sfnet_core.data.filters.masks import first_cone, select
 from sfnet_core.data.filters.names import Names
-from sfnet_core.explorer.drawn import drawn_codes, drawn_rows, values_at
-from sfnet_core.explorer.emission import line_quantities, plots_of
-from sfnet_core.explorer.errors import Errors, Numbers, of
-from sfnet_core.explorer.quantities import COLUMN_LABELS, TARGET_LABELS, UNLIKE, Quantity
+from sfnet_core.explorer.shared.emission_lines import line_quantities, plots_of
+from sfnet_core.explorer.shared.plot_subsample import drawn_codes, drawn_rows, values_at
+from sfnet_core.explorer.shared.quantities import COLUMN_LABELS, TARGET_LABELS, UNLIKE, Quantity
+from sfnet_core.explorer.shared.residuals import Errors, Numbers, of
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["Numbers", "Scene"]
 
@@ -115,7 +115,7 @@ class Scene:
         return self.remember(key, lambda: rows[self.mask(state.filter, state.target)[rows]], keep=2)
 
     def drawn(self, state: State) -> np.ndarray:
-        """Rows of the galaxies that figures are drawn from (:mod:`~sfnet_core.explorer.drawn`)."""
+        """Rows of the galaxies that figures are drawn from (:mod:`~sfnet_core.explorer.shared.plot_subsample`)."""
         return drawn_rows(self, state)
 
     def mask(self, text: str, target: int) -> np.ndarray:

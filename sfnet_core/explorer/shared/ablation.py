@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sfnet_core.codes.sums import mean_contributions
-from sfnet_core.explorer.header import signed
+from sfnet_core.explorer.shared.header import signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.explorer.scene import Scene
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.scene import Scene
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["Change", "described", "everywhere", "one_galaxy"]
 

@@ -17,7 +17,7 @@ __all__ = ["sample_codes", "sample_dataset", "sample_folder", "sample_run"]
 
 def sample_folder() -> Path:
     """Where the sample is: in the installed package, or at the top of a checkout."""
-    for folder in (Path(__file__).parents[1] / "sample", Path(__file__).parents[2] / "data"):
+    for folder in (Path(__file__).parents[2] / "sample", Path(__file__).parents[3] / "data"):
         if (folder / "sample-codes.parquet").is_file():
             return folder
     raise SFNetError(

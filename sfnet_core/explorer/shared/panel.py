@@ -23,8 +23,8 @@ from bokeh.palettes import Greys256, Oranges256
 from bokeh.plotting import figure
 
 from sfnet_core.astro import relations as astro
-from sfnet_core.explorer.geometry import Ranges, histogram, inside, padded_range, within
-from sfnet_core.explorer.view import STATIC
+from sfnet_core.explorer.shared.geometry import Ranges, histogram, inside, padded_range, within
+from sfnet_core.explorer.shared.view import STATIC
 
 __all__ = ["BPT_RANGE", "MOST_POINTS", "Axes", "Panel", "histogram", "inside", "padded_range"]
 

@@ -15,7 +15,7 @@ from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["STATIC", "View"]
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parents[1] / "static"
 log = logging.getLogger(__name__)
 LIVING: weakref.WeakSet = weakref.WeakSet()  # what has a ``send_again()``: a kernel's views and figures
 

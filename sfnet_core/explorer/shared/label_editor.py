@@ -16,13 +16,13 @@ import numpy as np
 
 from sfnet_core.annotations.labels import Entry, LabelBook, labels_path
 from sfnet_core.data.filters.names import Tags
-from sfnet_core.explorer.quantities import untexed
-from sfnet_core.explorer.view import text, whole
+from sfnet_core.explorer.shared.quantities import untexed
+from sfnet_core.explorer.shared.view import text, whole
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.explorer.state import State
+    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["KINDS", "MOST_UPLOAD", "Naming", "brief", "feature_name", "home"]
 
@@ -51,7 +51,7 @@ def home(codes: SparseCodes) -> Path | None:
             Path(folder).mkdir(parents=True, exist_ok=True)
         return labels_path(Path(folder) / Path(codes.path).name)
     from sfnet_core.data.sample_file import default_cache
-    from sfnet_core.explorer.sample import sample_folder
+    from sfnet_core.explorer.shared.sample import sample_folder
 
     with contextlib.suppress(SFNetError, OSError):
         if Path(codes.path).samefile(sample_folder() / "sample-codes.parquet"):
