@@ -39,7 +39,7 @@ print(json.dumps(found | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru
 IMPORT = """
 import json, sys, time
 cpu, wall = time.process_time(), time.perf_counter()
-import sfnet_core.explorer.page
+import sfnet_core.explorer.explore.page
 heavy = [name for name in ("torch", "pandas", "astropy", "scipy", "matplotlib") if name in sys.modules]
 print(json.dumps({"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall, "heavy_modules": heavy}))
 """

@@ -17,7 +17,7 @@ from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.cli.verbs import run
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.reports.paper.accuracy import by_k
 from sfnet_core.reports.paper.basis import Basis
 from sfnet_core.utils.errors import SFNetError

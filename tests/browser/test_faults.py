@@ -30,7 +30,7 @@ window.WebSocket = class extends WebSocket {
 };"""
 TITLES = """() => Bokeh.documents.flatMap(
   (document) => Array.from(document._all_models.values()).filter((m) => m.type === "Title").map((m) => m.text))"""
-HOARD = """from sfnet_core.explorer.page import explore
+HOARD = """from sfnet_core.explorer.explore.page import explore
 
 page, hoard = explore(), []
 page.state.on_change(lambda changed: hoard.append(bytearray(b"1" * (600 << 20))))
@@ -210,7 +210,7 @@ def test_r22_a_kernel_ends_with_its_tab_and_neighbours_live(browser, serve):
 def troubled(tmp_path_factory) -> Iterator[str]:
     """A server of notebooks that fail, hang or take too much memory, each in its own way; little patience, 400 MB."""
     folder = tmp_path_factory.mktemp("troubled")
-    page = "from sfnet_core.explorer.page import explore\n\nexplore()"
+    page = "from sfnet_core.explorer.explore.page import explore\n\nexplore()"
     cells = {
         "raises": ["raise RuntimeError('hunter' + '2')"],
         "hangs": ["import time\n\ntime.sleep(1000)"],

@@ -24,7 +24,7 @@ from sfnet_core.codes.novelty import FILE, Typical
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.atlas.page import Atlas
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.ablation import everywhere, one_galaxy
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.shared.state import pack_rows, unpack_rows

@@ -10,7 +10,7 @@ from sfnet_core.astro.emission_lines import LINES
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.masks import select
 from sfnet_core.data.filters.names import Names
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
 

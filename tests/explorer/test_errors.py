@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfnet_core.explorer.gate import Gate
+from sfnet_core.explorer.explore.k_slider import Gate
 from sfnet_core.explorer.shared import plot_subsample as drawn
 from sfnet_core.explorer.shared.plot_subsample import sample
 from sfnet_core.explorer.shared.scene import Scene

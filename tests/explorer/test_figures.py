@@ -8,8 +8,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from sfnet_core.explorer.figures import Figures
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.figures import Figures
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.shared.saving import permalink
 from sfnet_core.explorer.shared.state import pack_rows

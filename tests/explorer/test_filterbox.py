@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sfnet_core.data.filters.grammar import parse
 from sfnet_core.data.filters.masks import select
 from sfnet_core.data.filters.names import Names
-from sfnet_core.explorer import filterbox
-from sfnet_core.explorer.filterbox import FilterBox
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore import filter_box as filterbox
+from sfnet_core.explorer.explore.filter_box import FilterBox
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.sample import sample_codes
 
 

@@ -64,7 +64,7 @@ def test_a_kernel_has_its_own_surroundings_and_the_pages_modules(kernel, tmp_pat
     code = (
         "import json, os, sys, random, numpy; print(json.dumps([os.environ['SFNET_CODES'], os.getcwd(), os.getpid(), "
         "random.random(), numpy.random.random(), [m for m in ('torch', 'pandas', 'astropy', 'debugpy') if "
-        "sys.modules.get(m)], 'sfnet_core.explorer.page' in sys.modules, os.getpgid(0)]))"
+        "sys.modules.get(m)], 'sfnet_core.explorer.explore.page' in sys.modules, os.getpgid(0)]))"
     )
     a, b = ask(first, code), ask(second, code)
     assert [a[0], b[0]] == ["a", "b"] and a[1] == b[1] == str(tmp_path.resolve())

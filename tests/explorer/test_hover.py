@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.hover import Hover
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 

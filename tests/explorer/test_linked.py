@@ -13,7 +13,7 @@ import pytest
 from bokeh.core.serialization import Deserializer
 from bokeh.models import ColumnDataSource, Selection
 
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
 

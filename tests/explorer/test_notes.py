@@ -18,7 +18,7 @@ from sfnet_core.annotations.labels import Entry, LabelBook, labels_path
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.completion import complete
 from sfnet_core.explorer.atlas.page import Atlas
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.label_editor import MOST_UPLOAD, Naming, brief, home
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.quantities import untexed

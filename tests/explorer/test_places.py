@@ -13,8 +13,8 @@ from sfnet_core.astro.relations import separation
 from sfnet_core.astro.sky_position import Place, read_place
 from sfnet_core.data.filters.grammar import parse
 from sfnet_core.data.filters.masks import first_cone
-from sfnet_core.explorer.page import Explorer
-from sfnet_core.explorer.search import angle, without_cone
+from sfnet_core.explorer.explore.page import Explorer
+from sfnet_core.explorer.explore.search import angle, without_cone
 from sfnet_core.explorer.shared.survey_links import survey_links
 from sfnet_core.utils.errors import SFNetError
 

@@ -352,7 +352,7 @@ def broken(tmp_path_factory) -> Iterator[str]:
         "raises": "secret = 'hunter2'\nraise ValueError(secret)",
         "imports": "import no_such_module_of_ours",
         "exits": "import os; os._exit(3)",
-        "explore": "from sfnet_core.explorer.page import explore\n\nexplore()",
+        "explore": "from sfnet_core.explorer.explore.page import explore\n\nexplore()",
     }
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     for name, source in cells.items():

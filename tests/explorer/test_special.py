@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
+from sfnet_core.explorer.explore.selection import Special
 from sfnet_core.explorer.shared.state import pack_rows
-from sfnet_core.explorer.special import Special
 
 
 @pytest.fixture(scope="module")

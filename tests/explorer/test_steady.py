@@ -15,7 +15,7 @@ from sfnet_core.analysis.stability.seeds import stability
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import export_page
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.feature_stability import HINT, Steady
 
 F, SILENT = 8, 7  # feature 7 fires on training galaxies only

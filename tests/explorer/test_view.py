@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from traitlets import TraitError
 
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.view import View, text, whole
 from sfnet_core.utils.errors import SFNetError
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.analysis.interpret import predict
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.ablation import everywhere, one_galaxy
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from sfnet_core.explorer.page import Explorer
+from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared import plot_subsample as drawn
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.panel import MOST_POINTS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.data.filters.grammar import FilterError
-from sfnet_core.explorer.filterbox import FilterBox
+from sfnet_core.explorer.explore.filter_box import FilterBox
 from sfnet_core.explorer.shared.page_header import Top
 from sfnet_core.explorer.shared.state import MAX_FILTER, State, unpack_rows
 from sfnet_core.explorer.shared.view import STATIC, front_end, text, whole

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from sfnet_core.analysis.interpret import predict, predict_by_k, trained_for
-from sfnet_core.explorer.figures import gate_drawing
-from sfnet_core.explorer.gate import trained
+from sfnet_core.explorer.explore.figures import gate_drawing
+from sfnet_core.explorer.explore.k_slider import trained
 from sfnet_core.figures.html_frame import Part, Table
 from sfnet_core.figures.plot_data import padded
 from sfnet_core.figures.svg import Curve, Dots, Drawing

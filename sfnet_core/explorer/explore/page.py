@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from sfnet_core.explorer.figures import Figures
-from sfnet_core.explorer.gallery import Gallery
-from sfnet_core.explorer.gate import Gate
-from sfnet_core.explorer.near import Near
-from sfnet_core.explorer.pair import Pair
-from sfnet_core.explorer.plots import Plots
+from sfnet_core.explorer.explore.comparison import Pair
+from sfnet_core.explorer.explore.figures import Figures
+from sfnet_core.explorer.explore.gallery import Gallery
+from sfnet_core.explorer.explore.k_slider import Gate
+from sfnet_core.explorer.explore.neighbours import Near
+from sfnet_core.explorer.explore.plots import Plots
+from sfnet_core.explorer.explore.selection import Special
+from sfnet_core.explorer.explore.tabs import Tabs
+from sfnet_core.explorer.explore.toggles import Toggles
 from sfnet_core.explorer.shared.feature_stability import Steady
 from sfnet_core.explorer.shared.header import Header
 from sfnet_core.explorer.shared.hover import Hover
@@ -27,9 +30,6 @@ from sfnet_core.explorer.shared.quantities import name_target
 from sfnet_core.explorer.shared.saving import permalink
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import LABELS, State
-from sfnet_core.explorer.special import Special
-from sfnet_core.explorer.tabs import Tabs
-from sfnet_core.explorer.toggles import Toggles
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sfnet_core.analysis.contribution_differences import compare
-from sfnet_core.explorer.report import Report, bars, buttons, galaxies, heading, line
+from sfnet_core.explorer.explore.table_pane import Report, bars, buttons, galaxies, heading, line
 from sfnet_core.explorer.shared.header import MINUS, signed
 from sfnet_core.explorer.shared.state import unpack_rows
 

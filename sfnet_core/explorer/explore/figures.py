@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.analysis.ds9 import caption
-from sfnet_core.explorer.gate import trained
+from sfnet_core.explorer.explore.k_slider import trained
 from sfnet_core.explorer.shared import panel as look
 from sfnet_core.explorer.shared.saving import PLACES, SaveMenu, bare, panel_facts
 from sfnet_core.explorer.shared.state import unpack_rows
 from sfnet_core.figures.svg import Curve, Dots, Drawing, Picture, drawing_svg, picture_svg
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.plots import Plots
+    from sfnet_core.explorer.explore.plots import Plots
     from sfnet_core.explorer.shared.inspector import Inspector
     from sfnet_core.explorer.shared.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene

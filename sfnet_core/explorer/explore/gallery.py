@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.astro.sky_position import read_place
-from sfnet_core.explorer.search import around, in_cone
+from sfnet_core.explorer.explore.search import around, in_cone
 from sfnet_core.explorer.shared.label_editor import brief
 from sfnet_core.explorer.shared.pictures import Pictures
 from sfnet_core.explorer.shared.state import State, unpack_rows

@@ -1,0 +1,1 @@
+"""TODO sfnet_core/explorer/explore"""
