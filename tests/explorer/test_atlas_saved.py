@@ -23,7 +23,8 @@ from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS, why_unlike
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.atlas import looking, saved_contents
+from sfnet_core.explorer.atlas import mean_maps as looking
+from sfnet_core.explorer.atlas import saved_contents
 from sfnet_core.explorer.atlas.feature import coefficients
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.resampled import Resampled

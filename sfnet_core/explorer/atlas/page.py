@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from sfnet_core.analysis.cards import Almanac
-from sfnet_core.explorer.atlas.deck import Deck
+from sfnet_core.explorer.atlas.card_grid import Deck
+from sfnet_core.explorer.atlas.feature_page import Leaf
 from sfnet_core.explorer.atlas.head import AtlasHead
-from sfnet_core.explorer.atlas.leaf import Leaf
-from sfnet_core.explorer.atlas.looking import AtlasPictures
+from sfnet_core.explorer.atlas.mean_maps import AtlasPictures
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.atlas.tables import Tables
 from sfnet_core.explorer.shared.feature_stability import Steady

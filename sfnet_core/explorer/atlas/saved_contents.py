@@ -11,11 +11,11 @@ import numpy as np
 
 from sfnet_core.analysis.cards import SORTS
 from sfnet_core.codes.novelty import why_unlike
-from sfnet_core.explorer.atlas.deck import STRIP, cards, overview, shown
-from sfnet_core.explorer.atlas.looking import AtlasPictures, mean_maps
+from sfnet_core.explorer.atlas.card_grid import STRIP, cards, overview, shown
+from sfnet_core.explorer.atlas.feature_data import Sheet
+from sfnet_core.explorer.atlas.mean_maps import AtlasPictures, mean_maps
 from sfnet_core.explorer.atlas.parts import number
 from sfnet_core.explorer.atlas.resampled import Resampled
-from sfnet_core.explorer.atlas.sheet import Sheet
 from sfnet_core.explorer.atlas.tables import signs
 from sfnet_core.explorer.shared.survey_links import survey_links
 from sfnet_core.figures.plot_data import BPT_RANGE, MOST_POINTS, bpt_curves, padded

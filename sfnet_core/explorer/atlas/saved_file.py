@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from sfnet_core import __version__
-from sfnet_core.explorer.atlas.deck import Deck
+from sfnet_core.explorer.atlas.card_grid import Deck
+from sfnet_core.explorer.atlas.feature_page import Leaf
 from sfnet_core.explorer.atlas.head import AtlasHead
-from sfnet_core.explorer.atlas.leaf import Leaf
 from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.tables import Tables
 from sfnet_core.explorer.shared.view import STATIC

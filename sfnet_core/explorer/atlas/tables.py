@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sfnet_core.analysis.cards import clear, disagree
-from sfnet_core.explorer.atlas.deck import overview, shown
+from sfnet_core.explorer.atlas.card_grid import overview, shown
 from sfnet_core.explorer.atlas.parts import front_end, number
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.shared.view import View, text, whole

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sfnet_core.analysis.cards import Almanac
     from sfnet_core.analysis.firing import Firing
-    from sfnet_core.explorer.atlas.looking import AtlasPictures
+    from sfnet_core.explorer.atlas.mean_maps import AtlasPictures
 
 __all__ = ["NO_LINES", "Basis", "pearson"]
 

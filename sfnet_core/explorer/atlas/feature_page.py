@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import traitlets
 
-from sfnet_core.explorer.atlas.deck import shown
+from sfnet_core.explorer.atlas.card_grid import shown
 from sfnet_core.explorer.atlas.feature import neighbours
+from sfnet_core.explorer.atlas.feature_data import Sheet
 from sfnet_core.explorer.atlas.parts import front_end
-from sfnet_core.explorer.atlas.sheet import Sheet
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.shared.view import View, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
-    from sfnet_core.explorer.atlas.looking import AtlasPictures
+    from sfnet_core.explorer.atlas.mean_maps import AtlasPictures
 
 __all__ = ["Leaf"]
 

@@ -12,7 +12,7 @@ from sfnet_core.analysis.cards import clear, disagree
 from sfnet_core.analysis.ds9 import origin
 from sfnet_core.analysis.examples import COUNT, examples
 from sfnet_core.explorer.atlas.feature import bpt_mix, coefficients, companions
-from sfnet_core.explorer.atlas.looking import STACK, MeanMap, mean_map
+from sfnet_core.explorer.atlas.mean_maps import STACK, MeanMap, mean_map
 from sfnet_core.explorer.atlas.parts import explore_link, galaxy, number
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.shared.contribution_map import no_sky
@@ -21,7 +21,7 @@ from sfnet_core.figures import plot_data as drawing
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
-    from sfnet_core.explorer.atlas.looking import AtlasPictures
+    from sfnet_core.explorer.atlas.mean_maps import AtlasPictures
     from sfnet_core.explorer.shared.quantities import Quantity
 
 __all__ = ["Sheet"]
