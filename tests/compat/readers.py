@@ -30,7 +30,7 @@ from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
 from sfnet_core.explorer.train_page import TrainPage, train_page
 from sfnet_core.explorer.trainer.choices import Choices, from_config
-from sfnet_core.explorer.your_galaxy import YourGalaxy
+from sfnet_core.explorer.your_galaxy.page import YourGalaxy
 from sfnet_core.model.run import Run
 
 HERE = Path(__file__).parent

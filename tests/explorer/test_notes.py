@@ -24,7 +24,7 @@ from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.quantities import untexed
 from sfnet_core.explorer.shared.sample import sample_codes, sample_folder
 from sfnet_core.explorer.shared.state import State, pack_rows
-from sfnet_core.explorer.your_galaxy import YourGalaxy
+from sfnet_core.explorer.your_galaxy.page import YourGalaxy
 from sfnet_core.utils.errors import SFNetError
 
 HOSTILE = '$$x^2$$ <img src=x onerror=alert(1)> \\(y\\) @{id} "q"'

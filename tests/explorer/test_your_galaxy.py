@@ -20,19 +20,13 @@ from PIL import Image
 from sfnet_core.analysis.neighbours import nearest_to_code, similarity
 from sfnet_core.codes.empty_sky import blank_map
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
-from sfnet_core.explorer.your_galaxy import YourGalaxy
-from sfnet_core.explorer.yours import doors, engine
-from sfnet_core.explorer.yours.checks import Training
-from sfnet_core.explorer.yours.engine import Engine, Wishes, find_run, mismatch
-from sfnet_core.explorer.yours.likeness import (
-    LOOKS,
-    FeatureRanges,
-    Span,
-    look,
-    share_below,
-    typical_nearest,
-)
-from sfnet_core.explorer.yours.work import Worker
+from sfnet_core.explorer.your_galaxy import engine
+from sfnet_core.explorer.your_galaxy import inputs as doors
+from sfnet_core.explorer.your_galaxy.checks import Training
+from sfnet_core.explorer.your_galaxy.engine import Engine, Wishes, find_run, mismatch
+from sfnet_core.explorer.your_galaxy.page import YourGalaxy
+from sfnet_core.explorer.your_galaxy.similarity import LOOKS, FeatureRanges, Span, look, share_below, typical_nearest
+from sfnet_core.explorer.your_galaxy.worker import Worker
 from sfnet_core.utils.errors import SFNetError
 
 
@@ -234,7 +228,7 @@ def test_activations_outside_the_trained_range_and_unshared_features_are_said(ga
     codes = gated(np.tile([[3.0, 2.0, 1.0, 0, 0], [2.0, 3.0, 1.0, 0, 0]], (30, 1)), np.ones(5), 0.0, k=2, r=1)
     other = gated([[0, 9.0, 0, 0, 0.5]], np.ones(5), 0.0, k=2, r=1)
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.yours.subject import Subject
+    from sfnet_core.explorer.your_galaxy.galaxy import Subject
 
     training = Training(Scene(codes), None)
     trained = {"size": [], "crop": None, "scale": None, "simulated": False}
@@ -249,7 +243,7 @@ def test_activations_outside_the_trained_range_and_unshared_features_are_said(ga
 
 def test_a_galaxy_without_features_is_the_bias_alone(gated):
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.yours.subject import Subject
+    from sfnet_core.explorer.your_galaxy.galaxy import Subject
 
     codes = gated(np.tile([[3.0, 2.0, 1.0]], (30, 1)), np.ones(3), 0.5, k=2, r=1)
     empty = gated(np.zeros((1, 3)), np.ones(3), 0.5, k=2, r=1)
@@ -483,7 +477,7 @@ def test_the_run_is_found_beside_the_codes_or_by_name(sample, tmp_path, monkeypa
 def test_the_page_and_an_identifier_never_load_torch():
     program = (
         "import sys\n"
-        "from sfnet_core.explorer.your_galaxy import your_galaxy\n"
+        "from sfnet_core.explorer.your_galaxy.page import your_galaxy\n"
         "page = your_galaxy()\n"
         "page.open_row(3)\n"
         "assert page.engine.why_not == ''\n"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
-from sfnet_core.explorer.your_galaxy import YourGalaxy
+from sfnet_core.explorer.your_galaxy.page import YourGalaxy
 
 SVG = "{http://www.w3.org/2000/svg}"
 

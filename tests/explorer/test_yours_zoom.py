@@ -8,7 +8,7 @@ import pytest
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
-from sfnet_core.explorer.yours.plots import Where, menu
+from sfnet_core.explorer.your_galaxy.plots import Where, menu
 
 
 class NoLooks:

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sfnet_core.explorer.yours.doors import shown_name
-from sfnet_core.explorer.yours.engine import Wishes
+from sfnet_core.explorer.your_galaxy.engine import Wishes
+from sfnet_core.explorer.your_galaxy.inputs import shown_name
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["Batch", "Done", "output_folder"]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.explorer.shared.view import text
-from sfnet_core.explorer.yours.batch import Batch, Done
-from sfnet_core.explorer.yours.doors import (
+from sfnet_core.explorer.your_galaxy.batch import Batch, Done
+from sfnet_core.explorer.your_galaxy.engine import Mismatch, Wishes
+from sfnet_core.explorer.your_galaxy.galaxy import Subject
+from sfnet_core.explorer.your_galaxy.inputs import (
     MOST_BYTES,
     allowed_folders,
     inside,
@@ -19,16 +21,14 @@ from sfnet_core.explorer.yours.doors import (
     read_upload,
     shown_name,
 )
-from sfnet_core.explorer.yours.engine import Mismatch, Wishes
-from sfnet_core.explorer.yours.subject import Subject
-from sfnet_core.explorer.yours.views import Ask
-from sfnet_core.explorer.yours.work import Worker
+from sfnet_core.explorer.your_galaxy.views import Ask
+from sfnet_core.explorer.your_galaxy.worker import Worker
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.explorer.your_galaxy import YourGalaxy
+    from sfnet_core.explorer.your_galaxy.page import YourGalaxy
 
 __all__ = ["Asking"]
 

@@ -17,8 +17,8 @@ from sfnet_core.utils.subsample import evenly
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.yours.checks import Check
-    from sfnet_core.explorer.yours.subject import Subject
+    from sfnet_core.explorer.your_galaxy.checks import Check
+    from sfnet_core.explorer.your_galaxy.galaxy import Subject
 
 __all__ = ["Ask", "Checks", "Head", "Near", "SubjectInspector"]
 

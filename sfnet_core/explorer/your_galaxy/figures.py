@@ -13,7 +13,7 @@ from sfnet_core.figures.svg import drawing_svg
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.yours.plots import Place, Where
+    from sfnet_core.explorer.your_galaxy.plots import Place, Where
 
 __all__ = ["SubjectFigures"]
 

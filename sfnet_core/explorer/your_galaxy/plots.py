@@ -16,13 +16,13 @@ from sfnet_core.explorer.shared.debounce import Soon
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.panel import DARK, LIGHT, MOST_POINTS, Axes, Names, Panel
 from sfnet_core.explorer.shared.quantities import Plot
-from sfnet_core.explorer.yours.likeness import LOOKS
+from sfnet_core.explorer.your_galaxy.similarity import LOOKS
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.shared.state import State
-    from sfnet_core.explorer.yours.checks import Training
-    from sfnet_core.explorer.yours.subject import Subject
+    from sfnet_core.explorer.your_galaxy.checks import Training
+    from sfnet_core.explorer.your_galaxy.galaxy import Subject
 
 __all__ = ["Where", "menu"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.explorer.shared.scene import Scene
-from sfnet_core.explorer.yours.likeness import LOOKS, look
+from sfnet_core.explorer.your_galaxy.similarity import LOOKS, look
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -11,14 +11,7 @@ import numpy as np
 from sfnet_core.analysis.neighbours import similarity
 from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.shared.header import MINUS
-from sfnet_core.explorer.yours.likeness import (
-    LOOKS,
-    FeatureRanges,
-    Span,
-    look,
-    share_below,
-    typical_nearest,
-)
+from sfnet_core.explorer.your_galaxy.similarity import LOOKS, FeatureRanges, Span, look, share_below, typical_nearest
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
@@ -26,7 +19,7 @@ if TYPE_CHECKING:
 
     from sfnet_core.explorer.shared.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.yours.subject import Subject
+    from sfnet_core.explorer.your_galaxy.galaxy import Subject
 
 __all__ = ["Check", "Training"]
 
@@ -97,7 +90,7 @@ class Training:
     def checks(
         self, subject: Subject, trained: dict[str, Any], target: int, label: Callable[[int], str]
     ) -> list[Check]:
-        """All questions about one galaxy; ``trained`` is :attr:`sfnet_core.explorer.yours.engine.Engine.trained`."""
+        """All questions about one galaxy; ``trained`` is :attr:`sfnet_core.explorer.your_galaxy.engine.Engine.trained`."""
         return [
             *(self._image(subject, trained) if subject.row < 0 else []),
             *self._looks(subject),

@@ -18,13 +18,13 @@ from sfnet_core.explorer.shared.plot_menu import Chooser
 from sfnet_core.explorer.shared.saving import permalink
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import LABELS, State
-from sfnet_core.explorer.yours.asking import Asking
-from sfnet_core.explorer.yours.checks import Training
-from sfnet_core.explorer.yours.engine import Engine
-from sfnet_core.explorer.yours.figures import SubjectFigures
-from sfnet_core.explorer.yours.plots import Where, menu
-from sfnet_core.explorer.yours.subject import Subject
-from sfnet_core.explorer.yours.views import Checks, Head, Near, SubjectInspector
+from sfnet_core.explorer.your_galaxy.checks import Training
+from sfnet_core.explorer.your_galaxy.controller import Asking
+from sfnet_core.explorer.your_galaxy.engine import Engine
+from sfnet_core.explorer.your_galaxy.figures import SubjectFigures
+from sfnet_core.explorer.your_galaxy.galaxy import Subject
+from sfnet_core.explorer.your_galaxy.plots import Where, menu
+from sfnet_core.explorer.your_galaxy.views import Checks, Head, Near, SubjectInspector
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
