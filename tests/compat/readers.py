@@ -28,8 +28,8 @@ from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.ablation import everywhere, one_galaxy
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
-from sfnet_core.explorer.train_page import TrainPage, train_page
-from sfnet_core.explorer.trainer.choices import Choices, from_config
+from sfnet_core.explorer.train.choices import Choices, from_config
+from sfnet_core.explorer.train.page import TrainPage, train_page
 from sfnet_core.explorer.your_galaxy.page import YourGalaxy
 from sfnet_core.model.run import Run
 

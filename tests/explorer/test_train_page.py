@@ -23,20 +23,12 @@ from sfnet_core.cli.verbs import app
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.packing import pack
 from sfnet_core.explorer.shared import sample
-from sfnet_core.explorer.train_page import TrainPage, spread, train_page
-from sfnet_core.explorer.trainer import session as session_room
-from sfnet_core.explorer.trainer import worker
-from sfnet_core.explorer.trainer.choices import (
-    WIDTHS,
-    Choices,
-    free_folder,
-    from_config,
-    look_into,
-    targets_of,
-    usable,
-)
-from sfnet_core.explorer.trainer.process import Process
-from sfnet_core.explorer.trainer.progress import Progress, duration
+from sfnet_core.explorer.train import session as session_room
+from sfnet_core.explorer.train import worker
+from sfnet_core.explorer.train.choices import WIDTHS, Choices, free_folder, from_config, look_into, targets_of, usable
+from sfnet_core.explorer.train.page import TrainPage, spread, train_page
+from sfnet_core.explorer.train.process import Process
+from sfnet_core.explorer.train.progress import Progress, duration
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 from sfnet_core.stats.metrics import rmse
@@ -220,7 +212,7 @@ def test_opening_the_page_trains_nothing_and_makes_no_folder(page, runs):
 def test_the_kernel_stays_free_of_torch(tiny_dataset):
     program = (
         "import sys\n"
-        "from sfnet_core.explorer.train_page import train_page\n"
+        "from sfnet_core.explorer.train.page import train_page\n"
         "page = train_page(sys.argv[1])\n"
         "page.session.change(k=2)\n"
         "sys.exit('torch' in sys.modules)"
@@ -517,7 +509,7 @@ def test_what_the_training_refuses_is_said_on_the_page(page):
 
 
 def test_a_process_that_dies_is_said_with_its_last_words(page, monkeypatch):
-    monkeypatch.setattr(session_room, "WORKER", "sfnet_core.explorer.trainer.nowhere")
+    monkeypatch.setattr(session_room, "WORKER", "sfnet_core.explorer.train.nowhere")
     page.session.start()
     page.session.wait(60)
     assert "The training ended by itself (status 1)" in notices(page) and "nowhere" in notices(page)
@@ -537,7 +529,7 @@ def test_only_events_are_heard_from_a_process(tmp_path, monkeypatch):
 
 def test_time_left_follows_the_pace_since_the_start(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("sfnet_core.explorer.trainer.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sfnet_core.explorer.train.progress.time.monotonic", lambda: now[0])
     plan = {
         "event": "plan",
         "epochs": 10,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfnet_core.explorer.train_page import TrainPage, train_page
-from sfnet_core.explorer.trainer.progress import Progress
+from sfnet_core.explorer.train.page import TrainPage, train_page
+from sfnet_core.explorer.train.progress import Progress
 
 SVG = "{http://www.w3.org/2000/svg}"
 

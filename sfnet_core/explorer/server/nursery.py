@@ -22,7 +22,7 @@ from pathlib import Path
 
 PAGES = (
     *("sfnet_core.explorer.explore.page", "sfnet_core.explorer.atlas.page", "sfnet_core.explorer.your_galaxy.page"),
-    *("sfnet_core.explorer.train_page", "sfnet_core.data.dataset", "sfnet_core.data.cutouts"),
+    *("sfnet_core.explorer.train.page", "sfnet_core.data.dataset", "sfnet_core.data.cutouts"),
 )
 MORE = (  # what a kernel imports only as it starts or opens its page
     *("ipykernel.kernelapp", "ipykernel.comm", "IPython.core.completerlib", "IPython.core.oinspect", "psutil"),

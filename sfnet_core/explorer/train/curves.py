@@ -14,7 +14,7 @@ from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.panel import DARK, FONT, LIGHT, padded_range
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.trainer.progress import Progress
+    from sfnet_core.explorer.train.progress import Progress
 
 __all__ = ["Curves"]
 

@@ -1,4 +1,4 @@
-"""The process that trains for the page: ``python -m sfnet_core.explorer.trainer.worker '{"dataset": …, "out": …}'``.
+"""The process that trains for the page: ``python -m sfnet_core.explorer.train.worker '{"dataset": …, "out": …}'``.
 
 It says what it does as one JSON object a line on standard output (:func:`main` lists them). When nobody reads any more
 (the page was closed), or on SIGINT, it stops as ``sfnet train`` stops on Ctrl-C: a usable run that can be resumed.

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.explorer.shared.saving import PLACES, SaveMenu
-from sfnet_core.explorer.trainer import wording
+from sfnet_core.explorer.train import messages as wording
 from sfnet_core.figures.svg import Curve, Dots, Drawing, drawing_svg
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.trainer.curves import Curves
-    from sfnet_core.explorer.trainer.session import Session
+    from sfnet_core.explorer.train.curves import Curves
+    from sfnet_core.explorer.train.session import Session
 
 __all__ = ["CurveFigures"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.explorer.trainer.choices import (
+from sfnet_core.explorer.train.choices import (
     Choices,
     Folder,
     free_folder,
@@ -25,9 +25,9 @@ from sfnet_core.explorer.trainer.choices import (
     targets_of,
     usable,
 )
-from sfnet_core.explorer.trainer.process import Process
-from sfnet_core.explorer.trainer.progress import Progress
-from sfnet_core.explorer.trainer.worker import CODES
+from sfnet_core.explorer.train.process import Process
+from sfnet_core.explorer.train.progress import Progress
+from sfnet_core.explorer.train.worker import CODES
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
-WORKER = "sfnet_core.explorer.trainer.worker"
-ONWARD = "sfnet_core.explorer.trainer.onward"
+WORKER = "sfnet_core.explorer.train.worker"
+ONWARD = "sfnet_core.explorer.train.open_explorer"
 UNSEEN_SECONDS = 300  # a tab in the background may speak once a minute only
 DRAWN_SECONDS = 0.5  # between two drawings of the curves: a browser draws no faster than it can be clicked
 BUSY = frozenset({"starting", "training", "stopping", "inferring"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.explorer.trainer.choices import first_of
+from sfnet_core.explorer.train.choices import first_of
 
 __all__ = ["Progress", "duration"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from sfnet_core.explorer.trainer.choices import FOUR, short
-from sfnet_core.explorer.trainer.worker import CODES
+from sfnet_core.explorer.train.choices import FOUR, short
+from sfnet_core.explorer.train.worker import CODES
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.trainer.session import Session
+    from sfnet_core.explorer.train.session import Session
 
 __all__ = ["commands", "facts", "number", "report", "status"]
 

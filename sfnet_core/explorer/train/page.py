@@ -1,6 +1,6 @@
 """The training page: choose data, target, k and recipe; watch it learn; stop, resume, go on to the explorer.
 
-The training is a process of its own (:mod:`sfnet_core.explorer.trainer.worker`): the page stays quick and free of
+The training is a process of its own (:mod:`sfnet_core.explorer.train.worker`): the page stays quick and free of
 torch, Stop is a Ctrl-C to that process, and closing the served page stops it in the same way: it can be resumed.
 """
 
@@ -15,12 +15,12 @@ import numpy as np
 from sfnet_core.data.targets import read_target
 from sfnet_core.explorer.shared.opening import or_sentence, show
 from sfnet_core.explorer.shared.view import text, whole
-from sfnet_core.explorer.trainer import wording
-from sfnet_core.explorer.trainer.choices import WIDTHS, Choices, first_of, short
-from sfnet_core.explorer.trainer.curves import Curves
-from sfnet_core.explorer.trainer.figures import CurveFigures
-from sfnet_core.explorer.trainer.session import Session
-from sfnet_core.explorer.trainer.views import Examples, Form, Report, Top
+from sfnet_core.explorer.train import messages as wording
+from sfnet_core.explorer.train.choices import WIDTHS, Choices, first_of, short
+from sfnet_core.explorer.train.curves import Curves
+from sfnet_core.explorer.train.figures import CurveFigures
+from sfnet_core.explorer.train.session import Session
+from sfnet_core.explorer.train.views import Examples, Form, Report, Top
 from sfnet_core.training.recipes import RECIPES
 from sfnet_core.utils.errors import SFNetError
 
@@ -213,7 +213,7 @@ def train_page(dataset: Any = None, *, start: bool = False, **choices: Any) -> T
     """The training page. It trains nothing by itself, unless ``start``.
 
     ``dataset`` is a folder; without one the environment's ``SFNET_DATASET``, or the embedded sample. ``choices`` are
-    those of :class:`~sfnet_core.explorer.trainer.choices.Choices`: ``train_page("my-galaxies", k=2, width=64)``.
+    those of :class:`~sfnet_core.explorer.train.choices.Choices`: ``train_page("my-galaxies", k=2, width=64)``.
     """
 
     def make() -> TrainPage:

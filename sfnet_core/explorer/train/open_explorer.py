@@ -1,6 +1,6 @@
 """The explorer on a new codes file, for as long as the page that asked for it lives.
 
-``python -m sfnet_core.explorer.trainer.onward '["CODES", "DATASET"]'`` says its address as one JSON line. It
+``python -m sfnet_core.explorer.train.open_explorer '["CODES", "DATASET"]'`` says its address as one JSON line. It
 ends when its standard input closes, which the end of the asking kernel does.
 """
 
