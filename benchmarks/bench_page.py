@@ -30,7 +30,7 @@ from benchmarks.simulated_codes import simulated_codes
 from sfnet_core.analysis.interpret import feature_table, predict
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.serve import serving
+from sfnet_core.explorer.server.serve import serving
 
 POOLS = (0, 1, 2)  # kernels kept ready
 KNOWN = 2  # visits after which a browser has a page's scripts compiled: Chromium keeps them from the second on

@@ -25,7 +25,7 @@ import psutil
 from benchmarks import common
 from benchmarks.bench_page import SPLIT, interactions, make_data
 from benchmarks.browser import Visitor, chromium, settle
-from sfnet_core.explorer.serve import serving
+from sfnet_core.explorer.server.serve import serving
 from sfnet_core.explorer.shared.plot_subsample import MANY
 
 OPEN = """

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sfnet_core.explorer.serve import serving
+from sfnet_core.explorer.server.serve import serving
 from sfnet_core.explorer.shared.sample import sample_codes
 from sfnet_core.explorer.shared.state import State, pack_rows
 

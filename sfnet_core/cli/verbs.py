@@ -257,7 +257,7 @@ def explore(
     memory: Annotated[int | None, typer.Option(help="Memory one page may take for itself, in MB (4096).")] = None,
 ) -> None:
     """Open the page: browse galaxies, switch features on and off, read every prediction. Ctrl-C ends it."""
-    from sfnet_core.explorer.serve import serve
+    from sfnet_core.explorer.server.serve import serve
 
     def say(words: str) -> None:
         print(words, flush=True)

@@ -16,7 +16,7 @@ from proxy import Cable
 from visitor import kernel_of
 from waiting import until
 
-from sfnet_core.explorer.serve import serving
+from sfnet_core.explorer.server.serve import serving
 
 BANNER = "#sf-banner"
 COUNT = """() => {

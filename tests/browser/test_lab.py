@@ -161,7 +161,7 @@ def test_jupyterlab_runs_the_notebook_and_its_toggles_work(browser, tmp_path, co
 
 def test_voila_as_a_server_extension_with_our_template(browser, tmp_path, codes):
     made = subprocess.run(
-        [sys.executable, "-m", "sfnet_core.explorer.template", str(tmp_path / "data")],
+        [sys.executable, "-m", "sfnet_core.explorer.server.template", str(tmp_path / "data")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert str(tmp_path / "data" / "voila" / "templates" / "sfnet") in made.stdout

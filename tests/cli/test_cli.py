@@ -185,7 +185,7 @@ def test_help_and_version(sfnet_here):
 
 
 def test_explore_passes_on_what_was_asked(sfnet_here, codes_file, tmp_path, monkeypatch):
-    import sfnet_core.explorer.serve as served
+    import sfnet_core.explorer.server.serve as served
 
     seen = {}
     monkeypatch.setattr(served, "serve", lambda *a, **k: seen.update(k, codes=a[0], dataset=a[1]))

@@ -7,8 +7,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from sfnet_core.explorer import template
-from sfnet_core.explorer.serve import serving
+from sfnet_core.explorer.server import template
+from sfnet_core.explorer.server.serve import serving
 
 
 def versions(folder: Path) -> set[str]:

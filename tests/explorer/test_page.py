@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer import serve
 from sfnet_core.explorer.explore.page import Explorer, explore
+from sfnet_core.explorer.server import serve
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.state import pack_rows
 from sfnet_core.utils.errors import SFNetError

@@ -23,8 +23,8 @@ from visitor import Visitor, frame, kernel_of, processes_of, resident
 from waiting import until
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.serve import CONFIGURATION, free_port, notebooks_folder, serving
-from sfnet_core.explorer.template import lay_out
+from sfnet_core.explorer.server.serve import CONFIGURATION, free_port, notebooks_folder, serving
+from sfnet_core.explorer.server.template import lay_out
 from sfnet_core.utils.errors import SFNetError
 
 HOSTILE_IDS = ["=1+1", "+A1", "-A1", "@SUM(A1)", "=HYPERLINK(1)"]

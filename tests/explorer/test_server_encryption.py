@@ -12,7 +12,7 @@ from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 from traitlets.config import Config
 
-SETTINGS = resources.files("sfnet_core.explorer") / "voila" / "voila.json"
+SETTINGS = resources.files("sfnet_core.explorer.server") / "voila" / "voila.json"
 
 
 def test_a_kernel_answers_those_alone_who_hold_its_key():

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from visitor import kernel_of
 
-from sfnet_core.explorer.serve import serving
+from sfnet_core.explorer.server.serve import serving
 
 
 def test_leaving_a_page_in_the_making_is_no_error(capfd):

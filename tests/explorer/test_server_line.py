@@ -12,8 +12,8 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from jupyter_server.services.kernels.websocket import KernelWebsocketHandler
 from visitor import V1, Visitor
 
-from sfnet_core.explorer.serve import serving
 from sfnet_core.explorer.server.connection import GuardedConnection
+from sfnet_core.explorer.server.serve import serving
 
 
 def test_t1_a_line_in_the_old_protocol_hears_nothing_and_holds_nobody_up():

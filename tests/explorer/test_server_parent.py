@@ -16,7 +16,7 @@ import waiting
 
 SERVES = """
 import time
-from sfnet_core.explorer.serve import serving
+from sfnet_core.explorer.server.serve import serving
 with serving(pool=1) as (address, process):
     print(address, process.pid, flush=True)
     time.sleep(600)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from sfnet_core.explorer import serve
+from sfnet_core.explorer.server import serve
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -23,11 +23,11 @@ from voila.tornado.treehandler import TornadoVoilaTreeHandler
 
 from sfnet_core.explorer.server.forked import use_nursery
 from sfnet_core.explorer.server.making import use_maker
-from sfnet_core.explorer.server.parent import end_with
+from sfnet_core.explorer.server.parent_watch import end_with
 
 __all__ = ["CONFIGURATION", "ExplorerServer", "main"]
 
-CONFIGURATION = Path(__file__).parents[1] / "voila"  # the folder of voila.json
+CONFIGURATION = Path(__file__).parent / "voila"  # the folder of voila.json
 RETRY = 10  # s until a visitor of a full server looks again
 LAST_WORDS = 1.0  # s that a closed tab's kernel has for what is on its way
 HASHED = re.compile(r"\.[0-9a-f]{8,}\.(js|css|woff2?|svg)$")

@@ -35,7 +35,7 @@ class Line:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "sfnet_core.explorer.server.nursery", ROOM]
+        command = [sys.executable, "-m", "sfnet_core.explorer.server.fork_server", ROOM]
         with theirs:
             self.process = subprocess.Popen(command, stdin=theirs.fileno())
         self._socket, self._lock = ours, threading.Lock()

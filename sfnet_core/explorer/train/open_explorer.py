@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 
-from sfnet_core.explorer.serve import check, serving
+from sfnet_core.explorer.server.serve import check, serving
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["main"]

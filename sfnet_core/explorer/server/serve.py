@@ -18,7 +18,7 @@ import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sfnet_core.explorer.template import lay_out
+from sfnet_core.explorer.server.template import lay_out
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["notebooks_folder", "serve", "serving"]
@@ -29,7 +29,7 @@ START_SECONDS = 120
 
 def notebooks_folder() -> Path:
     """Where the notebooks are: in the installed package, or at the top of a checkout."""
-    for folder in (Path(__file__).parent / "notebooks", Path(__file__).parents[2] / "notebooks"):
+    for folder in (Path(__file__).parents[1] / "notebooks", Path(__file__).parents[3] / "notebooks"):
         if (folder / "explore.ipynb").is_file():
             return folder
     raise SFNetError("The notebooks are missing from this installation; install sfnet-core again.")
