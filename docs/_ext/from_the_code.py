@@ -18,7 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
 ROOT = Path(__file__).parents[2]
-STATIC = ROOT / "sfnet_core" / "explorer" / "static"
+PAGES = ROOT / "sfnet_core" / "explorer"
 
 
 def verbs() -> list[str]:
@@ -39,9 +39,9 @@ def help_of(*arguments: str) -> str:
 
 
 def keys(page: str) -> list[tuple[str, str]]:
-    """(key, what it does) from a page's own list, ``PAGE_keys.js``, and what it takes of the list that all share."""
-    own = (STATIC / f"{page}_keys.js").read_text(encoding="utf-8")
-    shared = _listed((STATIC / "keys.js").read_text(encoding="utf-8"))
+    """(key, what it does) from a page's own list, ``PAGE/keys.js``, and what it takes of the list that all share."""
+    own = (PAGES / page / "keys.js").read_text(encoding="utf-8")
+    shared = _listed((PAGES / "shared" / "keys.js").read_text(encoding="utf-8"))
     if chosen := re.search(r"\.\.\.SHARED_KEYS\.filter\((.*)\),", own):
         wanted = re.findall(r'key === "(.)"', chosen[1])
         shared = [row for row in shared if row[0] in wanted]
@@ -83,8 +83,8 @@ class Keys(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        for name in ("keys", f"{self.arguments[0]}_keys"):
-            self.env.note_dependency(str(STATIC / f"{name}.js"))
+        for folder in ("shared", self.arguments[0]):
+            self.env.note_dependency(str(PAGES / folder / "keys.js"))
         found = keys(self.arguments[0])
         if len(found) < 3:
             raise self.error(f"Only {len(found)} keys of {self.arguments[0]} could be read; has the list another form?")
@@ -92,7 +92,7 @@ class Keys(SphinxDirective):
             found += [("Ctrl + Z", "undo, too"), ("Ctrl + Shift + Z", "redo, too")]
         lines = ["| key | what it does |", "|---|---|"]
         lines += [f"| <kbd>{key}</kbd> | {what} |" for key, what in [*found, ("?", "this list, on the page")]]
-        return _parsed(self, lines, f"{self.arguments[0]}_keys.js")
+        return _parsed(self, lines, f"{self.arguments[0]}/keys.js")
 
 
 class FromRepository(SphinxDirective):

@@ -19,12 +19,12 @@ def versions(folder: Path) -> set[str]:
 
 def test_the_version_is_the_contents(tmp_path, monkeypatch):
     (one,), (same,) = (versions(template.lay_out(tmp_path / name)) for name in "ab")
-    changed = tmp_path / "static"
-    changed.mkdir()
-    for name in ("explorer.css", "page.css", "line.js"):
-        (changed / name).write_bytes((template.STATIC / name).read_bytes())
-    (changed / "page.css").write_text("body { margin: 0 }")
-    monkeypatch.setattr(template, "STATIC", changed)
+    changed = tmp_path / "pages"
+    for name in ("shared/explorer.css", "shared/page.css", "server/line.js"):
+        (changed / name).parent.mkdir(parents=True, exist_ok=True)
+        (changed / name).write_bytes((template.PAGES / name).read_bytes())
+    (changed / "shared" / "page.css").write_text("body { margin: 0 }")
+    monkeypatch.setattr(template, "PAGES", changed)
     (other,) = versions(template.lay_out(tmp_path / "c"))
     assert one == same != other
 

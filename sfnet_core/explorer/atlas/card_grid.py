@@ -88,7 +88,7 @@ def cards(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> l
 class Deck(View):
     """Cards (``sf-card`` with ``data-feature``)."""
 
-    _esm = front_end("atlas_cards")
+    _esm = front_end("atlas/card_grid")
 
     def __init__(
         self,

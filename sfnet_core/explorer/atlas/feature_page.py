@@ -24,7 +24,7 @@ __all__ = ["Leaf"]
 class Leaf(View):
     """The page of the feature in focus. ``data`` opens it at once; ``slow`` has what the browser then asks for."""
 
-    _esm = front_end("save", "atlas_save", "atlas_plot", "atlas_leaf")
+    _esm = front_end("shared/save", "atlas/save", "atlas/plot", "atlas/feature_page")
     galaxies = traitlets.Dict().tag(sync=True)
     plot = traitlets.Dict().tag(sync=True)
     slow = traitlets.Dict().tag(sync=True)

@@ -11,7 +11,7 @@ from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.saving import Saving, file_name
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.shared.page_header import Top
-from sfnet_core.explorer.shared.view import STATIC, text, whole
+from sfnet_core.explorer.shared.view import source, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
@@ -35,8 +35,8 @@ def status(almanac: Almanac, state: AtlasState) -> str:
 class AtlasHead(Top):
     """Title, badge, facts, split, sort, search; the number of features (``sf-status``), messages (``sf-notice``)."""
 
-    _esm = front_end("keys", "atlas_keys", "page_head", "atlas_head")
-    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "atlas.css"))
+    _esm = front_end("shared/keys", "atlas/keys", "shared/page_head", "atlas/head")
+    _css = "\n".join(source(name) for name in ("shared/explorer.css", "atlas/atlas.css"))
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from sfnet_core.explorer.shared.view import STATIC
+from sfnet_core.explorer.shared.view import source
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.pictures import Pictures
@@ -15,8 +15,8 @@ __all__ = ["explore_link", "front_end", "galaxy", "number"]
 
 
 def front_end(*names: str) -> str:
-    """The JavaScript module of one view of the atlas: the shared helpers, then ``static/NAME.js`` of each name."""
-    return "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in ("common", "atlas_common", *names))
+    """The JavaScript module of one view of the atlas: the shared helpers, then ``NAME.js`` of each name."""
+    return "\n".join(source(f"{part}.js") for part in ("shared/common", "atlas/common", *names))
 
 
 def explore_link(split: str, **choices: str | int) -> str:

@@ -19,12 +19,12 @@ from sfnet_core.explorer.atlas.feature_page import Leaf
 from sfnet_core.explorer.atlas.head import AtlasHead
 from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.tables import Tables
-from sfnet_core.explorer.shared.view import STATIC
+from sfnet_core.explorer.shared.view import source
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["as_json", "block", "ending", "opening", "program", "styles"]
 
-STYLES = ("explorer.css", "notes.css", "atlas.css", "atlas_saved.css")
+STYLES = ("shared/explorer.css", "shared/notes.css", "atlas/atlas.css", "atlas/saved.css")
 VIEWS = {"atlasHead": AtlasHead, "atlasCards": Deck, "atlasLeaf": Leaf, "atlasTables": Tables}  # name in the program
 
 
@@ -42,7 +42,7 @@ def block(name: str, value: Any) -> str:
 @lru_cache(maxsize=1)
 def styles() -> str:
     """The page's style sheet."""
-    return "\n".join((STATIC / name).read_text(encoding="utf-8") for name in STYLES)
+    return "\n".join(source(name) for name in STYLES)
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +57,7 @@ def program() -> str:
             raise SFNetError("This installation's front end is not whole; install sfnet-core again.")
         body = body.removeprefix(shared).replace("export default", "return")
         parts += [f"const {name} = (() => {{", body, "})();"]
-    own = [(STATIC / name).read_text(encoding="utf-8") for name in ("atlas_saved_galaxy.js", "atlas_saved.js")]
+    own = [source(name) for name in ("atlas/saved_galaxy.js", "atlas/saved.js")]
     script = "\n".join([*parts, *own, "})();"])
     if "</script" in script.lower() or "<!--" in script:
         raise SFNetError("This installation's front end can't stand in a page; install sfnet-core again.")

@@ -24,7 +24,7 @@ MOST_FEATURES = 48  # rows and columns of the matrix
 class Tables(View):
     """The table of ρ and weight, which marks where the two disagree in sign, and the matrix of features."""
 
-    _esm = front_end("save", "atlas_save", "atlas_tables")
+    _esm = front_end("shared/save", "atlas/save", "atlas/tables")
 
     def __init__(self, almanac: Almanac, state: AtlasState, notify: Callable[[str], None], label: Callable[[int], str]):
         self._almanac, self._state, self._label, self._open = almanac, state, label, True

@@ -27,7 +27,7 @@ PAGE = 28  # galaxies on a page
 class Gallery(View):
     """One page of galaxies (``sf-galaxy`` with ``data-id``), of the selection where there is one."""
 
-    _esm = front_end("gallery")
+    _esm = front_end("explore/gallery")
     observes = frozenset(
         {
             "off",

@@ -25,7 +25,7 @@ def trained(codes: SparseCodes) -> str:
 class Gate(View):
     """How many features the gate keeps, from 1 to the k + r that the codes hold, with the RMSE of each choice."""
 
-    _esm = front_end("gate")
+    _esm = front_end("explore/k_slider")
     observes = frozenset({"k", "split", "target", "off", "mode", "filter"})
 
     def __init__(self, scene: Scene, state: State, notify: Callable[[str], None]):

@@ -61,7 +61,7 @@ class Report(View):
     ``said``: what was said of a galaxy, by identifier (:meth:`Naming.galaxy`), for the stars on its pictures.
     """
 
-    _esm = front_end("save", "report")
+    _esm = front_end("shared/save", "explore/table_pane")
     tab = ""
     said: Callable[[str], Entry] | None = None
 

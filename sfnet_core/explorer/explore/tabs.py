@@ -13,7 +13,7 @@ __all__ = ["Tabs"]
 class Tabs(View):
     """One button a tab."""
 
-    _esm = front_end("tabs")
+    _esm = front_end("explore/tabs")
     observes = frozenset({"tab", "selection", "pinned", "kept"})
 
     def __init__(self, state: State, notify: Callable[[str], None]):

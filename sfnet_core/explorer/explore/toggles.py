@@ -19,7 +19,7 @@ __all__ = ["Toggles"]
 class Toggles(View):
     """Switches (``sf-toggle``) for the features that fire here; all, none, invert; ablate or refill; stars first."""
 
-    _esm = front_end("toggles")
+    _esm = front_end("explore/toggles")
     observes = frozenset({"off", "mode", "split", "target", "feature", "k", "filter", "stars", "labels"})
 
     def __init__(

@@ -16,7 +16,7 @@ V1 = "v1.kernel.websocket.jupyter.org"
 GOING_AWAY = 1001  # the close code of a browser whose page is closed, reloaded or left
 GRACE = 2.0  # s for another websocket of the same page
 MOST_CONNECTIONS = 3  # websockets to one kernel
-ENDED, MEMORY, IDLE = 4001, 4002, 4003  # close codes; static/line.js has the words that go with them
+ENDED, MEMORY, IDLE = 4001, 4002, 4003  # close codes; ``line.js`` has the words that go with them
 
 
 class GuardedConnection(ZMQChannelsWebsocketConnection):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bokeh
 
-from sfnet_core.explorer.shared.view import STATIC
+from sfnet_core.explorer.shared.view import PAGES
 
 __all__ = ["lay_out"]
 
@@ -30,7 +30,7 @@ def lay_out(jupyter_path: Path) -> Path:
     static = target / "static"
     static.mkdir(exist_ok=True)
     version = hashlib.blake2b(digest_size=8)
-    for file in (BOKEH_JS, STATIC / "explorer.css", STATIC / "page.css", STATIC / "line.js"):
+    for file in (BOKEH_JS, PAGES / "shared/explorer.css", PAGES / "shared/page.css", PAGES / "server/line.js"):
         shutil.copyfile(file, static / file.name)
         version.update(file.read_bytes())
     page = target / "index.html.j2"

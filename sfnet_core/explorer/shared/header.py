@@ -11,7 +11,7 @@ from sfnet_core.data.filters.grammar import FilterError
 from sfnet_core.explorer.explore.filter_box import FilterBox
 from sfnet_core.explorer.shared.page_header import Top
 from sfnet_core.explorer.shared.state import MAX_FILTER, State, unpack_rows
-from sfnet_core.explorer.shared.view import STATIC, front_end, text, whole
+from sfnet_core.explorer.shared.view import front_end, source, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
@@ -56,8 +56,10 @@ def unlike_in_view(scene: Scene, state: State) -> int:
 class Header(Top):
     """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
 
-    _esm = front_end("said", "keys", "explore_keys", "page_head", "filter_box", "header")
-    _css = (STATIC / "explorer.css").read_text(encoding="utf-8")
+    _esm = front_end(
+        "shared/said", "shared/keys", "explore/keys", "shared/page_head", "explore/filter_box", "shared/header"
+    )
+    _css = source("shared/explorer.css")
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ LONGEST = 1000  # characters of an identifier
 class Hover(View):
     """The pane at the pointer. Values come from the figures in the browser; pictures are asked for, one at a time."""
 
-    _esm = front_end("hover")
+    _esm = front_end("shared/hover")
 
     def __init__(self, scene: Scene, pictures: Pictures, notify: Callable[[str], None], key: str):
         self._scene, self._pictures = scene, pictures

@@ -65,7 +65,7 @@ def equation(scene: Scene, state: State, row: int) -> dict:
 class Inspector(View):
     """The galaxy in focus (``sf-inspector``), large, with its picture equation (``sf-sum``)."""
 
-    _esm = front_end("said", "without", "inspector")
+    _esm = front_end("shared/said", "shared/ablation", "shared/inspector")
     observes = frozenset(
         {"off", "mode", "target", "galaxy", "map", "sky", "feature", "k", "tab", "labels", "split", "filter"}
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sfnet_core.explorer.shared.label_editor import KINDS, MOST_UPLOAD, MOST_WORDS, Naming
 from sfnet_core.explorer.shared.state import State, unpack_rows
-from sfnet_core.explorer.shared.view import STATIC, View, front_end, text, whole
+from sfnet_core.explorer.shared.view import View, front_end, source, text, whole
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ class Strip(View):
     In the page all the time, so that other pages' changes are noticed.
     """
 
-    _esm = front_end("said", "notes_editor", "note_strip")
-    _css = (STATIC / "notes.css").read_text(encoding="utf-8")
+    _esm = front_end("shared/said", "shared/notes_editor", "shared/note_strip")
+    _css = source("shared/notes.css")
 
     def __init__(self, state: State, naming: Naming, notify: Callable[[str], None], *, watch_only: bool = False):
         self._state, self._naming, self._watch_only = state, naming, watch_only
@@ -45,8 +45,8 @@ class Notes(View):
     In the page all the time, so that its keys work and other pages' changes are noticed behind any tab.
     """
 
-    _esm = front_end("said", "notes_editor", "notes")
-    _css = (STATIC / "notes.css").read_text(encoding="utf-8")
+    _esm = front_end("shared/said", "shared/notes_editor", "shared/notes")
+    _css = source("shared/notes.css")
     observes = frozenset({"tab", "feature", "galaxy", "selection", "filter", "labels"})
     with_buffers: ClassVar[frozenset[str]] = frozenset({"import"})
 

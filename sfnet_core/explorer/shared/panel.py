@@ -24,7 +24,7 @@ from bokeh.plotting import figure
 
 from sfnet_core.astro import relations as astro
 from sfnet_core.explorer.shared.geometry import Ranges, histogram, inside, padded_range, within
-from sfnet_core.explorer.shared.view import STATIC
+from sfnet_core.explorer.shared.view import source
 
 __all__ = ["BPT_RANGE", "MOST_POINTS", "Axes", "Panel", "histogram", "inside", "padded_range"]
 
@@ -86,7 +86,7 @@ def bpt_curves() -> list[tuple[str, str, np.ndarray, np.ndarray]]:
 class Panel:
     """A figure and its layers: points of a source that all panels share, densities and nearby points of its own.
 
-    ``key`` marks the panels of a page whose own pane shows what is under the pointer (``static/hover.js``); without it
+    ``key`` marks the panels of a page whose own pane shows what is under the pointer (``shared/hover.js``); without it
     Bokeh's tooltip does.
     """
 
@@ -142,7 +142,7 @@ class Panel:
         fig = self.figure
         args = {"key": key, "number": number, "x_name": self.x_name, "y_name": self.y_name, "chosen": self.chosen}
         args |= {"x_range": fig.x_range, "y_range": fig.y_range, "x_axis": fig.xaxis[0], "y_axis": fig.yaxis[0]}
-        code = (STATIC / "plot_hover.js").read_text(encoding="utf-8")
+        code = source("shared/plot_hover.js")
         return HoverTool(
             renderers=[self.points, self.near, self.density],
             tooltips=None,

@@ -17,7 +17,7 @@ __all__ = ["Chooser"]
 class Chooser(View):
     """Two menus: the third and the fourth plot."""
 
-    _esm = front_end("chooser")
+    _esm = front_end("shared/plot_menu")
     observes = frozenset({"third", "fourth"})
 
     def __init__(self, scene: Scene, state: State, notify: Callable[[str], None]):

@@ -30,7 +30,7 @@ class SaveMenu(View):
     (:meth:`drawn`).
     """
 
-    _esm = front_end("save", "figures")
+    _esm = front_end("shared/save", "shared/saving")
 
     def __init__(self, notify: Callable[[str], None], link: Callable[[str], str]):
         """``link`` gives the page's permalink for the address in the browser."""

@@ -13,16 +13,21 @@ import traitlets
 
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["STATIC", "View"]
+__all__ = ["PAGES", "View", "front_end", "send_again", "source", "text", "whole"]
 
-STATIC = Path(__file__).parents[1] / "static"
+PAGES = Path(__file__).parents[1]  # a folder for each page, its Python, JavaScript and CSS side by side
 log = logging.getLogger(__name__)
 LIVING: weakref.WeakSet = weakref.WeakSet()  # what has a ``send_again()``: a kernel's views and figures
 
 
+def source(name: str) -> str:
+    """A JavaScript or CSS file of the pages, by its path below the explorer: ``shared/common.js``."""
+    return (PAGES / name).read_text(encoding="utf-8")
+
+
 def front_end(*names: str) -> str:
-    """The JavaScript module of one view: the shared helpers, then each ``static/NAME.js``; the last one exports it."""
-    return "\n".join((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in ("common", *names))
+    """The JavaScript module of one view: the shared helpers, then each ``NAME.js``; the last one exports it."""
+    return "\n".join(source(f"{part}.js") for part in ("shared/common", *names))
 
 
 class View(anywidget.AnyWidget):

@@ -7,7 +7,7 @@ from typing import Any
 
 import traitlets
 
-from sfnet_core.explorer.shared.view import STATIC, View, front_end
+from sfnet_core.explorer.shared.view import View, front_end, source
 
 __all__ = ["Examples", "Form", "Report", "Top"]
 
@@ -15,8 +15,8 @@ __all__ = ["Examples", "Form", "Report", "Top"]
 class Top(View):
     """Title, facts, Start, Stop, Resume, progress (``sf-status``) and messages (``sf-notice``)."""
 
-    _esm = front_end("train_common", "keys", "train_keys", "page_head", "train_top")
-    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "train.css"))
+    _esm = front_end("train/common", "shared/keys", "train/keys", "shared/page_head", "train/top")
+    _css = "\n".join(source(name) for name in ("shared/explorer.css", "train/train.css"))
 
     def __init__(self, actions: dict[str, Callable[[dict], None]]) -> None:
         self._notices: list[str] = []
@@ -42,17 +42,17 @@ class Top(View):
 class Form(View):
     """What the user chooses; one message a field, so that a mistake names its field."""
 
-    _esm = front_end("train_common", "train_form")
+    _esm = front_end("train/common", "train/form")
 
 
 class Report(View):
     """What this training is, and how it ended: folder, numbers, commands, the way on."""
 
-    _esm = front_end("train_common", "train_report")
+    _esm = front_end("train/common", "train/report")
 
 
 class Examples(View):
     """A strip of galaxies with their true values and what the network says now."""
 
-    _esm = front_end("train_common", "train_examples")
+    _esm = front_end("train/common", "train/examples")
     pictures = traitlets.List().tag(sync=True)  # JPEG bytes; apart from `data`, which changes with every epoch

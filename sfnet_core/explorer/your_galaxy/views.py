@@ -11,7 +11,7 @@ from sfnet_core.analysis.neighbours import nearest_to_code
 from sfnet_core.explorer.shared.inspector import Inspector
 from sfnet_core.explorer.shared.page_header import Top
 from sfnet_core.explorer.shared.state import State
-from sfnet_core.explorer.shared.view import STATIC, View, front_end, text
+from sfnet_core.explorer.shared.view import View, front_end, source, text
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ ORDERS = {"cosine": "cosine of the codes", "shared": "shared features"}
 class Head(Top):
     """Title, provenance, split, the one-line answer (``sf-status``), messages (``sf-notice``)."""
 
-    _esm = front_end("keys", "your_galaxy_keys", "page_head", "your_galaxy_head")
-    _css = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("explorer.css", "your_galaxy.css"))
+    _esm = front_end("shared/keys", "your_galaxy/keys", "shared/page_head", "your_galaxy/head")
+    _css = "\n".join(source(name) for name in ("shared/explorer.css", "your_galaxy/your_galaxy.css"))
 
     def __init__(
         self,
@@ -65,14 +65,14 @@ class Head(Top):
 class Ask(View):
     """Where the visitor brings a galaxy: an image, a path or an identifier; and a folder for a codes file."""
 
-    _esm = front_end("your_galaxy")
+    _esm = front_end("your_galaxy/inputs")
     with_buffers = frozenset({"image"})
 
 
 class Checks(View):
     """Does it look like the training data? One line per question (``sf-check`` with ``data-state``)."""
 
-    _esm = front_end("your_galaxy_checks")
+    _esm = front_end("your_galaxy/checks")
 
     def draw(self, checks: list[Check] | None, trained: str = "") -> None:
         """Send the answers; ``None`` where there is no galaxy yet."""
@@ -88,7 +88,7 @@ class Checks(View):
 class Near(View):
     """The nearest galaxies by code (``sf-galaxy`` with ``data-id``); galaxies to try where there is none in focus."""
 
-    _esm = front_end("your_galaxy_near")
+    _esm = front_end("your_galaxy/near")
 
     def __init__(
         self,
