@@ -28,7 +28,7 @@ from sfnet_core.astro.relations import partial_correlation
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.utils.errors import SFNetError
 
-simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
+simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"
 ]
 

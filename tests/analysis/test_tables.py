@@ -23,7 +23,7 @@ from sfnet_core.analysis.tables import export, flat_columns
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.utils.errors import SFNetError
 
-simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
+simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"
 ]
 IDS = ["1237657587891103937", "=1+1", "plain", '<img src=x onerror="1">', "spiral ✓", "with\ttab\x00y", 'a,b\n"c"']

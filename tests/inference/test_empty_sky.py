@@ -21,7 +21,7 @@ from sfnet_core.inference.encoding import Encoder
 from sfnet_core.inference.runner import infer
 from sfnet_core.utils.errors import SFNetError
 
-made_by = runpy.run_path(str(Path(__file__).parent / "test_inference.py"))
+made_by = runpy.run_path(str(Path(__file__).parent / "test_runner.py"))
 SIDE, CELLS = 40, 4
 
 

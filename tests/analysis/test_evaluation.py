@@ -13,7 +13,7 @@ from sfnet_core.analysis.evaluation import active_features, evaluate, report
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.utils.errors import SetAside, SFNetError
 
-simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
+simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"
 ]
 

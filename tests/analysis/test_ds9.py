@@ -19,7 +19,7 @@ from sfnet_core.analysis.ds9 import SELECTION_FORMATS, caption, export_selection
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.utils.errors import SFNetError
 
-simulated_codes = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "simulated_codes.py"))[
+simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"
 ]
 
