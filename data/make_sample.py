@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sfnet_core import RUNNERS_UP
+from sfnet_core.codes.header import RUNNERS_UP
 from sfnet_core.data.sample_file import open_sample, write_sample
 from sfnet_core.data.simulate.survey import simulate
 from sfnet_core.inference.runner import infer

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from sfnet_core import __version__
+from sfnet_core.utils.version import __version__
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))

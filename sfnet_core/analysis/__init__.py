@@ -1,1 +1,1 @@
-"""TODO sfnet_core/analysis"""
+"""Arithmetic on codes: what features do, how good predictions are, what is special about galaxies."""

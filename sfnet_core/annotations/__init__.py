@@ -1,1 +1,1 @@
-"""What users write beside codes: labels, notes, stars, lists (:class:`LabelBook`), and the file they are kept in."""
+"""What users write beside codes: labels, notes, stars, lists, and the file that holds them."""

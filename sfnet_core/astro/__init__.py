@@ -1,1 +1,1 @@
-"""TODO sfnet_core/astro"""
+"""What astronomers know without us: BPT classes, emission lines, photometry, positions, scaling relations."""

@@ -10,7 +10,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sfnet_core import RUNNERS_UP, __version__
 from sfnet_core.cli.codes import evaluate, export, match
 from sfnet_core.cli.compare import compare
 from sfnet_core.cli.consensus import consensus
@@ -37,7 +36,9 @@ from sfnet_core.cli.pretrain import pretrain
 from sfnet_core.cli.report import report
 from sfnet_core.cli.stability import stability
 from sfnet_core.cli.words import finish, held_out, need_torch, say, working
+from sfnet_core.codes.header import RUNNERS_UP
 from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.version import __version__
 
 # What a verb needs is imported inside it: `sfnet explore` must not wait for torch, nor `sfnet --help` for anything.
 

@@ -1,1 +1,1 @@
-"""Sparse codes: the table (:class:`SparseCodes`), its file, its checks, and sums over it. No torch, no pandas."""
+"""Sparse codes: the table (``SparseCodes``), its file, its checks, sums over it. No torch, no pandas."""

@@ -14,6 +14,8 @@ from sfnet_core.utils.errors import SetAside, SFNetError
 
 SCHEMA = 1
 MAX_FEATURES = 32767  # an index is an int16
+#: Activations stored behind the k kept ones of each galaxy, where nothing else is asked for.
+RUNNERS_UP = 8
 MAX_SLOTS = 1024  # k + r; a code longer than this is not a sparse code
 
 

@@ -14,9 +14,9 @@ from typing import IO, Any
 
 import numpy as np
 
-import sfnet_core
 from sfnet_core.utils.errors import SetAside, SFNetError
 from sfnet_core.utils.files import folder_lock, write_json
+from sfnet_core.utils.version import __version__
 
 __all__ = [
     "CUTOUTS",
@@ -293,7 +293,7 @@ def versions() -> dict[str, str]:
 
     python = ".".join(map(str, sys.version_info[:3]))
     return {
-        "sfnet-core": sfnet_core.__version__,
+        "sfnet-core": __version__,
         "python": python,
         "numpy": np.__version__,
         "pyarrow": pyarrow.__version__,

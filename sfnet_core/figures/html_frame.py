@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sfnet_core import __version__
 from sfnet_core.analysis.tables import FORMULA
 from sfnet_core.figures.svg import Drawing, drawing_svg
+from sfnet_core.utils.version import __version__
 
 __all__ = ["Part", "Table", "as_csv", "page"]
 

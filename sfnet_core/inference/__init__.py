@@ -1,1 +1,1 @@
-"""TODO sfnet_core/inference"""
+"""Dataset × Run → SparseCodes: encode, recompute what low precision leaves uncertain, fit the novelty score."""

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core import RUNNERS_UP
 from sfnet_core.codes.empty_sky import Sky
+from sfnet_core.codes.header import RUNNERS_UP
 from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.codes.novelty import Typical
 from sfnet_core.data.dataset import Dataset

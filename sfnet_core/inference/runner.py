@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sfnet_core import RUNNERS_UP, __version__
 from sfnet_core.codes.empty_sky import Sky, typical_sky
+from sfnet_core.codes.header import RUNNERS_UP
 from sfnet_core.codes.novelty import COLUMNS, Typical
 from sfnet_core.codes.novelty import FILE as UNLIKE
 from sfnet_core.codes.table import SparseCodes
@@ -41,6 +41,7 @@ from sfnet_core.utils.console import say
 from sfnet_core.utils.errors import SetAside, SFNetError
 from sfnet_core.utils.files import folder_lock, write_json
 from sfnet_core.utils.malloc import kept_memory
+from sfnet_core.utils.version import __version__
 
 __all__ = ["check_fit", "infer"]
 

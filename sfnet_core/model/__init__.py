@@ -1,1 +1,1 @@
-"""TODO sfnet_core/model"""
+"""The network and what it needs: checkpoint, run, preprocessing, cutout loader, weights of others."""

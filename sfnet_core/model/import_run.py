@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from sfnet_core import __version__
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import read_targets, target_names
 from sfnet_core.model import checkpoint
@@ -19,6 +18,7 @@ from sfnet_core.model.preprocess import channel_statistics
 from sfnet_core.model.run import MODEL, Run
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
+from sfnet_core.utils.version import __version__
 
 __all__ = ["import_run"]
 

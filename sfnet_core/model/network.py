@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sfnet_core import RUNNERS_UP
+from sfnet_core.codes.header import RUNNERS_UP
 from sfnet_core.model.kernels.batched_conv import Convolution
 from sfnet_core.utils.errors import SFNetError
 

@@ -1,1 +1,1 @@
-"""TODO sfnet_core/stats"""
+"""Statistics that know of no galaxy: errors of predictions, one bootstrap, proportions, correlations."""

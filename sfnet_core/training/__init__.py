@@ -1,1 +1,1 @@
-"""Dataset → Run (:func:`train`): the plan, where it starts, a step, how features are kept alive, what is kept."""
+"""Dataset → Run: the plan, the loop, its objective and optimiser, distillation."""

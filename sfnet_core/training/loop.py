@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sfnet_core import __version__
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference import novelty_fit as unlike_fit
 from sfnet_core.model import checkpoint
@@ -40,6 +39,7 @@ from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
 from sfnet_core.utils.malloc import kept_memory
 from sfnet_core.utils.signals import Interrupts
+from sfnet_core.utils.version import __version__
 
 __all__ = ["train"]
 

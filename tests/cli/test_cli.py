@@ -13,11 +13,11 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from sfnet_core import __version__
 from sfnet_core.cli import words as cli_words
 from sfnet_core.cli.words import plain as plain_json
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.utils.errors import SetAside, SFNetError
+from sfnet_core.utils.version import __version__
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"

@@ -1,1 +1,1 @@
-"""The same features again? Two trainings matched (:func:`match_features`), or several (:func:`stability`)."""
+"""Are the features the same in another training? Matching, scores, the file that holds them."""

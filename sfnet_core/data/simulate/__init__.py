@@ -1,1 +1,1 @@
-"""TODO sfnet_core/data/simulate"""
+"""A simulated survey: which galaxies it sees, their light, their cutouts."""

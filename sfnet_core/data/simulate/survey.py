@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core import __version__
 from sfnet_core.astro import relations as astro
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.simulate import light, population, render
@@ -33,6 +32,7 @@ from sfnet_core.data.unfinished import UnfinishedWriter
 from sfnet_core.utils.console import say
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.signals import Interrupts
+from sfnet_core.utils.version import __version__
 
 __all__ = ["COLUMNS", "Galaxy", "draw_cutout", "draw_galaxies", "draw_galaxy", "simulate"]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core import __version__
 from sfnet_core.stats.bootstrap import resamples_for
 from sfnet_core.stats.metrics import evaluate_arrays
 from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.version import __version__
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac

@@ -13,7 +13,6 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from sfnet_core import __version__
 from sfnet_core.explorer.atlas.card_grid import Deck
 from sfnet_core.explorer.atlas.feature_page import Leaf
 from sfnet_core.explorer.atlas.head import AtlasHead
@@ -21,6 +20,7 @@ from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.tables import Tables
 from sfnet_core.explorer.shared.view import source
 from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.version import __version__
 
 __all__ = ["as_json", "block", "ending", "opening", "program", "styles"]
 

@@ -1,1 +1,1 @@
-"""TODO sfnet_core/explorer/explore"""
+"""The explorer: browse galaxies, switch features off, read plots and pictures together."""

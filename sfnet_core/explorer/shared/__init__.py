@@ -1,1 +1,1 @@
-"""TODO sfnet_core/explorer/shared"""
+"""What two pages or more use: the state, the arithmetic behind it, views, plots, opening, saving."""

@@ -1,1 +1,1 @@
-"""The parts of the training page: choices, the process that trains, its figures and views."""
+"""The training page: choices, the process that trains, its figures and views."""

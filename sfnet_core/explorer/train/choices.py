@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 
-from sfnet_core import RUNNERS_UP
 from sfnet_core.astro.emission_lines import find_column
+from sfnet_core.codes.header import RUNNERS_UP
 from sfnet_core.data.targets import LINES, read_targets, target_names
 from sfnet_core.training.recipes import RECIPES, TAUGHT, Recipe, choose
 from sfnet_core.utils.errors import SFNetError

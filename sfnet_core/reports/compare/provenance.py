@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core import __version__
 from sfnet_core.explorer.atlas.saved_about import written
 from sfnet_core.reports.compare.table import LABELS
+from sfnet_core.utils.version import __version__
 
 if TYPE_CHECKING:
     from sfnet_core.data.dataset import Dataset

@@ -1,1 +1,1 @@
-"""``sfnet faithful``: do the explanations explain? Four sections, put together by :func:`faithful`."""
+"""``sfnet faithful``: do the explanations explain? Four sections."""

@@ -13,7 +13,6 @@ import torch
 from scipy.stats import rankdata
 from tqdm import tqdm
 
-from sfnet_core import __version__
 from sfnet_core.codes.empty_sky import typical_sky
 from sfnet_core.inference.encoding import Encoder, micro_batch
 from sfnet_core.model.device import pick_device
@@ -24,6 +23,7 @@ from sfnet_core.reports.faithful.insertion_deletion import Covering, areas, curv
 from sfnet_core.reports.faithful.wording import MAPS, ORDERS
 from sfnet_core.utils.array_cache import kept
 from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.version import __version__
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core import __version__
 from sfnet_core.astro.photometry import RINGS, photometry
 from sfnet_core.codes.sums import blocks
 from sfnet_core.explorer.shared.pictures import place_of
 from sfnet_core.utils.array_cache import kept
+from sfnet_core.utils.version import __version__
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

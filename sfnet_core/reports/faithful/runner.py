@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core import __version__
 from sfnet_core.analysis.cards import CONTROLS
 from sfnet_core.reports.faithful.ablation import ablation
 from sfnet_core.reports.faithful.classes import checked, probing
 from sfnet_core.reports.faithful.inputs import COLOURS, PHOTOMETRY, Matter
 from sfnet_core.stats.bootstrap import correlations, resamples_for
 from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.version import __version__
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes

@@ -1,1 +1,1 @@
-"""The paper's figures and tables as one HTML file with CSV files beside it: ``sfnet report``."""
+"""``sfnet report``: figures and tables of Wu (2025) as one HTML file with CSV files beside it."""
