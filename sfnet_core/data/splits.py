@@ -95,11 +95,12 @@ def validation_mask(
 
 def paper_split(n: int) -> np.ndarray:
     """(N,) bool, True for validation: 20% of the rows by ``torch.manual_seed(256); randperm(n)``, as in Wu (2025)."""
-    import torch  # only here: its generator defines that split
-
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(256))
+    words = np.random.RandomState(256).randint(0, 2**32, max(n - 1, 0), dtype=np.uint32)  # MT19937, as torch draws them
+    order = np.arange(n)
+    for i, step in enumerate((words % np.arange(n, 1, -1, dtype=np.int64)).tolist()):  # as torch.randperm shuffles
+        order[i], order[i + step] = order[i + step], order[i]
     mask = np.zeros(n, bool)
-    mask[order[: int(0.2 * n)].numpy()] = True
+    mask[order[: int(0.2 * n)]] = True
     return mask
 
 

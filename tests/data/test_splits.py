@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,3 +103,9 @@ def test_the_papers_split():
     for n, first in ((117223, [56933, 114073, 48282, 43648, 95858]), (250207, [227409, 7297, 56752])):
         mask = paper_split(n)
         assert mask.sum() == int(0.2 * n) and mask[first].all()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 1000, 117222])
+def test_the_papers_split_is_torch_s(n):
+    first = torch.randperm(n, generator=torch.Generator().manual_seed(256))[: int(0.2 * n)]
+    np.testing.assert_array_equal(np.flatnonzero(paper_split(n)), np.sort(first.numpy()))
