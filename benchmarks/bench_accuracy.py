@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_accuracy --real FOLDER --work DIR [--threads 1]
 
-``FOLDER`` holds ``galaxies.csv`` and ``images``. Everything is trained by :func:`sfnet_core.training.loop.train` with the
-recipe it chooses by itself; each half of the 400 is held out once (``--folds 2``; another seed has other halves).
+``FOLDER`` holds ``galaxies.csv`` and ``images``. Everything is trained by :func:`sfnet_core.training.loop.train` with
+the recipe it chooses by itself; each half of the 400 is held out once (``--folds 2``; another seed has other halves).
 "Inside each half": the same two recipes on halves of each training half, the held-out galaxies not looked at. Simulated
 galaxies say nothing about observed ones. What is finished is kept in ``--work`` and not done again.
 """

@@ -3,9 +3,10 @@
     python -m benchmarks.bench_certain [--real ../shared/data] [--work DIR] [--cases sample w16 w64] [--quick]
 
 Every galaxy of a case is computed in both precisions, so that every flip is known. Then the choice of rows to compute
-again is replayed, by :func:`sfnet_core.inference.recompute.make_certain` itself and by the earlier rule, with the galaxies in
-several random orders (which decide the rows that errors are measured on). bfloat16 gives the same numbers, up to the
-order of sums, on processors that have it and on those that emulate it; how much faster it is cannot be seen from here.
+again is replayed, by :func:`sfnet_core.inference.recompute.make_certain` itself and by the earlier rule, with the
+galaxies in several random orders (which decide the rows that errors are measured on). bfloat16 gives the same numbers,
+up to the order of sums, on processors that have it and on those that emulate it; how much faster it is cannot be seen
+from here.
 
 The earlier rule: an ε for each feature, 1.5 times the largest error on 128 evenly spaced galaxies as a share of a
 galaxy's largest activation; certain where a kept feature leads a dropped one by more than ε_i + ε_j; widened by the

@@ -3,10 +3,10 @@
     python -m benchmarks.bench_infer [--images FOLDER] [--n 1024] [--repeats 5] [--quick]
     python -m benchmarks.bench_infer --device cuda --times 32 --out benchmarks/results/infer_gpu.json
 
-Ours is :func:`sfnet_core.inference.runner.infer` to a codes file on disk, with runners-up and with the feature maps that the
-page draws (and once without them); from a folder it is ``pack``, then ``infer``. The plain way ends with arrays in
-memory. bfloat16 computes doubtful gates again in float32: how many is reported, and its time holds them. All use the
-same weights, trained a little on these images; how far the codes agree is reported.
+Ours is :func:`sfnet_core.inference.runner.infer` to a codes file on disk, with runners-up and with the feature maps
+that the page draws (and once without them); from a folder it is ``pack``, then ``infer``. The plain way ends with
+arrays in memory. bfloat16 computes doubtful gates again in float32: how many is reported, and its time holds them. All
+use the same weights, trained a little on these images; how far the codes agree is reported.
 """
 
 from __future__ import annotations

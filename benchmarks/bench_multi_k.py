@@ -5,9 +5,9 @@
     python -m benchmarks.bench_multi_k --choose --survey-seed 1 --galaxies 500 --folds 2 --seeds 0 --powers 0 0.5 1 2
 
 Every network has the same split, recipe and seed; only the gate differs. ``--powers``: how the gates count in the loss
-of the multi-k network (:class:`sfnet_core.training.recipes.Recipe`). Beside them a network trained at one k alone and read at
-the others, which is what a slider over an ordinary network shows. ``--choose`` trains multi-k networks alone, to
-compare powers on galaxies that report nothing else. Simulated galaxies say nothing about real ones.
+of the multi-k network (:class:`sfnet_core.training.recipes.Recipe`). Beside them a network trained at one k alone and
+read at the others, which is what a slider over an ordinary network shows. ``--choose`` trains multi-k networks alone,
+to compare powers on galaxies that report nothing else. Simulated galaxies say nothing about real ones.
 """
 
 from __future__ import annotations

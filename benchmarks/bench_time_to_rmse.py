@@ -4,12 +4,12 @@
     python -m benchmarks.bench_time_to_rmse --ablate --first 0 --galaxies 3000 [--ours 4] [--work DIR]
 
 The yardstick is :mod:`benchmarks.plain_training`: the paper's recipe for its 20 epochs in float32. Beside it
-:func:`sfnet_core.training.loop.train` at several numbers of epochs, each a training of its own, since the schedule goes by
-its length. Both on one thread and the same simulated galaxies (128 px halved to 64 px); 20 % of them are held out: one
-half of those chooses the number of epochs, the other reports. Both ways predict the held-out galaxies after each epoch,
-and that is counted. Seconds of processor time are of this process, so that a busy machine spoils their ratio least; the
-seconds on the clock are given too. ``--ablate`` tries changes of our recipe on galaxies that report nothing else, seen
-whole unless it says otherwise. Simulated galaxies say nothing about real ones.
+:func:`sfnet_core.training.loop.train` at several numbers of epochs, each a training of its own, since the schedule goes
+by its length. Both on one thread and the same simulated galaxies (128 px halved to 64 px); 20 % of them are held out:
+one half of those chooses the number of epochs, the other reports. Both ways predict the held-out galaxies after each
+epoch, and that is counted. Seconds of processor time are of this process, so that a busy machine spoils their ratio
+least; the seconds on the clock are given too. ``--ablate`` tries changes of our recipe on galaxies that report nothing
+else, seen whole unless it says otherwise. Simulated galaxies say nothing about real ones.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
     python -m benchmarks.bench_train_step [--images FOLDER --catalogue FILE] [--steps 8] [--repeats 5] [--quick]
     python -m benchmarks.bench_train_step --device cuda --steps 60 --out benchmarks/results/train_step_gpu.json
 
-Ours is :func:`sfnet_core.training.loop.train` itself with the recipe ``paper``: the time between two calls of its callback,
-with everything that happens there (the evaluation of the few held-out galaxies too). Between two such epochs the plain
-implementation, in a process of its own, trains on as many images, once from JPEGs through a ``DataLoader`` and once
-with its batches ready in memory, so that the ratio of the bare step is known too. On CUDA, where our step is one graph,
-the same training with its kernels launched one by one is timed afterwards, in the same process.
+Ours is :func:`sfnet_core.training.loop.train` itself with the recipe ``paper``: the time between two calls of its
+callback, with everything that happens there (the evaluation of the few held-out galaxies too). Between two such epochs
+the plain implementation, in a process of its own, trains on as many images, once from JPEGs through a ``DataLoader``
+and once with its batches ready in memory, so that the ratio of the bare step is known too. On CUDA, where our step is
+one graph, the same training with its kernels launched one by one is timed afterwards, in the same process.
 """
 
 from __future__ import annotations

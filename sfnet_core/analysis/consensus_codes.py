@@ -82,14 +82,13 @@ def consensus(
     """Put the features of several trainings into groups and take the mean of their predictions along these.
 
     ``above``: the mean ρ of a group's features with those of another that joins it, see
-    :func:`sfnet_core.analysis.stability.groups.grouped`; a feature that fires on fewer than 10 of the galaxies joins none.
-    ``least``: in how many trainings a
-    consensus feature must be (by default in more than half); ``split`` as in
-    :func:`sfnet_core.analysis.stability.seeds.stability`: on which galaxies it is decided what goes together. The codes hold
-    every galaxy that all the files hold. A galaxy that any training was trained on counts as trained on.
+    :func:`sfnet_core.analysis.stability.groups.grouped`; a feature that fires on fewer than 10 of the galaxies joins
+    none. ``least``: in how many trainings a consensus feature must be (by default in more than half); ``split`` as in
+    :func:`sfnet_core.analysis.stability.seeds.stability`: on which galaxies it is decided what goes together. The codes
+    hold every galaxy that all the files hold. A galaxy that any training was trained on counts as trained on.
 
-    Raises :class:`SFNetError` as :func:`~sfnet_core.analysis.stability.seeds.stability` does, for trainings on different
-    datasets, and where no feature is shared.
+    Raises :class:`SFNetError` as :func:`~sfnet_core.analysis.stability.seeds.stability` does, for trainings on
+    different datasets, and where no feature is shared.
     """
     check_trainings(files[0] if files else None, files[1:])
     several = len(files)

@@ -57,7 +57,8 @@ def compare(
 ) -> Comparison:
     """Two galaxies (rows) or two selections of any sizes, overlapping or not, contribution by contribution.
 
-    ``off`` and ``mode`` as in :func:`sfnet_core.analysis.interpret.predict`. Raises :class:`SFNetError` for an empty group.
+    ``off`` and ``mode`` as in :func:`sfnet_core.analysis.interpret.predict`. Raises :class:`SFNetError` for an empty
+    group.
     """
     t = codes.target_index(target)
     if mode not in MODES:

@@ -1,4 +1,4 @@
-"""A selection for other programs: DS9 regions, the tables of :mod:`sfnet_core.analysis.tables`, and a caption beside them."""
+"""A selection for other programs: DS9 regions, :mod:`~sfnet_core.analysis.tables`, and a caption beside them."""
 
 from __future__ import annotations
 

@@ -26,16 +26,17 @@ def evaluate(codes: SparseCodes, *, intervals: int = 1000, seed: int = 0) -> dic
     """Metrics of every target on every split, as a dictionary that is valid JSON.
 
     ``{"galaxies", "k", "features", "simulated", "set_aside", "notes", "targets": {NAME: {"unit", "splits": {…}}}}``.
-    A split's metrics are those of :func:`sfnet_core.stats.metrics.evaluate_arrays` (galaxies without a known target are left
-    out and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain prediction
-    and, where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``. A split
-    without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the provenance's. The
-    validation split also has ``"prediction_interval"``, split-conformal (:mod:`sfnet_core.analysis.intervals`): its level, its
-    radii in the target's unit between ``limits`` of the prediction, how often it holds on galaxies that did not set it,
-    in all and in quarters by prediction; ``None`` where there are too few galaxies. Where the codes say how unlike the
-    training galaxies each galaxy is (:mod:`sfnet_core.codes.novelty`), a split has ``"unlike"``: ``n`` galaxies, the ``share``
-    beyond the limit with Wilson's 95 % interval ``low``, ``high``, and the metrics of these (``"flagged"``) and of the
-    others (``"not_flagged"``). Where the paper's four lines are all predicted, ``"lines"`` has by split what
+    A split's metrics are those of :func:`sfnet_core.stats.metrics.evaluate_arrays` (galaxies without a known target are
+    left out and counted), with 95 % bootstrap intervals from ``intervals`` resamples (0: none), for the plain
+    prediction and, where the codes have it, under ``"d4"`` for the mean over 8 orientations; and ``"active_features"``.
+    A split without a galaxy is absent; galaxies of no split stand under ``"no split"``. ``"notes"`` are the
+    provenance's. The validation split also has ``"prediction_interval"``, split-conformal
+    (:mod:`sfnet_core.analysis.intervals`): its level, its radii in the target's unit between ``limits`` of the
+    prediction, how often it holds on galaxies that did not set it, in all and in quarters by prediction; ``None`` where
+    there are too few galaxies. Where the codes say how unlike the training galaxies each galaxy is
+    (:mod:`sfnet_core.codes.novelty`), a split has ``"unlike"``: ``n`` galaxies, the ``share`` beyond the limit with
+    Wilson's 95 % interval ``low``, ``high``, and the metrics of these (``"flagged"``) and of the others
+    (``"not_flagged"``). Where the paper's four lines are all predicted, ``"lines"`` has by split what
     :func:`sfnet_core.analysis.emission_line_metrics.score_lines` says.
     """
     if not len(codes):

@@ -102,8 +102,8 @@ def lost_without(codes: SparseCodes, rows: np.ndarray | None = None, target: int
 
     First the feature itself; then the chance beside it: on the galaxies on which it fires, one of their kept features
     drawn at random is left out instead (the expectation of the squares over that draw). The two of a feature are
-    ``delta`` and ``same_galaxies`` of :func:`sfnet_core.reports.faithful.ablation.ablation`, which has their intervals. 0 for a
-    feature that fires on none of them; NaN without a known target.
+    ``delta`` and ``same_galaxies`` of :func:`sfnet_core.reports.faithful.ablation.ablation`, which has their intervals.
+    0 for a feature that fires on none of them; NaN without a known target.
     """
     t = codes.target_index(target)
     rows = None if rows is None else rows_of(rows, len(codes))

@@ -210,7 +210,7 @@ class SparseCodes:
 
     @property
     def unlike(self) -> np.ndarray | None:
-        """(N,) float32: how unlike the training galaxies; 1: the limit (:mod:`sfnet_core.codes.novelty`). ``None``: unsaid."""
+        """(N,) float32: how unlike the training galaxies (:mod:`~sfnet_core.codes.novelty`); ``None``: not known."""
         ours = UNLIKE.isdisjoint(self.columns) and self._flat.keys() | self._lazy.keys() >= UNLIKE
         return self.column("unlike") if ours else None
 

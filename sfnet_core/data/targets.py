@@ -35,9 +35,9 @@ def read_target(dataset: Dataset, name: str) -> tuple[np.ndarray, str]:
 
     A column of that name is taken as it is, without the sentinels −99, −999, −9999 and infinities; 12+log(O/H)
     (``oh_…``) must be above 0. ``log_X`` without such a column is log10 of ``X`` or ``X_flux``, and
-    ``log_N2 log_Ha log_O3 log_Hb`` are those of the paper's lines (:func:`sfnet_core.astro.emission_lines.find_column`), in
-    10⁻¹⁷ erg s⁻¹ cm⁻², with the paper's cuts: above 0, below 1e5, and more than 3 times a positive ``_err`` where
-    there is such a column.
+    ``log_N2 log_Ha log_O3 log_Hb`` are those of the paper's lines
+    (:func:`sfnet_core.astro.emission_lines.find_column`), in 10⁻¹⁷ erg s⁻¹ cm⁻², with the paper's cuts: above 0, below
+    1e5, and more than 3 times a positive ``_err`` where there is such a column.
     """
     values, why = _read(dataset, name)
     values[why > 0] = np.nan

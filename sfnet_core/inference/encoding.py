@@ -104,8 +104,9 @@ class Encoder:
 
         ``views`` is the sum of the predictions of the 7 turned views. ``good`` is False where a row is not finite. With
         ``typical`` also :data:`sfnet_core.codes.novelty.COLUMNS`. ``done`` counts rows. In bfloat16 also ``slots`` and
-        ``near`` (n, min(F, K + NEAR)), the strongest features and their activations, for :mod:`sfnet_core.inference.tolerance`;
-        with ``at`` (such slots) also ``exact``, the activations of those features.
+        ``near`` (n, min(F, K + NEAR)), the strongest features and their activations, for
+        :mod:`sfnet_core.inference.tolerance`; with ``at`` (such slots) also ``exact``, the activations of those
+        features.
         """
         names = ("indices", "values", "maps", "views", "slots", "near", "exact", *UNLIKE)
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}

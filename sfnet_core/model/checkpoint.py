@@ -1,7 +1,7 @@
 """Weights on disk: one safetensors file that says what the network is and what it was trained on.
 
-Layout: the tensors of :class:`~sfnet_core.model.network.SFNet` under their own names, and one metadata entry ``sfnet``, a
-JSON object with the fields of :data:`FIELDS`. No pickle is read here; foreign ones come through
+Layout: the tensors of :class:`~sfnet_core.model.network.SFNet` under their own names, and one metadata entry ``sfnet``,
+a JSON object with the fields of :data:`FIELDS`. No pickle is read here; foreign ones come through
 :mod:`sfnet_core.model.foreign_weights`.
 """
 
@@ -113,8 +113,8 @@ def load_imagenet(network: SFNet, source: str | os.PathLike) -> str:
 
     ``source`` is a local ``.safetensors`` or ``.pth`` file with torchvision's names (``fc.*`` is ignored), or
     ``"hub"``: torchvision's file through ``torch.hub``'s cache, downloaded on first use and checked against its hash.
-    A ``.pth`` is read in a process of its own (:mod:`sfnet_core.model.foreign_weights`). Every trunk tensor must be there with the
-    right shape (width 64).
+    A ``.pth`` is read in a process of its own (:mod:`sfnet_core.model.foreign_weights`). Every trunk tensor must be
+    there with the right shape (width 64).
     """
     if network.width != 64:
         raise SFNetError(

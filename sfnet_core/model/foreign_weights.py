@@ -1,7 +1,7 @@
 """The guarded door for weights that we did not write: ``.safetensors`` here, pickles in a process of their own.
 
-A pickle is opened by :mod:`sfnet_core.model.unpickle_worker` with ``weights_only=True`` and an allow-list of names and shapes,
-in a child with limited memory and time; only plain tensors come back.
+A pickle is opened by :mod:`sfnet_core.model.unpickle_worker` with ``weights_only=True`` and an allow-list of names and
+shapes, in a child with limited memory and time; only plain tensors come back.
 """
 
 from __future__ import annotations

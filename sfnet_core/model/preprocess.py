@@ -77,8 +77,8 @@ def vary(
 ) -> Tensor:
     """Cutouts (B, s, s, 3) uint8 as a training step sees them: turned or mirrored, normalised, gain and sky varied.
 
-    → (B, 3, s, s). ``gain`` and ``sky`` are standard deviations, see :class:`sfnet_core.training.recipes.Recipe`; every random
-    number comes from ``rng``.
+    → (B, 3, s, s). ``gain`` and ``sky`` are standard deviations, see :class:`sfnet_core.training.recipes.Recipe`; every
+    random number comes from ``rng``.
     """
     n, device = len(cutouts), cutouts.device
     images = to_input(orient(cutouts, sent(rng.integers(ORIENTATIONS, size=n), device)), mean, std)

@@ -1,7 +1,7 @@
 """A training's folder: weights, configuration, split, history.
 
-On disk: ``model.safetensors`` (see :mod:`sfnet_core.model.checkpoint`), ``run.json`` (configuration, split, seeds, versions,
-metrics), ``history.csv`` (one row per epoch), ``unlike.npz`` (what its training galaxies are like,
+On disk: ``model.safetensors`` (see :mod:`sfnet_core.model.checkpoint`), ``run.json`` (configuration, split, seeds,
+versions, metrics), ``history.csv`` (one row per epoch), ``unlike.npz`` (what its training galaxies are like,
 :mod:`sfnet_core.codes.novelty`), and ``last.ckpt`` while the training is not finished.
 """
 

@@ -1,8 +1,8 @@
 """The process in which a foreign ``.pt`` or ``.pth`` file is unpickled: no code of the file runs, memory is bounded.
 
-``python -m sfnet_core.model.unpickle_worker FILE OUT.safetensors BYTES`` writes the weights of a ResNet18 under torchvision's
-names (head as ``fc``), or ends with status 2 and one sentence on standard output. Run by :mod:`sfnet_core.model.foreign_weights`; it
-knows nothing of our own checkpoints.
+``python -m sfnet_core.model.unpickle_worker FILE OUT.safetensors BYTES`` writes the weights of a ResNet18 under
+torchvision's names (head as ``fc``), or ends with status 2 and one sentence on standard output. Run by
+:mod:`sfnet_core.model.foreign_weights`; it knows nothing of our own checkpoints.
 
 What is read: a table of tensors, bare or as ``{"model": …}`` or ``{"state_dict": …}``; or a whole pickled module of the
 public code of Wu (2025) or of torchvision, of which the weights are taken and whose classes are never imported: their

@@ -22,9 +22,10 @@ def correlations(
 ) -> list[tuple[float, float, float]]:
     """Correlation of columns 0 and 1 of ``data`` (n, C), once for each set of control columns: (value, low, high).
 
-    The value is that of :func:`sfnet_core.astro.relations.partial_correlation`; the interval is the percentile bootstrap's over
-    the same resamples as there for the same seed. A resample enters as counts per galaxy: its correlation follows from
-    the counts' product with the table of squares and cross products. NaN where nothing varies or too few galaxies are.
+    The value is that of :func:`sfnet_core.astro.relations.partial_correlation`; the interval is the percentile
+    bootstrap's over the same resamples as there for the same seed. A resample enters as counts per galaxy: its
+    correlation follows from the counts' product with the table of squares and cross products. NaN where nothing varies
+    or too few galaxies are.
     """
     n, size = data.shape
     if n < 3:

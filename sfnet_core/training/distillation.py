@@ -2,10 +2,10 @@
 
 A few hundred labels are enough for a smooth function of forty numbers measured by hand, and too few for millions of
 weights. So a *taught* training (``variants`` of the recipe) fits that function, a Gaussian process on photometry, to
-the training galaxies, draws further pictures of them (:mod:`sfnet_core.training.synthetic_views`), lets it say what each of
-those has, and the network learns that from the pixels. Galaxies of the dataset without a usable target take part as
-pictures. Held-out galaxies take no part, neither their targets nor their pictures. The idea is that of distillation
-(Hinton et al. 2015, arXiv:1503.02531) from another kind of model.
+the training galaxies, draws further pictures of them (:mod:`sfnet_core.training.synthetic_views`), lets it say what
+each of those has, and the network learns that from the pixels. Galaxies of the dataset without a usable target take
+part as pictures. Held-out galaxies take no part, neither their targets nor their pictures. The idea is that of
+distillation (Hinton et al. 2015, arXiv:1503.02531) from another kind of model.
 
 Shape letters: N galaxies of the dataset, n lessons, T targets, s side of the crop.
 """

@@ -79,7 +79,8 @@ def train(
     Args:
         dataset: a :class:`Dataset` or its folder.
         out: the run's folder. One that holds a run is refused, unless ``resume`` or ``overwrite``.
-        target: column(s) to predict, see :func:`sfnet_core.data.targets.read_target`. Galaxies without one are left out.
+        target: column(s) to predict, see :func:`sfnet_core.data.targets.read_target`. Galaxies without one are left
+            out.
         k: features kept for each galaxy; ``width``: channels of the first stage (F = 8 · width), 64 by default.
         epochs: instead of the recipe's number.
         seed: of the split, the initial weights, the order and the orientations; ``split_seed``: of the split instead.
@@ -93,8 +94,8 @@ def train(
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         recipe: a name or a :class:`Recipe`; by default the one for the number of training galaxies.
         multi_k: train every k from 1 to this one at once, instead of the recipe's choice.
-        changes: ``alive=True`` for :data:`sfnet_core.training.recipes.ALIVE`, ``taught=True`` to be taught by photometry
-            (:mod:`sfnet_core.training.distillation`); any field of the :class:`Recipe`, for its own.
+        changes: ``alive=True`` for :data:`sfnet_core.training.recipes.ALIVE`, ``taught=True`` to be taught by
+            photometry (:mod:`sfnet_core.training.distillation`); any field of the :class:`Recipe`, for its own.
         callback: called after each epoch with its record (``epoch``, ``rate``, ``train_rmse``, ``validation_rmse``, in
             the target's unit); returning ``False`` stops the training, which ``resume`` can go on with.
 

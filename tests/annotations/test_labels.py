@@ -628,9 +628,9 @@ def test_what_is_written_is_read(document):
 
 def test_labels_are_light():
     program = (
-        "import sys, sfnet_core.annotations, sfnet_core.analysis.enrichment, sfnet_core.analysis.contribution_differences, sfnet_core.analysis.neighbours\n"
-        "import sfnet_core.analysis.ds9\n"
-        "import sfnet_core.data.filters\n"
+        "import sys, sfnet_core.annotations.labels, sfnet_core.analysis.enrichment, sfnet_core.analysis.neighbours\n"
+        "import sfnet_core.analysis.contribution_differences, sfnet_core.analysis.ds9\n"
+        "import sfnet_core.data.filters.completion, sfnet_core.data.filters.masks\n"
         "heavy = ('torch', 'pandas', 'astropy', 'scipy', 'bokeh', 'ipywidgets', 'anywidget', 'PIL')\n"
         "sys.exit(', '.join(m for m in heavy if m in sys.modules) or 0)"
     )

@@ -35,8 +35,8 @@ class Training:
     ``active``: its features that fire on the galaxies measured. ``agreement``: the mean of their ρ with their
     counterparts in all the other trainings, each counted as often as it fires, with a 95 % interval from ``low`` to
     ``high``; ``tied``: it is the most stable or can't be told apart from that one
-    (:mod:`sfnet_core.analysis.stability.choice`). ``same``: the share of (feature, other training) with ρ above 0.9. All are
-    ``None`` where there are only two trainings.
+    (:mod:`sfnet_core.analysis.stability.choice`). ``same``: the share of (feature, other training) with ρ above 0.9.
+    All are ``None`` where there are only two trainings.
     """
 
     name: str

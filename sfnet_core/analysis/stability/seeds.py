@@ -32,10 +32,10 @@ def stability(
 ) -> Stability:
     """How well the features of ``codes`` are found again in other trainings on the same galaxies.
 
-    Features are paired with those of each other training as :func:`sfnet_core.analysis.stability.matching.match_features` pairs them, all
-    over the same galaxies: those that every file holds in ``split`` (``''``: any); by default the validation galaxies
-    of all the trainings where there are at least 20, else all galaxies, and a note says so. Of more than 50,000 an even
-    draw is taken.
+    Features are paired with those of each other training as
+    :func:`sfnet_core.analysis.stability.matching.match_features` pairs them, all over the same galaxies: those that
+    every file holds in ``split`` (``''``: any); by default the validation galaxies of all the trainings where there are
+    at least 20, else all galaxies, and a note says so. Of more than 50,000 an even draw is taken.
 
     The null: the galaxies of ``codes`` are shuffled ``permutations`` times, each time the same way against all the
     others, and paired anew; so it keeps what the others have in common.

@@ -77,7 +77,7 @@ class Plots:
 
     @property
     def sampled(self) -> bool:
-        """Whether the galaxies drawn are some of those in view, at random (:mod:`~sfnet_core.explorer.shared.plot_subsample`)."""
+        """Whether the galaxies drawn are a random subsample (:mod:`~sfnet_core.explorer.shared.plot_subsample`)."""
         return len(self._rows) < len(self._scene.view(self._state))
 
     def axes(self, number: int) -> Axes:

@@ -1,9 +1,9 @@
 """A process that has imported what every page needs and forks a kernel for each: no import, and most of it shared.
 
 Started beside the server with one end of a socket pair as its standard input: ``python -m
-sfnet_core.explorer.server.fork_server``. Each line in is a kernel to start, as JSON: ``{"argv", "env", "cwd"}``; each line
-out ``{"pid"}``, and once it has ended ``{"pid", "status"}``. It holds no thread, no event loop and no codes: what is
-shared are modules. With the server's end of the socket it ends, and with it the kernels (they watch their parent).
+sfnet_core.explorer.server.fork_server``. Each line in is a kernel to start, as JSON: ``{"argv", "env", "cwd"}``; each
+line out ``{"pid"}``, and once it has ended ``{"pid", "status"}``. It holds no thread, no event loop and no codes: what
+is shared are modules. With the server's end of the socket it ends, and with it the kernels (they watch their parent).
 """
 
 from __future__ import annotations

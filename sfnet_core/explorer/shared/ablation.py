@@ -49,8 +49,9 @@ def everywhere(scene: Scene, state: State, feature: int) -> dict[str, Change] | 
 
     ``chance`` stands beside them: on each galaxy on which the feature fires, one of the features kept there, drawn at
     random, is left out instead; the expectation over that draw (``same_galaxies`` of
-    :func:`sfnet_core.reports.faithful.ablation.ablation`). ``None`` where the feature fires on none of them. The galaxies on
-    which it does not fire keep their prediction, so only the others are looked at: exact, as fast as it is rare.
+    :func:`sfnet_core.reports.faithful.ablation.ablation`). ``None`` where the feature fires on none of them. The
+    galaxies on which it does not fire keep their prediction, so only the others are looked at: exact, as fast as it is
+    rare.
     """
     key = ("everywhere", state.split, state.filter, state.target, feature)
     return scene.remember(key, lambda: _everywhere(scene, state, feature), keep=8)

@@ -1,7 +1,8 @@
 """What a page says of its features and galaxies: names from the labels file, changes with undo, news from other pages.
 
-Everything is kept by :class:`~sfnet_core.annotations.labels.LabelBook`; here its changes become steps of the page's undo list, and
-the messages of the browser are checked. A change is written at once and redraws every view that names what changed.
+Everything is kept by :class:`~sfnet_core.annotations.labels.LabelBook`; here its changes become steps of the page's
+undo list, and the messages of the browser are checked. A change is written at once and redraws every view that names
+what changed.
 """
 
 from __future__ import annotations

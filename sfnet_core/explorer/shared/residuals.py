@@ -97,8 +97,9 @@ class Errors:
     def numbers(self, state: State) -> Numbers:
         """RMSE, R² and the change, over the galaxies in view.
 
-        Of more than :data:`~sfnet_core.explorer.shared.plot_subsample.MANY`, features that are left out are taken from sums made once
-        (:class:`~sfnet_core.codes.sums.ResidualSums`): exact too, to about nine digits, and no galaxy is gone through.
+        Of more than :data:`~sfnet_core.explorer.shared.plot_subsample.MANY`, features that are left out are taken from
+        sums made once (:class:`~sfnet_core.codes.sums.ResidualSums`): exact too, to about nine digits, and no galaxy is
+        gone through.
         """
         key = ("numbers", state.split, state.filter, state.target, state.off, state.mode if state.off else "")
         return self._scene.remember(key, lambda: self._numbers(state), keep=4)

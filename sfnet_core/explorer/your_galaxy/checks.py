@@ -90,7 +90,7 @@ class Training:
     def checks(
         self, subject: Subject, trained: dict[str, Any], target: int, label: Callable[[int], str]
     ) -> list[Check]:
-        """All questions about one galaxy; ``trained`` is :attr:`sfnet_core.explorer.your_galaxy.engine.Engine.trained`."""
+        """All questions about one galaxy; ``trained``: see :mod:`sfnet_core.explorer.your_galaxy.engine`."""
         return [
             *(self._image(subject, trained) if subject.row < 0 else []),
             *self._looks(subject),

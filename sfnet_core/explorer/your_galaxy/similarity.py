@@ -1,7 +1,7 @@
 """How like the galaxies of a codes file is one code, and one picture? Numpy only; N galaxies, k kept of F features.
 
-Two codes are compared as :mod:`sfnet_core.analysis.neighbours` does. What the training galaxies span is stated as ranges:
-of each feature's activation where it fires, and of simple measures of the picture.
+Two codes are compared as :mod:`sfnet_core.analysis.neighbours` does. What the training galaxies span is stated as
+ranges: of each feature's activation where it fires, and of simple measures of the picture.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The trunk as inference runs it: batch normalisation folded into the convolutions, and oneDNN's or cuDNN's fusions.
 
-On a CPU the 3×3 convolutions of small maps are done as :mod:`sfnet_core.model.kernels.winograd` does them in float32, and as
+On a CPU the 3×3 convolutions of small maps are done as :mod:`sfnet_core.model.kernels.winograd` does them in float32,
+and as
 :class:`sfnet_core.model.kernels.onednn.Wide` in bfloat16.
 
 Shape letters: B batch, F features, h w feature-map cells.
@@ -114,9 +115,9 @@ class FusedTrunk:
     """An SFNet's trunk for inference: 20 convolutions, each with its normalisation, ReLU and residual sum in one call.
 
     The same arithmetic as :meth:`SFNet.maps` in another order, so equal to rounding (float32: a few 1e-6 of the largest
-    activation; bfloat16: about 1e-2, see :mod:`sfnet_core.inference.tolerance`). Weights are copied when it is made; it is for
-    gradient-free use in ``eval`` mode only. The operations are those that ``torch.compile`` puts in place of a frozen
-    network's convolutions, without its compiler and without the time it takes.
+    activation; bfloat16: about 1e-2, see :mod:`sfnet_core.inference.tolerance`). Weights are copied when it is made; it
+    is for gradient-free use in ``eval`` mode only. The operations are those that ``torch.compile`` puts in place of a
+    frozen network's convolutions, without its compiler and without the time it takes.
     """
 
     def __init__(self, network: SFNet, side: int, batch: int, dtype: torch.dtype = torch.float32) -> None:

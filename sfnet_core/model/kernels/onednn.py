@@ -78,7 +78,7 @@ def can_call(dtype: torch.dtype = torch.float32) -> bool:
 
 
 class Wide:
-    """A 3×3 convolution with stride 1 of a batch of small maps side by side (:mod:`sfnet_core.model.kernels.batched_conv`).
+    """A 3×3 convolution with stride 1 of small maps side by side (:mod:`~sfnet_core.model.kernels.batched_conv`).
 
     Arguments as of :class:`OneDnn`.
     """

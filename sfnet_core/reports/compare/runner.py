@@ -62,8 +62,9 @@ def compare(
         methods: some of ``sfnet``, ``dense``, ``pca`` (CNN + PCA), ``elastic-net``, ``process`` (Gaussian process),
             ``forest``, ``ridge``, ``mean``; all by default. ``pca`` and ``elastic-net`` read the dense network's pooled
             features.
-        validation, split_seed, group: the split, see :func:`sfnet_core.training.loop.train`; ``split_seed`` is its seed.
-        target, epochs, recipe, width, weights, device: as of :func:`sfnet_core.training.loop.train`, for every network.
+        validation, split_seed, group: the split, see :func:`sfnet_core.training.loop.train`; ``split_seed`` is its
+        seed. target, epochs, recipe, width, weights, device: as of :func:`sfnet_core.training.loop.train`, for every
+        network.
 
     The dense CNN is the same network with a gate that keeps all its features. Everything that is fitted sees training
     galaxies only, in the targets' units. Returns ``{"schema", "about", "rows", "paired"}``: provenance, then what

@@ -95,10 +95,10 @@ def regions(
 def summary(whole: dict[str, np.ndarray], truth: np.ndarray, draws: int, seed: int = 0) -> dict[str, Any]:
     """Areas by order with 95 % intervals over galaxies, paired differences, mean curves; as valid JSON.
 
-    ``whole``: what :func:`~sfnet_core.reports.faithful.insertion_deletion.curves` returns, stacked: (n, …). ``advantage`` of a map over
-    another order is positive where the map is better: more area in deletion, less in insertion. ``rmse`` curves are
-    there where some of these galaxies have a truth (n,). ``map_against_occlusion``: Spearman's ρ of the sizes in
-    map and occlusion over the cells, mean over galaxies.
+    ``whole``: what :func:`~sfnet_core.reports.faithful.insertion_deletion.curves` returns, stacked: (n, …).
+    ``advantage`` of a map over another order is positive where the map is better: more area in deletion, less in
+    insertion. ``rmse`` curves are there where some of these galaxies have a truth (n,). ``map_against_occlusion``:
+    Spearman's ρ of the sizes in map and occlusion over the cells, mean over galaxies.
     """
     names = list(ORDERS)
     n, orders, _ = whole["deletion"].shape

@@ -8,8 +8,9 @@ covered cell shows the sky (the median of the image's border, band by band) or a
 A cell here is a block of pixels, one for each cell of the last feature map. What a map's cell has seen is much wider
 than its block, and centred on pixel 32·u of a side, which is half a cell up and left of the block's middle. So beside
 the plain contribution map stand four variants of it: *less sky*, from which the map of a blank image, one for all
-galaxies (:mod:`sfnet_core.codes.empty_sky`), is taken, as the pages draw it; *moved*, read at the blocks' middles; *less cover*,
-from which the map of the covered image is taken, so that it sums to what covering everything changes; and the mean map
+galaxies (:mod:`sfnet_core.codes.empty_sky`), is taken, as the pages draw it; *moved*, read at the blocks' middles;
+*less cover*, from which the map of the covered image is taken, so that it sums to what covering everything changes; and
+the mean map
 *of 8 views* of the image, turned and mirrored, each turned back.
 
 Shape letters: s side of the crop in px, h w cells of a side, C = h·w cells, S steps, O orders, P masks.
@@ -66,12 +67,12 @@ def curves(
 ) -> dict[str, np.ndarray]:
     """One galaxy's predictions while its cells are covered (``deletion``) and uncovered (``insertion``), by each order.
 
-    ``image`` (3, s, s), normalised; ``network`` gives (B, T) and has ``encode``, as :class:`~sfnet_core.model.network.SFNet`.
-    ``sky`` (F, h, w): the features' maps of a blank image, by default of the image's own sky; ``also``: more maps.
-    Returns both (O, S + 1) float64 in the order of ``faithful.words.ORDERS``, then those of ``also``, ``random`` last
-    and as often as drawn; ``share`` (S + 1,), the share of cells covered or uncovered; ``map`` and ``occlusion``
-    (h, w). Cells are taken one at a time where there are few enough, else several. Batches have one size: a galaxy's
-    numbers depend on it alone.
+    ``image`` (3, s, s), normalised; ``network`` gives (B, T) and has ``encode``, as
+    :class:`~sfnet_core.model.network.SFNet`. ``sky`` (F, h, w): the features' maps of a blank image, by default of the
+    image's own sky; ``also``: more maps. Returns both (O, S + 1) float64 in the order of ``faithful.words.ORDERS``,
+    then those of ``also``, ``random`` last and as often as drawn; ``share`` (S + 1,), the share of cells covered or
+    uncovered; ``map`` and ``occlusion`` (h, w). Cells are taken one at a time where there are few enough, else several.
+    Batches have one size: a galaxy's numbers depend on it alone.
     """
     how = covering or Covering()
     own = cover_of(image, "sky")

@@ -1,7 +1,8 @@
 """Do the explanations explain? Ablation, covered regions, sparse probing and partial correlation of one set of codes.
 
 Each of the four is a section of one dictionary that is valid JSON; a section that cannot be made says why under
-``missing``. The arithmetic is in :mod:`~sfnet_core.reports.faithful.ablation`, :mod:`~sfnet_core.reports.faithful.insertion_deletion` (torch),
+``missing``. The arithmetic is in :mod:`~sfnet_core.reports.faithful.ablation`,
+:mod:`~sfnet_core.reports.faithful.insertion_deletion` (torch),
 :mod:`~sfnet_core.reports.faithful.classes`.
 """
 
