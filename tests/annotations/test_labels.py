@@ -228,8 +228,8 @@ def test_r3_many_processes_at_once(path):
     codes = make(path, ids=("a", "b", "c"))
     program = (
         "import sys\n"
-        "from sfnet_core.codes import SparseCodes\n"
-        "from sfnet_core.annotations import LabelBook\n"
+        "from sfnet_core.codes.table import SparseCodes\n"
+        "from sfnet_core.annotations.labels import LabelBook\n"
         "book = LabelBook.open(SparseCodes.open(sys.argv[1]))\n"
         "for i in range(25):\n"
         "    book.add('features', f'{sys.argv[2]}-{i}', [i % 5])\n"

@@ -228,7 +228,7 @@ def test_other_readers_need_nothing_of_ours(saved, codes):
 
 def test_opening_imports_neither_pandas_nor_astropy_nor_torch(saved):
     program = (
-        "import sys; from sfnet_core.codes import SparseCodes; c = SparseCodes.open(sys.argv[1]);"
+        "import sys; from sfnet_core.codes.table import SparseCodes; c = SparseCodes.open(sys.argv[1]);"
         "c.column('bptclass'); c.maps([0]); c.fingerprint;"
         "sys.exit(', '.join(m for m in ('pandas', 'astropy', 'torch', 'scipy') if m in sys.modules) or 0)"
     )
@@ -542,7 +542,7 @@ def test_r4_disk_full(saved, codes, monkeypatch):
 SLOW_WRITER = """
 import sys, time
 import pyarrow.parquet as pq
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 codes = SparseCodes.open(sys.argv[1]).take(slice(0, 100))
 write = pq.ParquetWriter.write_table
 def slow(self, *args, **kwargs):

@@ -233,7 +233,7 @@ def test_r3_a_second_pack_is_refused_while_the_first_one_works(survey, monkeypat
 def test_ctrl_c_leaves_nothing_and_the_next_run_succeeds(survey):
     """A real SIGINT in a real process, in the middle of the images."""
     code = (
-        "import sys, time\nfrom sfnet_core.data import pack as p, store as s\n"
+        "import sys, time\nfrom sfnet_core.data import packing as p, store as s\n"
         "append = s.DatasetWriter.append\n"
         "def slow(self, cutout):\n    append(self, cutout)\n    print('one', flush=True)\n    time.sleep(0.2)\n"
         "s.DatasetWriter.append = slow\n"

@@ -173,7 +173,7 @@ def test_opening_a_page_loads_neither_scipy_nor_torch(measured):
     put(codes, found)
     program = (
         "import sys\n"
-        "from sfnet_core.codes import SparseCodes\n"
+        "from sfnet_core.codes.table import SparseCodes\n"
         "from sfnet_core.explorer.shared.feature_stability import Steady\n"
         "assert Steady.beside(SparseCodes.open(sys.argv[1]))\n"
         "sys.exit(', '.join(m for m in ('scipy', 'torch', 'pandas') if m in sys.modules) or 0)\n"
