@@ -30,7 +30,7 @@ from sfnet_core.explorer.shared.plot_subsample import MANY
 
 OPEN = """
 import json, resource, sys, time
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 cpu, wall = time.process_time(), time.perf_counter()
 codes = SparseCodes.open(sys.argv[1], shared=True)
 found = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}

@@ -157,7 +157,7 @@ def sfnet() -> Callable[..., tuple[int, str, str]]:
 @pytest.fixture
 def sfnet_here(capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, str]]:
     """As :func:`sfnet`, in this process: quicker, and what a test has patched holds."""
-    from sfnet_core import cli
+    from sfnet_core.cli import verbs as cli
 
     def call(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()

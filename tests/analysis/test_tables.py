@@ -135,7 +135,7 @@ def test_votable(codes, tmp_path, suffix):
 OF_ANY_LENGTH = """
 import sys
 import numpy as np
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes.table import SparseCodes
 from sfnet_core.analysis.tables import export
 n = 250
 SparseCodes.from_arrays(

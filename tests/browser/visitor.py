@@ -158,7 +158,10 @@ class Visitor:
 def processes_of(server: int) -> list[int]:
     """The kernels of a server's process: its children, or those of the nursery that it keeps."""
     known = processes()
-    kept = {server, *(pid for pid, (parent, command) in known.items() if parent == server and ".nursery" in command)}
+    kept = {
+        server,
+        *(pid for pid, (parent, command) in known.items() if parent == server and ".fork_server" in command),
+    }
     return [pid for pid, (parent, command) in known.items() if parent in kept and "ipykernel" in command]
 
 

@@ -207,7 +207,7 @@ def test_as_a_process(codes_file):
     done = subprocess.run([*command, "evaluate", f"{codes_file}.gone"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
     program = (
-        "import sys; from sfnet_core.cli import verbs as cli; cli.run(['--help']); cli.run(['evaluate', sys.argv[1], '--json']);"
+        "import sys; from sfnet_core.cli.verbs import run; run(['--help']); run(['evaluate', sys.argv[1], '--json']);"
         "sys.exit(', '.join(m for m in ('torch', 'pandas', 'astropy', 'bokeh') if m in sys.modules) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(codes_file)], capture_output=True, text=True, check=False)

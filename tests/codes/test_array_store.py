@@ -235,8 +235,8 @@ def test_batches_are_the_whole_file(saved, monkeypatch, shared):
 
 OPEN = """
 import sys
-from sfnet_core.codes import shelf as codes_shelf
-from sfnet_core.codes import SparseCodes
+from sfnet_core.codes import array_store as codes_shelf
+from sfnet_core.codes.table import SparseCodes
 codes_shelf.SMALL, codes_shelf.SETTLED = 0, -1.0
 codes = SparseCodes.open(sys.argv[1], shared=True)
 print(codes.fingerprint, codes.column("z").sum(), codes.index_of("made-up-0000123"))

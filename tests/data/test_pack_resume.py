@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfnet_core import cli
+from sfnet_core.cli import verbs as cli
 from sfnet_core.data import packing as pack_module
 from sfnet_core.data.packing import pack
 from sfnet_core.utils.errors import SFNetError

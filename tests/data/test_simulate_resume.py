@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfnet_core import cli
+from sfnet_core.cli import verbs as cli
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.simulate import survey as module
 from sfnet_core.data.simulate.survey import simulate
@@ -101,7 +101,7 @@ def test_ctrl_c_and_sigterm_say_how_to_go_on_and_the_bar_begins_where_it_stopped
 
 KILLED = """
 import os, signal, sys
-from sfnet_core.data import simulate
+from sfnet_core.data.simulate import survey as simulate
 real, simulate.SAVE_SECONDS = simulate._draw, -1
 def draw(seed, size, index):
     if index == 5:

@@ -24,7 +24,7 @@ with serving(pool=1) as (address, process):
 
 WATCHES = """
 import sys, time
-from sfnet_core.explorer.server import parent
+from sfnet_core.explorer.server import parent_watch as parent
 parent.GRACE = 0.5
 if sys.argv[1] == "deaf":
     import signal

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from sfnet_core import cli
+from sfnet_core.cli import verbs as cli
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model import foreign_weights as foreign

@@ -61,7 +61,7 @@ SLOW_STEPS = """
 import sys
 from pathlib import Path
 import sfnet_core.training.loop as training
-from sfnet_core import cli
+from sfnet_core.cli import verbs as cli
 
 real = training.set_cycle
 def noted(*arguments):

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import sfnet_core.training.loop as training
-from sfnet_core import cli
 from sfnet_core.astro.photometry import NAMES, photometry
+from sfnet_core.cli import verbs as cli
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.network import gate
