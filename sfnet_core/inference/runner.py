@@ -1,7 +1,7 @@
 """Dataset × Run → SparseCodes: resumable, and the same bytes however it was cut into pieces.
 
-Batches have one fixed size and are counted from the first row (:mod:`sfnet_core.inference.encoding`), so the size of the pieces,
-a kill or a resume change no number.
+Batches have one fixed size and are counted from the first row (:mod:`sfnet_core.inference.encoding`), so the size of
+the pieces, a kill or a resume change no number.
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ def infer(
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         precision: ``float32``, ``bfloat16`` or ``auto``. In bfloat16 activations are off by about a percent of the
             galaxy's largest, but a galaxy whose gate that could have changed is computed again in float32, so that
-            every galaxy keeps the features that float32 keeps (:mod:`sfnet_core.inference.tolerance`; a measured tolerance, not a
-            proof), and so is one near the limit of :mod:`sfnet_core.codes.novelty`. The runners-up and their order, and the
-            turned views' gates, are bfloat16's. The tolerance is measured on this dataset. A galaxy with fewer than k
-            active features is always computed again. Hardware that emulates bfloat16 is slower with it, and a
-            processor without it computes in float32; either is said. ``auto`` goes on as an interrupted call began;
-            else it takes bfloat16 on a CPU that has it (AVX512-BF16, AMX), from 512 galaxies and width 32 on, where
-            it is quicker.
+            every galaxy keeps the features that float32 keeps (:mod:`sfnet_core.inference.tolerance`; a measured
+            tolerance, not a proof), and so is one near the limit of :mod:`sfnet_core.codes.novelty`. The runners-up and
+            their order, and the turned views' gates, are bfloat16's. The tolerance is measured on this dataset. A
+            galaxy with fewer than k active features is always computed again. Hardware that emulates bfloat16 is slower
+            with it, and a processor without it computes in float32; either is said. ``auto`` goes on as an interrupted
+            call began; else it takes bfloat16 on a CPU that has it (AVX512-BF16, AMX), from 512 galaxies and width 32
+            on, where it is quicker.
         resume: take finished pieces of the same run and dataset from an earlier, interrupted call.
         allow_mismatch: go on where cutout size or pixel scale are not those of the training; said in the notes.
 
