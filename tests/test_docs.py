@@ -115,6 +115,19 @@ def test_imports_in_the_pages_are_of_names_that_exist():
     assert seen > 20
 
 
+def test_the_reference_has_every_module_that_a_page_names():
+    listed = set(
+        re.findall(r"^   (sfnet_core[\w.]+)$", (DOCS / "reference/api/index.md").read_text("utf-8"), re.MULTILINE)
+    )
+    named = set()
+    for page in TEXTS:
+        text = page.read_text(encoding="utf-8")
+        named |= set(re.findall(r"^from (sfnet_core\.[\w.]+) import", text, re.MULTILINE))
+        named |= set(re.findall(r"\{py:mod\}`(?:[^`<]*<)?([\w.]+)>?`", text))
+        named |= {n.rpartition(".")[0] for n in re.findall(r"\{py:(?:func|class)\}`[^`]*?(sfnet_core[\w.]+)>?`", text)}
+    assert named <= listed, named - listed
+
+
 def test_every_environment_variable_is_in_the_table_and_no_other():
     in_code = set()
     for path in (ROOT / "sfnet_core").rglob("*.py"):

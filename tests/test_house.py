@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -97,6 +98,11 @@ def ours(path: Path) -> set[str]:
 
 def test_every_module_is_in_a_room():
     assert {room(module(path)) for path in sources()} == {"", *FLOOR}
+
+
+def test_contributing_shows_these_rooms_on_these_floors():
+    shown = re.findall(r"^  (\w+)/ +(\d) ", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {name: int(floor) for name, floor in shown} == FLOOR
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(PACKAGE)))
