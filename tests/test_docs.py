@@ -214,6 +214,24 @@ def test_the_keyboard_s_pages_are_the_pages_that_have_keys():
     assert shown == {path.parent.name for path in pages.glob("*/keys.js")} - {"shared"}
 
 
+def test_each_fault_s_row_names_its_tests():
+    """Every named test exists; every test named after a row (``test_t3_…``, ``test_r9_r10_…``) is in that row."""
+    written = {
+        node.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+    text = (DOCS / "reference" / "faults.md").read_text(encoding="utf-8")
+    parts = re.split(r"^(?:\*\*|\| )([TR]\d+)(?:\*\*:| \|)", text, flags=re.MULTILINE)
+    rows = {row: set(re.findall(r"`(test_\w+)`", body)) for row, body in zip(parts[1::2], parts[2::2], strict=True)}
+    assert set(rows) == {f"T{n}" for n in range(1, 34)} | {f"R{n}" for n in range(1, 27)}
+    assert set().union(*rows.values()) <= written, set().union(*rows.values()) - written
+    for name in written:
+        for row in re.findall(r"[tr]\d+", (re.match(r"test_((?:[tr]\d+_)+)", name) or [""])[0]):
+            assert name in rows[row.upper()], f"{name} is not in row {row.upper()} of docs/reference/faults.md"
+
+
 def check_site(site: Path) -> list[str]:
     spec = importlib.util.spec_from_file_location("check_site", DOCS / "check_site.py")
     module = importlib.util.module_from_spec(spec)

@@ -42,7 +42,7 @@ def test_rmse_splits_into_bias_and_spread(truth, shift):
     )
 
 
-def test_r2_of_the_mean_is_zero_and_of_the_truth_is_one():
+def test_the_mean_has_r2_0_and_the_truth_has_r2_1():
     truth = np.array([8.1, 8.7, 9.0, 9.2])
     assert metrics.r2(truth, np.full(4, truth.mean())) == pytest.approx(0.0)
     assert metrics.r2(truth, truth) == 1.0
