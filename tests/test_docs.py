@@ -165,17 +165,6 @@ def test_every_page_is_in_a_table_of_contents():
     assert set(PAGES) == listed
 
 
-def test_parts_taken_from_other_files_are_there():
-    taken = []
-    for page in PAGES:
-        for file, title in re.findall(
-            r"^```\{from-repository\} (\S+)\n:section: (.+)\n", page.read_text("utf-8"), re.M
-        ):
-            assert re.search(rf"^## {re.escape(title)}$", (ROOT / file).read_text("utf-8"), re.M), f"{file}: {title}"
-            taken.append((file, title))
-    assert taken == [("README.md", "Words")]
-
-
 @pytest.fixture(scope="module")
 def filters_page() -> str:
     return (DOCS / "howto" / "filters.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Directives that take from the package what would go stale if it were typed: help texts, keys, parts of a README."""
+"""Directives that take from the package what would go stale if it were typed: help texts and keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
@@ -54,14 +53,6 @@ def _listed(text: str) -> list[tuple[str, str]]:
     return re.findall(r'^\s*\["[^"]+", "([^"]+)", "([^"]+)",', text, re.MULTILINE)
 
 
-def section(text: str, title: str) -> str:
-    """The part of a Markdown text under a heading of second level, up to the next one."""
-    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    if found is None:
-        raise ValueError(f"there is no heading “## {title}”")
-    return found[1].strip("\n")
-
-
 class Help(SphinxDirective):
     """`sfnet-help`: a section for each verb with its help text."""
 
@@ -93,19 +84,6 @@ class Keys(SphinxDirective):
         lines = ["| key | what it does |", "|---|---|"]
         lines += [f"| <kbd>{key}</kbd> | {what} |" for key, what in [*found, ("?", "this list, on the page")]]
         return _parsed(self, lines, f"{self.arguments[0]}/keys.js")
-
-
-class FromRepository(SphinxDirective):
-    """`from-repository FILE` with `:section: TITLE`: that part of a Markdown file, which has no links."""
-
-    required_arguments = 1
-    option_spec = {"section": directives.unchanged_required}  # noqa: RUF012
-
-    def run(self) -> list[nodes.Node]:
-        path = ROOT / self.arguments[0]
-        self.env.note_dependency(str(path))
-        text = section(path.read_text(encoding="utf-8"), self.options["section"])
-        return _parsed(self, text.splitlines(), str(path))
 
 
 def _parsed(directive: SphinxDirective, lines: list[str], source: str) -> list[nodes.Node]:
@@ -178,5 +156,4 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (formula, None), (formula_block, None))
     app.add_directive("sfnet-help", Help)
     app.add_directive("sfnet-keys", Keys)
-    app.add_directive("from-repository", FromRepository)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
