@@ -1,5 +1,5 @@
-// The served page's line to its kernel, before anything else on the page: it connects again by itself and sends again
-// what was not answered, says when a session is over, ends the kernel as the tab closes, and says when a page can't open.
+// The served page's line to its kernel, watched before anything else on the page: a banner says when it is lost, when a
+// session is over and when a page can't open; the kernel ends as the tab closes. Connecting again is Jupyter's own.
 
 (() => {
   const { base, patience, end } = document.currentScript.dataset;
@@ -7,17 +7,16 @@
   const CHANNELS = /\/api\/kernels\/([\w-]+)\/channels/;
   const SLOW = 6000; // ms without an answer after which we ask the server what is the matter
   const LOOK = 20000; // ms between two looks at the server of a page in view
-  const MOST = 300; // clicks kept while the line is down
   const OVER = {
     4001: () => "The session ended: its process on the server stopped.",
     4002: (limit) => `The session needed more than ${limit} MB of memory and was ended.`,
     4003: () => "The session was ended after a long time without use, to make room for another visitor.",
   };
   const GO_ON = "Reload to go on where you were: the address keeps your choices.";
-  const lines = new Set();
-  const kernels = new Set(); // whose pages this is
+  const lines = new Map(); // line → what waits for its answers
+  const kernels = new Set(); // that this page was connected to
   const text = new TextDecoder();
-  let leaving = false;
+  let leaving = false, over = false, asking = false, looked = 0;
 
   // anywidget gives each widget 2 s to begin; all that is sent to one that took longer is lost. A busy browser takes longer.
   const timeout = AbortSignal.timeout.bind(AbortSignal);
@@ -50,7 +49,7 @@
   let later = 0;
   function busy() {
     clearTimeout(later);
-    const asked = Math.min(...[...lines].flatMap((line) => line.unanswered.slice(0, 1).map((message) => message.at)));
+    const asked = Math.min(...[...lines.values()].flatMap((unanswered) => unanswered.slice(0, 1).map((message) => message.at)));
     const age = performance.now() - asked; // of none: −∞
     document.body?.classList.toggle("sf-busy", age >= 200);
     document.getElementById("rendered_cells")?.setAttribute("aria-busy", String(age >= 200));
@@ -72,203 +71,104 @@
     }
   }
 
-  /** What Jupyter's client takes for a WebSocket. Only its first connection can fail; later ones are made anew here. */
-  class Line extends EventTarget {
-    constructor(url, protocols) {
-      super();
-      Object.assign(this, { url, protocols, binaryType: "arraybuffer", readyState: Native.CONNECTING, protocol: "", extensions: "", bufferedAmount: 0 });
-      Object.assign(this, { onopen: null, onmessage: null, onclose: null, onerror: null });
-      this.kernel = url.match(CHANNELS)[1];
-      this.unanswered = []; // {id, data, at}, oldest first
-      this.live = this.once = this.over = false;
-      this.short = 0;
-      lines.add(this);
-      kernels.add(this.kernel);
-      this.connect();
-    }
-
-    connect() {
-      const ws = new Native(this.url, this.protocols);
-      ws.binaryType = this.binaryType;
-      this.ws = ws;
-      ws.onopen = () => this.up(ws);
-      ws.onmessage = (event) => this.heard(event);
-      ws.onclose = (event) => { if (ws === this.ws) this.down(event); };
-    }
-
-    up(ws) {
-      this.live = true;
-      this.since = performance.now();
-      this.protocol = ws.protocol;
-      if (!this.once) {
-        this.once = true;
-        this.readyState = Native.OPEN;
-        this.fire(new Event("open"));
-        return;
-      }
-      const stale = this.unanswered.some((message) => message.sent); // the kernel may have answered into the void
-      for (const message of this.unanswered) {
-        Object.assign(message, { at: performance.now(), sent: true });
-        ws.send(message.data);
-      }
+  /** Watch a line to a kernel: what waits for an answer, whether the line is up, and why it ended. */
+  function watch(line, kernel) {
+    const unanswered = []; // {id, at}, oldest first
+    lines.set(line, unanswered);
+    const send = line.send.bind(line);
+    line.send = (data) => {
+      if (line.readyState > Native.OPEN) return lost(); // it is closing, and the client has not heard of it yet
+      const id = data instanceof ArrayBuffer ? read(data, 1, "msg_id") : undefined;
+      if (id) unanswered.push({ id, at: performance.now() });
+      send(data);
+      busy();
+    };
+    line.addEventListener("open", () => {
+      const back = kernels.has(kernel);
+      kernels.add(kernel);
+      if (!back || over) return;
       hush("lost", "wait");
       still(false);
-      if (stale) window.dispatchEvent(new Event("sfnet-stale"));
-    }
-
-    send(data) {
-      if (this.over) return;
-      const id = data instanceof ArrayBuffer ? read(data, 1, "msg_id") : undefined;
-      const open = this.live && this.ws.readyState === Native.OPEN; // it may be closing, and onclose not have come yet
-      if (id) this.unanswered.push({ id, data, at: performance.now(), sent: open });
-      if (open) this.ws.send(data);
-      else if (this.unanswered.length >= MOST) still(true);
-      busy();
-      this.watch();
-    }
-
-    heard(event) {
+      window.dispatchEvent(new Event("sfnet-stale")); // answers may have been lost: the views ask for all they show
+    });
+    line.addEventListener("message", (event) => {
       const { data } = event;
-      if (data instanceof ArrayBuffer) {
-        if (data.byteLength < 4096 && read(data, 1, "msg_type") === "status") {
-          const state = read(data, 4, "execution_state");
-          if (["dead", "restarting", "autorestarting"].includes(state)) return this.finish(4001);
-          if (state === "idle") this.answered(read(data, 2, "msg_id"));
-        }
+      if (!(data instanceof ArrayBuffer) || data.byteLength >= 4096 || read(data, 1, "msg_type") !== "status") return;
+      const state = read(data, 4, "execution_state");
+      if (["dead", "restarting", "autorestarting"].includes(state)) {
+        event.stopImmediatePropagation(); // Jupyter's client would connect to what is left
+        finish(4001);
+      } else if (state === "idle") {
+        const index = unanswered.findIndex((message) => message.id === read(data, 2, "msg_id"));
+        unanswered.splice(0, index + 1); // the kernel answers in order
+        busy();
+        if (index >= 0) hush("wait");
       }
-      this.fire(new MessageEvent("message", { data }));
-    }
-
-    answered(parent) {
-      const index = this.unanswered.findIndex((message) => message.id === parent);
-      if (index < 0) return;
-      this.unanswered.splice(0, index + 1); // the kernel answers in order
+    });
+    line.addEventListener("close", ({ code, reason }) => {
+      lines.delete(line);
       busy();
-      hush("wait");
-    }
+      if (OVER[code]) finish(code, reason);
+      else if (kernels.has(kernel)) lost();
+    });
+  }
 
-    down(event) {
-      this.live = false;
-      if (this.over || leaving) return;
-      if (!this.once || this.readyState >= Native.CLOSING) {
-        this.readyState = Native.CLOSED;
-        lines.delete(this);
-        this.fire(new CloseEvent("close", { code: event.code, reason: event.reason, wasClean: event.wasClean }));
-        return;
-      }
-      if (OVER[event.code]) return this.finish(event.code, event.reason);
-      this.short = performance.now() - this.since < 3000 ? this.short + 1 : 0;
-      if (event.code === 1009 || this.short > 3) this.unanswered.length = 0; // what the server can't take is not sent for ever
-      this.lost();
-    }
+  /** Jupyter's client tries for about a minute to connect again. Until then no click is taken: it could not be kept. */
+  function lost() {
+    if (over || leaving) return;
+    tell("lost", `The connection to the server is lost, trying again. ${GO_ON}`, true);
+    still(true);
+  }
 
-    async lost() {
-      if (this.trying) return;
-      this.trying = true;
-      const begun = performance.now();
-      const say = () => {
-        const minutes = Math.floor((performance.now() - begun) / 60000);
-        tell("lost", `The connection to the server is lost${minutes ? ` for ${minutes} min` : ""}. Trying again; what you click is kept and sent when it is back.`, minutes > 0);
-      };
-      for (let wait = 300; !this.over && !leaving; wait = Math.min(2 * wait, 5000)) {
-        await this.pause(wait);
-        if (performance.now() - begun > 1500) say();
-        const state = await this.ask();
-        if (state === "gone") return this.finish(4001);
-        if (state === "there" && await this.again()) break;
-      }
-      this.trying = false;
-    }
+  function finish(code, reason) {
+    if (over || leaving) return;
+    over = true;
+    hush("lost", "wait");
+    tell("over", `${OVER[code](reason)} ${GO_ON}`, true);
+    still(true);
+  }
 
-    again() {
-      return new Promise((resolve) => {
-        this.connect();
-        const ws = this.ws;
-        const opened = ws.onopen;
-        ws.onopen = () => { opened(); resolve(true); };
-        ws.onclose = (event) => {
-          if (!this.live) return OVER[event.code] ? (this.finish(event.code, event.reason), resolve(true)) : resolve(false);
-          if (ws === this.ws) this.down(event);
-        };
-      });
-    }
-
-    /** "there", "gone" or "far" (no answer): whether the server still has the kernel. */
-    async ask() {
-      try {
-        const answer = await fetch(`${base}api/kernels/${this.kernel}`, { cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(5000) });
-        if (answer.status === 404 || answer.status === 403) return "gone";
-        return answer.ok ? "there" : "far";
-      } catch {
-        return "far";
-      }
-    }
-
-    pause(wait) {
-      return new Promise((resolve) => {
-        const go = () => { clearTimeout(timer); window.removeEventListener("online", go); resolve(); };
-        const timer = setTimeout(go, wait);
-        window.addEventListener("online", go);
-      });
-    }
-
-    /** An answer that is late asks the server. */
-    watch() {
-      this.watching ??= setInterval(() => {
-        if (this.over || !this.unanswered.length) {
-          clearInterval(this.watching);
-          this.watching = null;
-        } else if (performance.now() - this.unanswered[0].at > SLOW) this.check();
-      }, 1000);
-    }
-
-    /** A line can be dead without a word (a cable, a sleeping machine): one that the server can't be reached by is cut. */
-    async check() {
-      if (!this.live || this.asking) return;
-      this.asking = true;
-      const { ws } = this;
-      const state = await this.ask();
-      this.asking = false;
-      if (!this.live || ws !== this.ws) return;
-      if (state === "gone") this.finish(4001);
-      else if (state === "far") {
-        this.ws = null;
-        this.live = false;
-        ws.close();
-        this.lost();
-      } else if (this.unanswered.length && performance.now() - this.unanswered[0].at > SLOW) tell("wait", "The server is still working on your last click.");
-    }
-
-    finish(code, reason) {
-      if (this.over || leaving) return;
-      this.over = true;
-      this.live = false;
-      this.ws?.close();
-      hush("lost", "wait");
-      tell("over", `${OVER[code](reason)} ${GO_ON}`, true);
-      still(true);
-    }
-
-    /** Jupyter's client closes its line when it lets go of the kernel; a page that stays has none then. */
-    close() {
-      this.readyState = Native.CLOSING;
-      this.ws?.close();
-      setTimeout(() => this.finish(4001), 3000);
-    }
-
-    fire(event) {
-      this[`on${event.type}`]?.call(this, event);
-      this.dispatchEvent(event);
+  /** "there", "gone" or "far" (no answer): whether the server still has the kernel. */
+  async function ask(kernel) {
+    try {
+      const answer = await fetch(`${base}api/kernels/${kernel}`, { cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(5000) });
+      if (answer.status === 404 || answer.status === 403) return "gone";
+      return answer.ok ? "there" : "far";
+    } catch {
+      return "far";
     }
   }
 
+  /** A line can be dead without a word (a cable, a sleeping machine): where an answer is late, the server is asked. */
+  async function check() {
+    if (asking || over || leaving || document.hidden) return;
+    asking = true;
+    for (const [line, unanswered] of lines) {
+      const late = unanswered.length && performance.now() - unanswered[0].at > SLOW;
+      if (line.readyState !== Native.OPEN || !(late || performance.now() - looked > LOOK)) continue;
+      looked = performance.now();
+      const state = await ask(line.url.match(CHANNELS)[1]);
+      if (state === "gone") finish(4001);
+      else if (state === "far") {
+        lost();
+        line.close();
+      } else if (late && unanswered.length && line.readyState === Native.OPEN) tell("wait", "The server is still working on your last click.");
+    }
+    asking = false;
+  }
+  setInterval(check, 1000);
+  window.addEventListener("offline", () => { looked = -Infinity; check(); });
+  document.addEventListener("visibilitychange", () => { looked = -Infinity; check(); });
+
   window.WebSocket = new Proxy(Native, {
-    construct: (target, [url, ...rest]) => (CHANNELS.test(url) ? new Line(String(url), ...rest) : new target(url, ...rest)),
+    construct: (target, given) => {
+      const [, kernel] = String(given[0]).match(CHANNELS) ?? [];
+      if (kernel && over) return Object.assign(new EventTarget(), { readyState: Native.CONNECTING, send() {}, close() {} });
+      const line = new target(...given);
+      if (kernel) watch(line, kernel);
+      return line;
+    },
   });
-  const check = () => lines.forEach((line) => line.check());
-  window.addEventListener("offline", check);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) check(); });
-  setInterval(() => { if (!document.hidden) check(); }, LOOK);
 
   // -- the end of a page -----------------------------------------------------------------------------------------------
 
