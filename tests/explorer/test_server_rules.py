@@ -135,20 +135,6 @@ def test_t2_comms_are_opened_slowly_and_to_known_targets_only():
             Guard().take(opening("m", target), 0.0)
 
 
-def test_r19_a_message_sent_again_reaches_the_kernel_once():
-    guard = Guard()
-    for identity in ("a", "b", "a", "b", "c"):
-        guard.take(custom({"do": "toggle", "feature": 1}, identity), 0.0)
-    assert len(sent(guard)) == 3
-
-
-def test_t2_what_was_seen_is_remembered_within_bounds():
-    guard = Guard()
-    for i in range(3 * rules.MOST_SEEN):
-        guard.take(custom({"do": "k", "k": i}, f"m{i}"), 0.0)
-    assert len(guard._seen) == rules.MOST_SEEN
-
-
 def test_the_kernel_gets_messages_in_order_and_no_more_than_it_answers():
     guard = Guard()
     for i in range(100):

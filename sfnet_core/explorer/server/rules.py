@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -21,7 +21,6 @@ METHODS = {"update", "custom", "request_state", "request_states"}
 LATEST = {"k", "theme", "here"}  # actions of which only the last one counts
 MOST_PARTS = 64
 MOST_HEADER, MOST_TEXT = 16 << 10, 8 << 20  # bytes of a header, of a content; buffers: as long as a whole frame may be
-MOST_SEEN = 4096  # identifiers of messages remembered, to know one that is sent again
 MOST_WAITING, MOST_WAITING_BYTES = 1000, 64 << 20
 WINDOW = 16  # messages given to the kernel and not answered yet
 _HEADER = ("msg_id", "msg_type", "username", "session", "date")
@@ -63,7 +62,7 @@ def _one_of(value: Any, words: set[str]) -> bool:
 
 
 class Guard:
-    """Between the browsers and one kernel. It outlives a connection, so that a message sent again counts once.
+    """Between the browsers and one kernel. It outlives a connection, and with it what waits for the kernel.
 
     Parameters
     ----------
@@ -74,7 +73,6 @@ class Guard:
     def __init__(self, unpack: Callable[[bytes], Any] = json.loads, pack: Callable[[Any], bytes] | None = None):
         self._unpack = unpack
         self._pack = pack or (lambda value: json.dumps(value).encode())
-        self._seen: OrderedDict[str, None] = OrderedDict()
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._asked: dict[str, float] = {}  # identifier → when the kernel got it
@@ -99,14 +97,9 @@ class Guard:
             raise Refused(f"a message of the kind {str(kind)[:40]!r}")
         if not isinstance(identity, str) or not 0 < len(identity) <= 100:
             raise Refused("a message without an identifier")
-        if identity in self._seen:
-            return  # sent again after a lost connection: the kernel has it
         key = self._judge(kind, content, now, len(parts) > 4)
         known = {name: header[name] for name in _HEADER if isinstance(header.get(name), str)} | {"version": "5.3"}
         self._queue(_Waiting(key, identity, [self._pack(known), *parts[1:]]))
-        self._seen[identity] = None
-        if len(self._seen) > MOST_SEEN:
-            self._seen.popitem(last=False)
 
     def due(self, now: float) -> Iterator[list[bytes]]:
         """The parts of the messages that the kernel may have now, in the order in which they came."""
