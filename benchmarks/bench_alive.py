@@ -21,13 +21,14 @@ import numpy as np
 from benchmarks import common, seeds
 from sfnet_core.analysis.evaluation import active_features
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.training.recipes import ALIVE, RECIPES, Recipe
+from sfnet_core.training.recipes import ALIVE, GATE_POWER, RECIPES, Recipe
 
+MULTI = {"multi_k": 16, "multi_k_power": GATE_POWER}
 OPTIONS = {
     "alive": ALIVE,
     "alive-32": ALIVE | {"batch": 32},
-    "auxk": {"auxk": 64},
-    "normalise": {"normalise": True},
+    "multi": MULTI,
+    "alive-multi": ALIVE | MULTI | {"start_k": 0},
     "last-step": {"refit_head": False},
     "alive-last-step": ALIVE | {"refit_head": False},
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["ALIVE", "DECIDED", "NEUTRAL", "PICTURES", "RECIPES", "TAUGHT", "Recipe", "choose"]
+__all__ = ["ALIVE", "DECIDED", "GATE_POWER", "NEUTRAL", "PICTURES", "RECIPES", "TAUGHT", "Recipe", "choose"]
 
 GATE_POWER = 1.0  # how much less the larger gates count where every k is trained at once
 
