@@ -1,12 +1,11 @@
-"""Few labels: a network from scratch against networks that start from a trunk trained without those labels.
+"""Few labels: a network from scratch against networks taught by photometry, or that start from another's trunk.
 
     python -m benchmarks.bench_few_labels --real DIR --unlabelled DIR [--simulated DIR] --work DIR [--repeats 3]
     python -m benchmarks.bench_few_labels … --side 128 --crop 96 --width 32 --labels
 
 ``--real`` and ``--unlabelled`` hold ``galaxies.csv`` and ``images`` (sdss-metallicity-400, sdss-gz1-6000);
 ``--simulated`` is a dataset as `sfnet simulate` writes it. All are packed at 64 px: a quarter of the pixels takes a
-quarter of the time; at their own 128 px (the second command, all labels only) the result is ``few_labels_128.json``;
-with ``distilled`` among the ``--ways`` it is ``few_labels_distilled.json``.
+quarter of the time; at their own 128 px (the second command, all labels only) the result is ``few_labels_128.json``.
 What is finished is kept in ``--work`` and not done again, so that two processes may share the ``--ways``; ``--minutes``
 ends early with what there is (then the rest says "not measured").
 
@@ -84,14 +83,13 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64, help="pixels of the packed cutouts; 64, or 128 as they are")
     parser.add_argument("--crop", type=int, default=48, help="pixels in the middle that the network sees")
     parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--ways", nargs="+", choices=[*STARTS, *TAUGHT], default=["scratch", "photometry", "simulated"])
+    parser.add_argument("--ways", nargs="+", choices=[*STARTS, *TAUGHT], default=["scratch", "simulated", "taught"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--labels", type=int, nargs="*", default=[50, 100, 200, 320])
     parser.add_argument("--repeats", type=int, default=3, help="splits at each number of labels")
     parser.add_argument("--seeds", type=int, default=1, help="trainings at all labels; an ensemble where there are 3")
     parser.add_argument("--epochs", type=int, default=25, help="of a training that starts from a trunk")
-    parser.add_argument("--trunk-epochs", type=int, default=8)
-    parser.add_argument("--student-epochs", type=int, default=4, help="of what is learnt from a dense network")
+    parser.add_argument("--trunk-epochs", type=int, default=16)
     parser.add_argument("--taught-epochs", type=int, help="of a taught training, instead of its own number")
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no training after that")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run? Nothing is recorded")
@@ -101,21 +99,19 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(arguments)
     if arguments.quick:
-        arguments.epochs = arguments.trunk_epochs = arguments.student_epochs = arguments.repeats = 1
+        arguments.epochs = arguments.trunk_epochs = arguments.repeats = 1
         arguments.taught_epochs = 1
         arguments.labels, bench.recipe = [50], replace(bench.recipe, epochs=1)
     ways = [way for way in arguments.ways if way != "simulated" or arguments.simulated is not None]
     measured = {"all labels": whole(bench, ways), "by number of labels": curves(bench, ways)}
     measured["from ImageNet weights"] = "not measured: no weights at hand"
-    if "distilled" not in ways:
-        measured["distilled from a dense network"] = "not measured"
     about = {
         "observed": f"{len(bench.data)} SDSS cutouts with 12+log(O/H) (sdss-metallicity-400), packed at "
         f"{arguments.side} px, the central {arguments.crop} px seen; σ = {bench.truth.std():.4f} dex",
         "ways": {way: WORDS[way] for way in ways},
         "split": f"{FOLDS} folds by identifier, split seed 0; at fewer labels that many are drawn outside the fold",
         "chosen": "The rate of a started training on simulated galaxies alone (320 labels, 600 others held out, trunk "
-        "from the observed ones' photometry, 20 epochs: 0.0943 dex at 3e-3, 0.0955 at 1e-3; from scratch, 60 epochs: "
+        "that read the observed ones' photometry, 20 epochs: 0.0943 dex at 3e-3, 0.0955 at 1e-3; from scratch, 60 epochs: "
         "0.0930). Its number of epochs was set beforehand. Averaging the weights while training (decay 0.98) changed "
         "those by at most 0.0005 and was left out. The folds' own labels chose nothing; trials on inner splits "
         "of 320 of these 400 galaxies had been seen." + (CHOSEN if set(TAUGHT) & set(ways) else ""),
@@ -125,8 +121,6 @@ def main() -> None:
     part = (
         "_taught"
         if set(TAUGHT) & set(ways)
-        else "_distilled"
-        if "distilled" in ways
         else ""
         if arguments.side == 64
         else f"_{arguments.side}"

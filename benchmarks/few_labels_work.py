@@ -22,13 +22,12 @@ from sfnet_core.model.device import pick_device
 from sfnet_core.model.run import Run
 from sfnet_core.reports.compare.networks import predictions
 from sfnet_core.training.loop import train
-from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
-from sfnet_core.training.recipes import RECIPES, choose
+from sfnet_core.training.recipes import RECIPES, Recipe, choose
 from sfnet_core.utils.files import write_json
 
 FOLDS = 5
 TARGET = "oh_p50"
-STARTS = {"scratch": None, "photometry": "trunk-photometry", "simulated": "trunk-simulated", "distilled": None}
+STARTS = {"scratch": None, "simulated": "trunk-simulated"}
 TAUGHT = ("taught", "taught-unlabelled")
 CHOSEN = (
     " Taught: a Gaussian process was taken as the teacher after the errors of five estimators on these folds had been "
@@ -39,10 +38,7 @@ CHOSEN = (
 )
 WORDS = {
     "scratch": "from scratch, the recipe “few hundred”",
-    "photometry": "from a trunk pretrained without labels on the unlabelled galaxies (sfnet pretrain)",
     "simulated": "from a trunk trained on simulated galaxies' O/H, mass and star formation rate, dense gate",
-    "distilled": "from a k = 4 network that learnt what a dense one (all features kept, from the pretrained trunk, on "
-    "the same labels) predicts for the unlabelled galaxies, mean of 8 views",
     "taught": "sfnet train --taught: what a Gaussian process on photometry says of pictures of the labelled galaxies",
     "taught-unlabelled": "the same, the unlabelled galaxies in the dataset too, as pictures",
 }
@@ -92,15 +88,12 @@ class Bench:
         if (out / "done").is_file():
             return out
         self.check_time()
-        recipe = replace(PRETRAIN, crop=self.arguments.crop, epochs=self.arguments.trunk_epochs)
+        recipe = replace(RECIPES["thousands"], crop=self.arguments.crop, epochs=self.arguments.trunk_epochs)
         started = time.perf_counter()
-        if name == "trunk-photometry":
-            run = pretrain(self.packed(self.arguments.unlabelled, "unlabelled"), out, recipe=recipe, **options)
-        else:
-            run = train(
-                self.halved(self.arguments.simulated), out, target=f"{TARGET},lgm_tot_p50,sfr_tot_p50",
-                k=8 * self.arguments.width, recipe=replace(recipe, epochs=2 * recipe.epochs), **options,
-            )  # fmt: skip
+        run = train(
+            self.halved(self.arguments.simulated), out, target=f"{TARGET},lgm_tot_p50,sfr_tot_p50",
+            k=8 * self.arguments.width, recipe=recipe, **options,
+        )  # fmt: skip
         if run.status != "finished":
             raise OutOfTime
         common.progress(
@@ -127,15 +120,11 @@ class Bench:
             return json.loads(path.read_text(encoding="utf-8"))
         if way in TAUGHT:
             return self.taught(way, labels, test, path, seed)
-        known = np.full(len(self.truth), np.nan)
-        known[labels] = self.truth[labels]
-        data = Measured(self.data, {TARGET: known})
-        if way == "distilled":
-            begin = self.student(data, path.stem, seed)
-        else:
-            begin = None if STARTS[way] is None else self.trunk(STARTS[way])
+        begin = None if STARTS[way] is None else self.trunk(STARTS[way])
         self.check_time()
-        return self.kept(self.trained(data, path.stem, begin, seed), test, path)
+        epochs = self.recipe.epochs if begin is None else self.arguments.epochs
+        run = self.trained(labels, None, path.stem, replace(self.recipe, epochs=epochs), seed, begin)
+        return self.kept(run, test, path)
 
     def kept(self, run: Run, test: np.ndarray, path: Path) -> dict[str, list[float]]:
         """Its errors on ``test``, written to ``path``."""
@@ -147,47 +136,28 @@ class Bench:
         return found
 
     def taught(self, way: str, labels: np.ndarray, test: np.ndarray, path: Path, seed: int) -> dict[str, list[float]]:
-        """Errors of a taught network, whose dataset holds the labelled galaxies (and those without labels) alone."""
+        """Errors of a taught network."""
         self.check_time()
         many = self.packed(self.arguments.unlabelled, "unlabelled") if way == "taught-unlabelled" else None
-        place = self.work / "runs" / f"{path.stem}-dataset"
+        recipe = choose(len(labels), self.recipe, self.arguments.taught_epochs, taught=True)
+        return self.kept(self.trained(labels, many, path.stem, recipe, seed), test, path)
+
+    def trained(
+        self, labels: np.ndarray, many: Dataset | None, name: str, recipe: Recipe, seed: int, start: Path | None = None
+    ) -> Run:
+        """A network whose dataset holds the labelled galaxies (and those without labels) alone."""
+        place = self.work / "runs" / f"{name}-dataset"
         ids = [*self.data.ids[labels], *(many.ids if many else [])]
         cutouts = itertools.chain(self.data.cutouts[labels], many.cutouts if many else [])
         known = np.concatenate([self.truth[labels], np.full(len(ids) - len(labels), np.nan)])
         shutil.rmtree(place, ignore_errors=True)
         data = Dataset.create(place, ids, cutouts, {TARGET: known}, simulated=False)
         run = train(
-            data, self.work / "runs" / path.stem, target=TARGET, k=4, seed=seed, width=self.arguments.width,
-            recipe=choose(len(labels), self.recipe, self.arguments.taught_epochs, taught=True), validation=0.0,
-            overwrite=True, progress=False,
+            data, self.work / "runs" / name, target=TARGET, k=4, seed=seed, width=self.arguments.width, start=start,
+            recipe=recipe, validation=0.0, overwrite=True, progress=False,
         )  # fmt: skip
         shutil.rmtree(place)
-        return self.kept(run, test, path)
-
-    def trained(self, data: Dataset, name: str, begin: Path | None, seed: int, k: int = 4) -> Run:
-        """A network on the labels there are, from scratch or from another's trunk."""
-        epochs = self.recipe.epochs if begin is None else self.arguments.epochs
-        return train(
-            data, self.work / "runs" / name, target=TARGET, k=k, seed=seed, width=self.arguments.width, start=begin,
-            recipe=replace(self.recipe, epochs=epochs), validation=0.0, overwrite=True, progress=False,
-        )  # fmt: skip
-
-    def student(self, data: Dataset, name: str, seed: int) -> Path:
-        """A k = 4 network that learnt from a dense one's predictions for the unlabelled galaxies."""
-        out = self.work / "runs" / f"{name}-student"
-        if (out / "done").is_file():
-            return out
-        trunk, many = self.trunk("trunk-photometry"), self.packed(self.arguments.unlabelled, "unlabelled")
-        self.check_time()
-        teacher = self.trained(data, f"{name}-teacher", trunk, seed, k=8 * self.arguments.width)
-        _, taught = self.read(teacher, many, np.arange(len(many)))
-        train(
-            Measured(many, {TARGET: taught}), out, target=TARGET, k=4, seed=seed, width=self.arguments.width,
-            start=trunk, recipe=replace(PRETRAIN, crop=self.arguments.crop, epochs=self.arguments.student_epochs),
-            validation=0.0, overwrite=True, progress=False,
-        )  # fmt: skip
-        (out / "done").touch()
-        return out
+        return run
 
     def read(self, run: Run, data: Dataset, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predictions [dex] of one view, and of the mean of 8."""

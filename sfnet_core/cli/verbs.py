@@ -32,7 +32,6 @@ from sfnet_core.cli.options import (
     Weights,
     Width,
 )
-from sfnet_core.cli.pretrain import pretrain
 from sfnet_core.cli.report import report
 from sfnet_core.cli.stability import stability
 from sfnet_core.cli.words import finish, held_out, need_torch, say, working
@@ -145,12 +144,6 @@ def train(
         bool,
         typer.Option("--taught", help="For a few hundred labels: learn what photometry says of many further pictures."),
     ] = False,
-    start_k: Annotated[int | None, typer.Option(help="Begin with this many kept features, narrow to --k.")] = None,
-    balance: Annotated[float | None, typer.Option(help="Raise rarely kept features by this a step.")] = None,
-    auxk: Annotated[int | None, typer.Option(help="Dead features in an auxiliary loss.")] = None,
-    normalise: Annotated[
-        bool, typer.Option("--normalise", help="Bring every feature to one scale before the gate.")
-    ] = False,
     validation: HeldOut = "0.2",
     fold: Annotated[int | None, typer.Option(help="Hold out this fold (from 0) of --folds.")] = None,
     folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
@@ -180,8 +173,7 @@ def train(
             dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, multi_k=multi_k,
             validation=share, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
             split_seed=split_seed, start=from_run, device=device, resume=resume, overwrite=overwrite,
-            progress=not quiet, alive=alive, taught=taught, start_k=start_k, balance=balance, auxk=auxk,
-            normalise=normalise or None,
+            progress=not quiet, alive=alive, taught=taught,
         )  # fmt: skip
     about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}
     last = made.history[-1] if made.history else {}
@@ -234,7 +226,7 @@ def infer(
 
 
 app.command("import")(import_)
-for verb in (pretrain, evaluate, compare, match, stability, consensus, faithful, export, report):
+for verb in (evaluate, compare, match, stability, consensus, faithful, export, report):
     app.command()(verb)
 
 

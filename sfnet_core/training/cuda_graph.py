@@ -37,15 +37,15 @@ def make_step(objective: Objective, optimiser: torch.optim.Optimizer, bf16: bool
 
     def step(images: Tensor, wanted: Tensor, at: int) -> tuple[Tensor, Tensor]:
         with autocast(device, bf16):
-            a, before = objective.features(images)
-        loss, squares = objective.loss(a, before, wanted, at)
+            a = objective.features(images)
+        loss, squares = objective.loss(a, wanted, at)
         optimiser.zero_grad()
         loss.backward()
         return a.detach(), squares
 
     if device.type != "cuda":
         return step
-    return GraphedStep(step, objective.kind, list(objective.network.parameters()))
+    return GraphedStep(step, objective.k, list(objective.network.parameters()))
 
 
 class Replay(Protocol):
@@ -90,15 +90,14 @@ class GraphedStep:
 
     ``step(images, wanted, at)`` does a forward and a backward pass, leaves the gradients in the ``parameters`` and
     gives (activations, squared errors), which hold until the next step. ``kind(at)`` is what of its arithmetic depends
-    on the number ``at`` of the step, ``None`` where it cannot be recorded. Of more than :data:`MOST` kinds the first
-    recorded is forgotten. Where recording fails (for want of memory, say), the steps go on being done as usual, with a
+    on the number ``at`` of the step: the gate's k. Of more than :data:`MOST` kinds the first recorded is forgotten. Where recording fails (for want of memory, say), the steps go on being done as usual, with a
     warning.
     """
 
     def __init__(
         self,
         step: Step,
-        kind: Callable[[int], Hashable | None],
+        kind: Callable[[int], Hashable],
         parameters: Sequence[torch.nn.Parameter],
         record: Callable = record_cuda,
     ) -> None:
@@ -112,7 +111,7 @@ class GraphedStep:
         key = (tuple(images.shape), kind)
         if key not in self.kinds:
             self._seen[key] += 1
-            if kind is None or self.failed or self._seen[key] <= EAGER:
+            if self.failed or self._seen[key] <= EAGER:
                 return self._step(images, wanted, at)
             if len(self.kinds) == MOST:
                 self._forget(next(iter(self.kinds)))

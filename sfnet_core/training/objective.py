@@ -1,8 +1,8 @@
 """What a training minimises, and how features are kept alive in it.
 
 A gate sends gradients through the kept features only: the few that are large early are the only ones to grow, and the
-others die, before the gate (a map that is 0 everywhere) or at it (never among the k largest). Against it, each an
-option of the recipe, to be combined:
+others die, before the gate (a map that is 0 everywhere) or at it (never among the k largest). Two fields of
+the recipe act against it; :data:`~sfnet_core.training.recipes.ALIVE` has both:
 
 - ``start_k``: the gate begins with this many features and is narrowed to k over the first half to four fifths of the
   training: so long as enough steps are left for the features to find their places behind the narrow gate.
@@ -10,11 +10,8 @@ option of the recipe, to be combined:
   step by step, one kept often gets it lowered, more slowly: the usage-driven bias of Wang et al. 2024
   (arXiv:2408.15664), where it can be folded. Only so many features are looked after as can be in use beside those that
   carry the prediction: to give every one an even share costs accuracy, since each takes a place from another.
-- ``auxk``: features that were not kept for long predict, from their values before the ReLU, what the kept ones left
-  over (after the auxiliary loss of Gao et al. 2024, arXiv:2406.04093, appendix A.2); kept features take no part in it.
-- ``normalise``: maps are brought to pooled mean 0 and variance 1 over galaxies before the ReLU (running averages).
 
-Offset and factor act before a ReLU, so they are folded into the trunk's last two blocks when a run is written
+The offset acts before a ReLU, so it is folded into the bias of the trunk's last normalisation when a run is written
 (:meth:`Objective.folded`): the saved network is the paper's, and its codes hold its k largest activations.
 
 Shape letters: B batch, F features, h w feature-map cells, T targets.
@@ -28,13 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.model.network import SFNet, gate, pool, strongest
+from sfnet_core.model.network import SFNet, gate, pool
 from sfnet_core.training.recipes import Recipe
 
-__all__ = ["Objective", "activity", "auxiliary_loss", "fold"]
+__all__ = ["Objective", "activity", "fold"]
 
-AUXILIARY_WEIGHT = 1 / 32  # of the auxiliary loss (Gao et al. 2024, appendix A.2)
-SILENT = 1000  # a feature is taken for dead when the last so many training galaxies did not keep it
 ANNEALED = 0.5, 0.8  # shares of the steps after which the gate has its own k, at least and at most …
 LEFT = 120  # … so that about so many steps are left
 MEMORY = 0.95  # share of a running average that a step keeps
@@ -47,7 +42,6 @@ MOST_PLACES = 0.5  # … as long as all of them together then take no more than 
 LOWERED = 0.2  # how much slower a frequent one is lowered than a rare one is raised, at most
 HASTE = 4.0, 960  # offsets move up to so many times as far in a training of fewer steps than this
 SETTLED = 0.6  # last share of the steps, in which offsets move less and less
-_EPS = 1e-5
 
 
 class Objective:
@@ -62,13 +56,9 @@ class Objective:
         self.shares = torch.from_numpy(recipe.gate_shares()).float().to(network.head.weight.device)  # (multi_k,)
         zero = torch.zeros(network.n_features, device=network.head.weight.device)
         self.state: dict[str, Tensor] = {}
-        if recipe.normalise:
-            self.state |= {"mean": zero.clone(), "variance": zero + 1}
         if recipe.balance:
             even = zero + network.k / network.n_features
-            self.state |= {"offset": zero.clone(), "usage": even, "often": even.clone()}
-        if recipe.auxk:
-            self.state["silent"] = zero.clone()  # training galaxies since it was last kept
+            self.state = {"offset": zero, "usage": even, "often": even.clone()}
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Go on from the state of a training that was interrupted."""
@@ -79,19 +69,14 @@ class Objective:
 
     # ---- one step
 
-    def features(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Images of a training batch → activations and, with ``auxk``, their values before the ReLU; both (B, F)."""
+    def features(self, images: Tensor) -> Tensor:
+        """Images of a training batch → activations (B, F)."""
         if not self.state:
-            return self.network.features(images), None
-        z = self.network.before_relu(images).float()  # (B, F, h, w)
-        if self.recipe.normalise:
-            self._follow(z.detach().mean(dim=(2, 3)))
-        if self.recipe.normalise or self.recipe.balance:
-            mean, scale = (tensor.float()[:, None, None] for tensor in self.affine())
-            z = (z - mean) * scale
-        return pool(torch.relu(z)), z.mean(dim=(2, 3)) if self.recipe.auxk else None
+            return self.network.features(images)
+        z = self.network.before_relu(images).float() + self.state["offset"][:, None, None]  # (B, F, h, w)
+        return pool(torch.relu(z))
 
-    def loss(self, a: Tensor, before: Tensor | None, wanted: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def loss(self, a: Tensor, wanted: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and its squared errors (B, T), at a step counted from the training's first."""
         network, recipe = self.network, self.recipe
         if recipe.multi_k:
@@ -102,10 +87,6 @@ class Objective:
             loss = error.square().mean()
         if recipe.loss == "rmse":
             loss = (loss + 1e-8).sqrt()  # the root's slope at 0 is infinite
-        if before is not None:
-            dead = self.state["silent"] >= SILENT
-            more = auxiliary_loss(before, dead, -error.detach(), network.head.weight, recipe.auxk)
-            loss = loss + AUXILIARY_WEIGHT * more
         return loss, error.detach().square()
 
     @property
@@ -136,50 +117,27 @@ class Objective:
         """On which share of the galaxies a feature that is looked after is to be kept."""
         return min(max(WANTED, FEWEST / self.galaxies), MOST_PLACES * self.network.k / self.looked_after)
 
-    def kind(self, step: int) -> int | None:
-        """What of :meth:`features` and :meth:`loss` depends on the step; ``None``: more than can be named."""
-        return None if self.recipe.auxk else self.k(step)
-
     @torch.no_grad()
     def observe(self, a: Tensor, step: int) -> None:
         """After a step: count which features its batch kept, and move the offsets."""
-        if not self.state.keys() & {"silent", "usage"}:
+        if not self.state:
             return
         kept = (gate(a.detach(), self.k(step)) > 0).sum(0)  # (F,)
-        if self.recipe.auxk:
-            self.state["silent"].add_(len(a)).masked_fill_(kept > 0, 0)
-        if self.recipe.balance:
-            usage = self.state["usage"].lerp_(kept / len(a), 1 - MEMORY)
-            often = self.state["often"].lerp_(kept / len(a), 1 - LONG_MEMORY)
-            these = often.argsort(descending=True, stable=True)[: self.looked_after]
-            rate = self.recipe.balance * min(1.0, (1 - step / self.steps) / SETTLED)
-            rate *= min(max(HASTE[1] / self.steps, 1.0), HASTE[0])
-            self.state["offset"][these] += rate * (1 - usage[these] / self.wanted).clamp(-LOWERED, 1)
-
-    def _follow(self, pooled: Tensor) -> None:
-        """Running mean and variance over galaxies of pooled values before the ReLU (B, F)."""
-        self.state["mean"].lerp_(pooled.mean(0), 1 - MEMORY)
-        self.state["variance"].lerp_(pooled.var(0, unbiased=False), 1 - MEMORY)
+        usage = self.state["usage"].lerp_(kept / len(a), 1 - MEMORY)
+        often = self.state["often"].lerp_(kept / len(a), 1 - LONG_MEMORY)
+        these = often.argsort(descending=True, stable=True)[: self.looked_after]
+        rate = self.recipe.balance * min(1.0, (1 - step / self.steps) / SETTLED)
+        rate *= min(max(HASTE[1] / self.steps, 1.0), HASTE[0])
+        self.state["offset"][these] += rate * (1 - usage[these] / self.wanted).clamp(-LOWERED, 1)
 
     # ---- the network as it is used
 
-    def affine(self) -> tuple[Tensor, Tensor]:
-        """What the trunk's last sum z goes through before its ReLU, (z − mean) · scale: two of (F,) float64."""
-        mean = torch.zeros(self.network.n_features, dtype=torch.float64, device=self.network.head.weight.device)
-        scale = mean + 1
-        if self.recipe.normalise:
-            mean = self.state["mean"].double()
-            scale = (self.state["variance"].double() + _EPS).rsqrt()
-        if self.recipe.balance:
-            mean = mean - self.state["offset"].double() / scale
-        return mean, scale
-
     def folded(self) -> SFNet:
         """The network that gives by itself what is trained here: itself, or a folded copy."""
-        if not (self.recipe.normalise or self.recipe.balance):
+        if not self.state:
             return self.network
         network = copy.deepcopy(self.network)
-        fold(network, *self.affine())
+        fold(network, self.state["offset"])
         return network
 
     def written(self, centre: np.ndarray, scale: np.ndarray) -> SFNet:
@@ -193,38 +151,9 @@ class Objective:
 
 
 @torch.no_grad()
-def fold(network: SFNet, mean: Tensor, scale: Tensor) -> None:
-    """Change the last two blocks so that the trunk's last sum z becomes (z − mean) · scale; both (F,), scale > 0.
-
-    z is a normalised convolution of the last block's input x, plus x. The block before ends in a ReLU, which lets a
-    positive factor pass: its two normalisations are scaled, the last block's first convolution undoes that for the one
-    branch, and the other carries it along. Exact in real numbers; computed in float64.
-    """
-    first, last = network.layer4
-    last.bn2.bias.copy_(last.bn2.bias.double() - mean)
-    for norm in (first.bn2, first.downsample[1], last.bn2):
-        norm.weight.copy_(norm.weight.double() * scale)
-        norm.bias.copy_(norm.bias.double() * scale)
-    last.conv1.weight.copy_(last.conv1.weight.double() / scale[:, None, None])
-
-
-def auxiliary_loss(before: Tensor, dead: Tensor, left_over: Tensor, weight: Tensor, n: int) -> Tensor:
-    """How badly each of the ``n`` largest of a galaxy's dead features predicts what the kept ones left over.
-
-    ``before`` (B, F) values before the ReLU, ``dead`` (F,) bool, ``left_over`` (B, T) truth − prediction without a
-    gradient, ``weight`` (T, F) of the head. Values are taken as they are, negative ones too: a map that is 0 after its
-    ReLU still has a gradient here, and to predict remainders of mean 0 it must come to lie on both sides of 0. So that
-    it does, two things differ from the paper cited, whose features lie near their threshold: each predicts by itself
-    (a sum's mean is 0 also where features far below 0 cancel), and by its weight as it stands (which would go to 0
-    before the feature rises). Other features get no gradient.
-    """
-    n = min(n, int(dead.sum()))
-    if n == 0:
-        return before.new_zeros(())
-    with torch.autocast(before.device.type, enabled=False):
-        values, indices = strongest(before.float().masked_fill(~dead, -torch.inf), n)  # (B, n)
-        found = values[:, :, None] * weight.detach().T[indices]  # (B, n, T)
-        return (found - left_over[:, None]).square().mean()
+def fold(network: SFNet, offset: Tensor) -> None:
+    """Change the network so that the trunk's last sum z, whose ReLU gives the maps, becomes z + offset (F,)."""
+    network.layer4[-1].bn2.bias.add_(offset)
 
 
 def activity(fires: Tensor, n: int) -> dict[str, int]:

@@ -14,7 +14,7 @@ from sfnet_core.data.splits import paper_split, validation_mask
 from sfnet_core.data.targets import left_out, read_targets, target_names, without_errors
 from sfnet_core.model.run import LAST, MODEL, RECORD, Run, read_record
 from sfnet_core.training.progress import read_last
-from sfnet_core.training.recipes import DECIDED, NEUTRAL, Recipe, choose
+from sfnet_core.training.recipes import DECIDED, NEUTRAL, Recipe, choose, known_fields
 from sfnet_core.training.warm_start import open_start
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.resume import check_begun
@@ -147,6 +147,6 @@ def as_begun(out: Path) -> dict[str, Any]:
 def _named(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration with each of the recipe's fields under a name of its own, those too that it does not know yet."""
     recipe = config.get("recipe")
-    fields = NEUTRAL | recipe if isinstance(recipe, dict) else {}
+    fields = NEUTRAL | known_fields(recipe) if isinstance(recipe, dict) else {}
     rest = {name: value for name, value in config.items() if name != "recipe"}
     return rest | {f"recipe.{name}": value for name, value in fields.items()}

@@ -9,7 +9,19 @@ import numpy as np
 
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["ALIVE", "DECIDED", "GATE_POWER", "NEUTRAL", "PICTURES", "RECIPES", "TAUGHT", "Recipe", "choose"]
+__all__ = [
+    "ALIVE",
+    "DECIDED",
+    "GATE_POWER",
+    "GONE",
+    "NEUTRAL",
+    "PICTURES",
+    "RECIPES",
+    "TAUGHT",
+    "Recipe",
+    "choose",
+    "known_fields",
+]
 
 GATE_POWER = 1.0  # how much less the larger gates count where every k is trained at once
 
@@ -42,9 +54,7 @@ class Recipe:
 
     Against dying features (:mod:`sfnet_core.training.objective`), none by default. ``start_k``: features that the gate
     keeps at the first step, fewer from step to step, down to k after half to four fifths of them (0: k at once).
-    ``balance``: how far a rarely kept feature's map is raised before the trunk's last ReLU, per step. ``auxk``: dead
-    features that predict together what the kept ones leave over, as an auxiliary loss. ``normalise``: maps have mean 0
-    and variance 1 over galaxies before the ReLU.
+    ``balance``: how far a rarely kept feature's map is raised before the trunk's last ReLU, per step.
 
     ``variants``: instead of the training galaxies and their targets, so many pictures drawn of each, and what a
     Gaussian process on photometry by hand, fitted to the training galaxies, says of the pictures
@@ -68,8 +78,6 @@ class Recipe:
     refit_head: bool = False
     start_k: int = 0
     balance: float = 0.0
-    auxk: int = 0
-    normalise: bool = False
     variants: int = 0
 
     def gate_shares(self) -> np.ndarray:
@@ -101,8 +109,6 @@ class Recipe:
             f"{', the head fitted once more at the end' if self.refit_head else ''}"
             f"{f', the gate narrowed from {self.start_k} features' if self.start_k else ''}"
             f"{f', rare features raised by {self.balance:g} a step' if self.balance else ''}"
-            f"{f', {self.auxk} dead features in an auxiliary loss' if self.auxk else ''}"
-            f"{', maps normalised over galaxies' if self.normalise else ''}"
             f"{f', taught by photometry on {self.variants} pictures of each galaxy' if self.variants else ''}"
         )
 
@@ -114,7 +120,22 @@ class Recipe:
 #: The fields that came later, with the values under which a training is as it was before there were such fields.
 NEUTRAL = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
 
+#: Fields that 0.1.0 had and that are gone, with the values under which they did nothing.
+GONE = {"auxk": 0, "normalise": False}
+
 DECIDED = ("multi_k_power", "refit_head")  # by :func:`choose`, which no argument asks for them
+
+
+def known_fields(record: dict[str, Any]) -> dict[str, Any]:
+    """A recipe as ``run.json`` has it, without the fields that are gone; refused where one of them did something."""
+    for name, neutral in GONE.items():
+        if record.get(name, neutral) != neutral:
+            raise SFNetError(
+                f"This training was begun with {name} = {record[name]!r}, which no training has any more: its run opens "
+                "and infers, but can't be trained further. Train anew in another folder."
+            )
+    return {name: value for name, value in record.items() if name not in GONE}
+
 
 RECIPES = {
     recipe.name: recipe
@@ -168,7 +189,7 @@ def choose(
     if unknown := sorted(changes.keys() - set(known)):
         raise SFNetError(f"A recipe has no {', '.join(unknown)}; it has: {', '.join(known)}.")
     recipe = replace(recipe, **changes)
-    for name in ("start_k", "balance", "auxk", "variants"):
+    for name in ("start_k", "balance", "variants"):
         if not 0 <= getattr(recipe, name) < float("inf"):
             raise SFNetError(f"{name} is 0 (off) or more, not {getattr(recipe, name)}.")
     if recipe.start_k and recipe.multi_k:

@@ -67,7 +67,7 @@ def plainly(step, objective, network):
 
 @pytest.mark.parametrize(
     ("changes", "kinds"),
-    [({}, 2), ({"start_k": 6}, 4), ({"multi_k": 3}, 2), ({"balance": 0.03}, 2), ({"auxk": 8}, 0)],
+    [({}, 2), ({"start_k": 6}, 4), ({"multi_k": 3}, 2), ({"balance": 0.03}, 2)],
 )
 def test_recorded_steps_are_the_same_steps(changes, kinds):
     recipe = replace(RECIPES["few hundred"], rate=1e-3, **changes)
@@ -77,7 +77,7 @@ def test_recorded_steps_are_the_same_steps(changes, kinds):
             played = Played(work, network)
             return played, played.results
 
-        return GraphedStep(step, objective.kind, list(network.parameters()), record)
+        return GraphedStep(step, objective.k, list(network.parameters()), record)
 
     expected, errors, _ = trained(recipe, plainly)
     found, same, graphed = trained(recipe, recorded)
@@ -95,7 +95,7 @@ def test_where_nothing_can_be_recorded_the_training_goes_on_as_usual_and_says_so
             work()  # it fails half-way: gradients are there already
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
 
-        return GraphedStep(step, objective.kind, list(network.parameters()), record)
+        return GraphedStep(step, objective.k, list(network.parameters()), record)
 
     expected = trained(recipe, plainly)[1][: EAGER + 1]
     with pytest.warns(
@@ -114,7 +114,7 @@ def test_cuda_graphs_give_what_single_kernels_give(cuda):
     recipe = replace(RECIPES["few hundred"], rate=1e-4, start_k=6)
 
     def recorded(step, objective, network):
-        return GraphedStep(step, objective.kind, list(network.parameters()))
+        return GraphedStep(step, objective.k, list(network.parameters()))
 
     with torch.cuda.stream(torch.cuda.Stream()):
         _, errors, _ = trained(recipe, plainly, "cuda")

@@ -20,13 +20,13 @@ from sfnet_core.model.network import SFNet, gate, pool
 from sfnet_core.model.preprocess import channel_statistics, to_input, vary
 from sfnet_core.model.run import Run
 from sfnet_core.training.loop import train
-from sfnet_core.training.objective import Objective, activity, auxiliary_loss, fold
+from sfnet_core.training.objective import Objective, activity, fold
 from sfnet_core.training.optimiser import one_cycle
 from sfnet_core.training.recipes import ALIVE, RECIPES, choose
 from sfnet_core.utils.errors import SFNetError
 
-OPTIONS = [{"alive": True}, {"auxk": 5}, {"normalise": True}, {"alive": True, "auxk": 5, "normalise": True}]
-NAMES = ["alive", "auxk", "normalise", "all"]
+OPTIONS = [{"alive": True}, {"start_k": 9}, {"balance": 0.1}, {"alive": True, "multi_k": 8}]
+NAMES = ["alive", "start_k", "balance", "alive, every k"]
 BASE = replace(RECIPES["few hundred"], batch=10)
 
 
@@ -65,23 +65,22 @@ def network_of(seed: int = 0, **more) -> SFNet:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_folding_shifts_and_scales_the_last_sum_and_nothing_else(seed):
+def test_folding_shifts_the_last_sum_and_nothing_else(seed):
     network = network_of(seed).double()
     images = torch.randn(5, 3, 64, 64, dtype=torch.float64)
-    mean, scale = torch.randn(32).double(), torch.exp(2 * torch.randn(32)).double()
-    expected = torch.relu((network.before_relu(images) - mean[:, None, None]) * scale[:, None, None])
+    offset = torch.randn(32).double()
+    expected = torch.relu(network.before_relu(images) + offset[:, None, None])
     folded = copy.deepcopy(network)
-    fold(folded, mean, scale)
+    fold(folded, offset)
     torch.testing.assert_close(folded.maps(images), expected, rtol=1e-9, atol=1e-9)
     assert [*folded.state_dict()] == [*network.state_dict()]
-    early = [name for name in network.state_dict() if not name.startswith("layer4")]
+    early = [name for name in network.state_dict() if name != "layer4.1.bn2.bias"]
     assert all(torch.equal(folded.state_dict()[name], network.state_dict()[name]) for name in early)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=NAMES)
 def test_the_saved_network_is_the_trained_one(dataset, tmp_path, options, monkeypatch):
     monkeypatch.setenv("SFNET_BF16", "0")
-    monkeypatch.setattr(alive, "SILENT", 20)
     kept, real = [], Objective.written
     monkeypatch.setattr(Objective, "written", lambda self, *sigma: kept.append((self, sigma)) or real(self, *sigma))
     run = small(dataset, tmp_path / "run", recipe=BASE, epochs=4, **options)
@@ -89,12 +88,12 @@ def test_the_saved_network_is_the_trained_one(dataset, tmp_path, options, monkey
     network = trained.network.eval()
     images = to_input(torch.from_numpy(dataset.cutouts[:].copy()), run.metadata["mean"], run.metadata["std"])
     with torch.no_grad():
-        mean, scale = (tensor.float()[:, None, None] for tensor in trained.affine())
-        a = pool(torch.relu((network.before_relu(images) - mean) * scale))  # no folding
+        offset = trained.state.get("offset", torch.zeros(32))
+        a = pool(torch.relu(network.before_relu(images) + offset[:, None, None]))  # no folding
         expected = network.read(a).double().numpy() * sigma + mu
         np.testing.assert_allclose(run.network()(images).numpy(), expected, rtol=2e-6)
         torch.testing.assert_close(run.network().features(images), a, rtol=1e-4, atol=1e-5)
-    if {"alive", "normalise"} & options.keys():
+    if {"alive", "balance"} & options.keys():
         assert not np.allclose(network(images).detach().numpy() * sigma + mu, expected, rtol=1e-4)  # so it matters
     codes = infer(run, dataset, tmp_path / "codes.parquet", progress=False)
     np.testing.assert_allclose(codes.prediction(), expected[:, 0], rtol=3e-6)
@@ -146,10 +145,9 @@ def test_without_an_option_training_is_the_plain_loop_to_the_bit(dataset, tmp_pa
 # ---- cut anywhere
 
 
-@pytest.mark.parametrize("options", OPTIONS[:3], ids=NAMES[:3])
+@pytest.mark.parametrize("options", OPTIONS, ids=NAMES)
 def test_resume_is_equal_to_the_bit_with_every_option(dataset, tmp_path, monkeypatch, options):
     monkeypatch.setattr(training, "SAVE_SECONDS", -1)
-    monkeypatch.setattr(alive, "SILENT", 20)
 
     def crash(record):
         if record["epoch"] == 3:
@@ -158,7 +156,8 @@ def test_resume_is_equal_to_the_bit_with_every_option(dataset, tmp_path, monkeyp
     with pytest.raises(RuntimeError):
         small(dataset, tmp_path / "run", recipe=BASE, epochs=4, callback=crash, **options)
     last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
-    assert last["epoch"] == 2 and any(tensor.any() for tensor in last["objective"].values())
+    assert last["epoch"] == 2
+    assert any(tensor.any() for tensor in last["objective"].values()) == bool({"alive", "balance"} & options.keys())
     resumed = small(dataset, tmp_path / "run", recipe=BASE, epochs=4, resume=True, **options)
     whole = small(dataset, tmp_path / "whole", recipe=BASE, epochs=4, **options)
     assert resumed.model_path.read_bytes() == whole.model_path.read_bytes() and resumed.history == whole.history
@@ -167,53 +166,15 @@ def test_resume_is_equal_to_the_bit_with_every_option(dataset, tmp_path, monkeyp
 
 
 def test_a_last_ckpt_without_the_state_of_its_features_is_refused(dataset, tmp_path):
-    small(dataset, tmp_path / "run", callback=lambda record: False, auxk=5)
+    small(dataset, tmp_path / "run", callback=lambda record: False, balance=0.1)
     path = tmp_path / "run" / "last.ckpt"
     last = torch.load(path, weights_only=True)
     torch.save(last | {"objective": {}}, path)
-    with pytest.raises(SFNetError, match=r"state of its features holds \[\], not \['silent'\]"):
-        small(dataset, tmp_path / "run", auxk=5, resume=True)
+    with pytest.raises(SFNetError, match=r"state of its features holds \[\], not \['offset'"):
+        small(dataset, tmp_path / "run", balance=0.1, resume=True)
 
 
-# ---- AuxK
-
-
-def test_the_auxiliary_loss_is_its_plain_sum():
-    rng = np.random.default_rng(0)
-    p, weight, left = rng.normal(-0.5, 1, (6, 9)), rng.normal(size=(2, 9)), rng.normal(size=(6, 2))
-    dead = np.array([1, 0, 1, 1, 0, 0, 1, 0, 1], dtype=bool)
-    squares = []
-    for i in range(6):
-        best = sorted(np.flatnonzero(dead), key=lambda j: -p[i, j])[:3]
-        squares += [(weight[t, j] * p[i, j] - left[i, t]) ** 2 for t in range(2) for j in best]
-    tensors = [torch.from_numpy(x).float() for x in (p, left, weight)]
-    found = auxiliary_loss(tensors[0], torch.from_numpy(dead), *tensors[1:], 3)
-    assert float(found) == pytest.approx(np.mean(squares), rel=1e-5)
-    everyone = auxiliary_loss(tensors[0], torch.from_numpy(dead), *tensors[1:], 99)  # there are 5
-    each = (p[:, None, dead] * weight[None, :, dead] - left[:, :, None]) ** 2
-    assert float(everyone) == pytest.approx(each.mean(), rel=1e-5)
-    assert float(auxiliary_loss(tensors[0], torch.zeros(9, dtype=torch.bool), *tensors[1:], 3)) == 0
-
-
-def test_the_auxiliary_loss_leaves_live_features_and_the_kept_path_alone():
-    """The gradient with AuxK minus that without it: 0 on live features, on their weights, on the bias."""
-    network, dead = network_of(), torch.arange(32) % 3 == 0
-    images, wanted = torch.randn(6, 3, 64, 64), torch.randn(6, 1)
-
-    def gradients(n: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        objective = Objective(network, replace(BASE, auxk=n), 10)
-        if n:
-            objective.state["silent"][dead] = alive.SILENT
-        z = network.before_relu(images).detach().requires_grad_()
-        network.zero_grad()
-        before = z.mean((2, 3)) if n else None
-        objective.loss(pool(torch.relu(z)), before, wanted, 0)[0].backward()
-        return z.grad, network.head.weight.grad.clone(), network.head.bias.grad.clone()
-
-    (maps, weight, bias), (maps_with, weight_with, bias_with) = gradients(0), gradients(4)
-    assert torch.equal(maps_with[:, ~dead], maps[:, ~dead]) and maps[:, ~dead].any()
-    assert torch.equal(bias_with, bias)
-    assert not torch.equal(maps_with[:, dead], maps[:, dead]) and torch.equal(weight_with, weight)
+# ---- a feature that began dead
 
 
 def planted(steps: int, **options) -> torch.Tensor:
@@ -232,19 +193,18 @@ def planted(steps: int, **options) -> torch.Tensor:
     network.requires_grad_(False)
     optimiser = torch.optim.Adam([p.requires_grad_() for p in trained], 0.2)
     for step in range(steps):
-        a, before = objective.features(images)
-        loss = objective.loss(a, before, wanted, step)[0]
+        a = objective.features(images)
+        loss = objective.loss(a, wanted, step)[0]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         objective.observe(a, step)
     with torch.no_grad():
-        return objective.features(images)[0][:, 0]
+        return objective.features(images)[:, 0]
 
 
-@pytest.mark.parametrize("options", [{}, {"auxk": 32}, {"balance": 0.5}, {"normalise": True}], ids=str)
-def test_a_feature_planted_dead_comes_back_with_an_option_and_not_without(monkeypatch, options):
-    monkeypatch.setattr(alive, "SILENT", 100)
+@pytest.mark.parametrize("options", [{}, {"balance": 0.5}], ids=str)
+def test_a_feature_planted_dead_comes_back_with_balance_and_not_without(monkeypatch, options):
     monkeypatch.setattr(alive, "WANTED", 0.06)  # so that its absence is noticed within these few steps
     assert bool(planted(80, **options).any()) == bool(options)
 
@@ -262,8 +222,8 @@ def test_the_gate_narrows_to_k_and_stays(first, last, steps, narrow):
     assert first <= last + 1 or found[narrow // 2] > last
     assert found[0] == max(last, min(first, 32))
     images = torch.randn(3, 3, 32, 32)
-    a = objective.features(images)[0]
-    loss = objective.loss(a, None, torch.zeros(3, 1), 0)[0]
+    a = objective.features(images)
+    loss = objective.loss(a, torch.zeros(3, 1), 0)[0]
     torch.testing.assert_close(loss, network.head(gate(a, found[0])).square().mean())
 
 
@@ -336,22 +296,19 @@ def test_recipes_take_the_options_and_say_so():
     recipe = choose(100, alive=True)
     assert (recipe.start_k, recipe.balance) == (ALIVE["start_k"], ALIVE["balance"])
     assert "narrowed from 32" in recipe.sentence() and "raised by 0.03" in recipe.sentence()
-    assert choose(100, alive=True, balance=0.2, auxk=None).balance == 0.2
+    assert choose(100, alive=True, balance=0.2, start_k=None).balance == 0.2
     assert choose(100, alive=True, multi_k=8).start_k == 0
     assert choose(100) == replace(RECIPES["few hundred"], refit_head=True) and not choose(100).start_k
     for wrong, said in (
-        ({"start_k": -1}, "start_k is 0"), ({"balance": float("nan")}, "balance is 0"), ({"auxk": -2}, "auxk is 0"),
+        ({"start_k": -1}, "start_k is 0"), ({"balance": float("nan")}, "balance is 0"), ({"auxk": 4}, "no auxk; it has"),
         ({"start_k": 8, "multi_k": 4}, "choose one of the two"), ({"aux": 3}, "no aux; it has: name, epochs"),
     ):  # fmt: skip
         with pytest.raises(SFNetError, match=said):
             choose(100, **wrong)
 
 
-def test_the_shell_passes_them_on(dataset, tmp_path, capsys):
+def test_the_shell_passes_alive_on(dataset, tmp_path):
     common = ["--width", "4", "--epochs", "1", "--quiet"]
-    assert sfnet(["train", str(dataset.path), "--out", str(tmp_path / "a"), "--alive", "--auxk", "7", *common]) == 0
+    assert sfnet(["train", str(dataset.path), "--out", str(tmp_path / "a"), "--alive", *common]) == 0
     recipe = Run.open(tmp_path / "a").config["recipe"]
-    assert (recipe["start_k"], recipe["balance"], recipe["auxk"], recipe["normalise"]) == (32, 0.03, 7, False)
-    wrong = ["--start-k", "9", "--multi-k", "8", "--normalise"]
-    assert sfnet(["train", str(dataset.path), "--out", str(tmp_path / "b"), *wrong, *common]) == 2
-    assert "choose one of the two" in capsys.readouterr().err
+    assert (recipe["start_k"], recipe["balance"]) == (32, 0.03)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 import signal
 import threading
 from dataclasses import replace
@@ -24,7 +25,7 @@ from sfnet_core.model.preprocess import channel_statistics, orient, recalibrate,
 from sfnet_core.model.run import Run
 from sfnet_core.training.loop import train
 from sfnet_core.training.optimiser import Lookahead, make_optimiser, one_cycle
-from sfnet_core.training.recipes import NEUTRAL, RECIPES, choose
+from sfnet_core.training.recipes import GONE, NEUTRAL, RECIPES, choose
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
 
@@ -232,8 +233,19 @@ def forget(run: Path, *names: str) -> None:
         torch.save(last, run / "last.ckpt")
 
 
+def note(run: Path, **fields: object) -> None:
+    """Put fields into the stored recipe, as if a version had begun it that had them."""
+    record = json.loads((run / "run.json").read_text())
+    record["config"]["recipe"] |= fields
+    (run / "run.json").write_text(json.dumps(record))
+    if (run / "last.ckpt").is_file():
+        last = torch.load(run / "last.ckpt", weights_only=True)
+        last["config"]["recipe"] |= fields
+        torch.save(last, run / "last.ckpt")
+
+
 LATER = (
-    "crop", "multi_k", "multi_k_power", "refit_head", "start_k", "balance", "auxk", "normalise", "start", "split_seed",
+    "crop", "multi_k", "multi_k_power", "refit_head", "start_k", "balance", "start", "split_seed",
 )  # fmt: skip
 
 
@@ -287,6 +299,20 @@ def test_what_no_argument_asks_for_is_as_it_was_when_the_training_was_begun(data
     assert (
         small(dataset, tmp_path / "run", overwrite=True, resume=True, multi_k=4).config["recipe"]["multi_k_power"] == 1
     )
+
+
+@pytest.mark.parametrize("status", ["stopped", "finished"])
+def test_fields_that_are_gone_are_ignored_where_they_did_nothing_and_refused_where_they_did(dataset, tmp_path, status):
+    how = {} if status == "finished" else {"callback": lambda record: False}
+    whole = model(small(dataset, tmp_path / "whole").path)
+    small(dataset, tmp_path / "run", **how)
+    note(tmp_path / "run", **GONE)
+    shutil.copytree(tmp_path / "run", tmp_path / "other")
+    assert model(small(dataset, tmp_path / "run", resume=True).path) == whole
+    note(tmp_path / "other", auxk=4)
+    assert infer(tmp_path / "other", dataset, tmp_path / "codes.parquet", progress=False).k == 4
+    with pytest.raises(SFNetError, match="begun with auxk = 4"):
+        small(dataset, tmp_path / "other", resume=True)
 
 
 def test_a_field_of_a_later_version_is_refused(dataset, tmp_path):

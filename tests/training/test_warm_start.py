@@ -1,8 +1,7 @@
-"""Starting from another run, and pretraining without labels."""
+"""Starting from another run."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +10,12 @@ import pytest
 import torch
 
 import sfnet_core.training.loop as training
-from sfnet_core.astro.photometry import NAMES, photometry
 from sfnet_core.cli import verbs as cli
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.network import gate
 from sfnet_core.model.run import Run
 from sfnet_core.training.loop import train
-from sfnet_core.training.pretraining import PRETRAIN, Measured, pretrain
 from sfnet_core.training.recipes import RECIPES
 from sfnet_core.utils.errors import SFNetError
 
@@ -41,16 +38,7 @@ def disks(path: Path, seed: int = 3, dim: float = 1.0, size: int = SIZE, **more)
 
 
 QUICK = {"progress": False, "device": "cpu"}
-UNLABELLED = QUICK | {
-    "width": 4, "validation": 0.3, "recipe": replace(PRETRAIN, batch=7, rate=0.01, gain=0.0, sky=0.0, epochs=12)
-}  # fmt: skip
 FEW = replace(RECIPES["few hundred"], epochs=2, batch=16)
-
-
-@pytest.fixture(scope="module")
-def survey(tmp_path_factory) -> Dataset:
-    """A dataset without labels."""
-    return disks(tmp_path_factory.mktemp("survey") / "disks", columns={}, pixel_scale=0.4, source="disks")
 
 
 @pytest.fixture(scope="module")
@@ -59,65 +47,15 @@ def labelled(tmp_path_factory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def trunk(survey, tmp_path_factory) -> Run:
+def trunk(tmp_path_factory) -> Run:
+    """A dense network of other galaxies."""
+    survey = disks(tmp_path_factory.mktemp("survey") / "disks", pixel_scale=0.4, source="disks")
     out = tmp_path_factory.mktemp("runs") / "trunk"
-    return pretrain(survey, out, **UNLABELLED)
+    return train(survey, out, k=32, width=4, recipe=replace(FEW, epochs=4), **QUICK)
 
 
 def model(run: Path | Run) -> bytes:
     return (getattr(run, "path", run) / "model.safetensors").read_bytes()
-
-
-# ---- without labels
-
-
-def test_the_names_are_those_of_the_photometry(survey):
-    measured = photometry(survey.cutouts)
-    assert measured.shape == (N, len(NAMES)) and len(set(NAMES)) == len(NAMES)
-    column = dict(zip(NAMES, measured.T, strict=True))
-    radius = np.hypot(*np.meshgrid(*[np.linspace(-1, 1, SIZE)] * 2))
-    sky = np.array(
-        [np.median(np.concatenate([c[:6].reshape(-1, 3), c[-6:].reshape(-1, 3)]), 0) for c in survey.cutouts]
-    )
-    ring = (radius >= 0.06) & (radius < 0.12)
-    light = (survey.cutouts - sky[:, None, None])[:, ring].mean(axis=1)  # (N, 3)
-    np.testing.assert_allclose(column["phot_rg_2"], np.log(light[:, 0] / light[:, 1]), rtol=1e-9)
-    np.testing.assert_allclose(column["phot_gb_2"], np.log(light[:, 1] / light[:, 2]), rtol=1e-9)
-    np.testing.assert_allclose(column["phot_light_2"], np.log(light.mean(axis=1)), rtol=1e-9)
-
-
-def test_pretraining_reads_photometry_better_than_its_mean(trunk, survey):
-    columns = dict(zip(NAMES, photometry(survey.cutouts).T, strict=True))
-    held = np.isin(survey.ids, trunk.split["validation"])
-    ratios = []
-    for name in trunk.targets:
-        values = np.clip(columns[name], *np.percentile(columns[name], [0.5, 99.5]))
-        mean = np.sqrt(np.mean((values[held] - values[~held].mean()) ** 2))
-        ratios.append(trunk.history[-1][f"validation_rmse_{name}"] / mean)
-    assert np.median(ratios) < 0.8, np.round(ratios, 2)
-    assert trunk.config["k"] == 32 == trunk.metadata["features"] and set(trunk.targets) <= set(NAMES)
-    assert trunk.metadata["data_fingerprint"] == survey.fingerprint
-
-
-def test_pretraining_reads_no_label(survey, trunk, tmp_path):
-    """The same pixels with a table of labels give the same weights."""
-    noise = {"oh_p50": np.random.default_rng(0).normal(8.9, 0.2, N)}
-    again = disks(tmp_path / "with", columns=noise, pixel_scale=0.4, source="disks")
-    run = pretrain(again, tmp_path / "run", **UNLABELLED)
-    for (name, a), b in zip(run.network().state_dict().items(), trunk.network().state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
-
-
-def test_columns_in_memory_stand_beside_the_datasets_own(labelled):
-    values = np.arange(N, dtype=float)
-    measured = Measured(labelled, {"new": values, "oh_p50": -values})
-    assert measured.columns == ["id", "new", "oh_p50"] and measured.fingerprint == labelled.fingerprint
-    assert np.array_equal(measured.column("oh_p50"), -values) and np.array_equal(measured.ids, labelled.ids)
-    with pytest.raises(SFNetError, match="no column 'z'"):
-        measured.column("z")
-
-
-# ---- from a run
 
 
 def test_the_trunk_and_its_normalisation_are_taken_over_to_the_bit(trunk, labelled, tmp_path, monkeypatch):
@@ -142,7 +80,7 @@ def test_the_trunk_and_its_normalisation_are_taken_over_to_the_bit(trunk, labell
     assert run.metadata["width"] == 4 and run.metadata["mean"] == trunk.metadata["mean"]
     assert run.metadata["std"] == trunk.metadata["std"]
     origin = run.metadata["weights_origin"]
-    assert trunk.fingerprint in origin and "observed galaxies (disks)" in origin and "phot_rg_all" in origin
+    assert trunk.fingerprint in origin and "observed galaxies (disks)" in origin and "oh_p50 of observed" in origin
     # the head is the ridge regression that scikit-learn finds
     from sklearn.linear_model import Ridge
 
@@ -152,12 +90,9 @@ def test_the_trunk_and_its_normalisation_are_taken_over_to_the_bit(trunk, labell
     np.testing.assert_allclose(seen["head.bias"].numpy(), plain.intercept_, atol=1e-5)
 
 
-@pytest.mark.parametrize("what", ["train", "pretrain"])
-def test_r10_a_start_resumes_to_the_bit(trunk, labelled, tmp_path, what):
+def test_r10_a_start_resumes_to_the_bit(trunk, labelled, tmp_path):
     def run(out, **more):
-        if what == "train":
-            return train(labelled, out, start=trunk.path, recipe=FEW, **QUICK, **more)
-        return pretrain(labelled, out, start=trunk.path, recipe=FEW, **QUICK, **more)
+        return train(labelled, out, start=trunk.path, recipe=FEW, **QUICK, **more)
 
     whole = run(tmp_path / "whole")
     run(tmp_path / "cut", callback=lambda record: False)
@@ -165,9 +100,8 @@ def test_r10_a_start_resumes_to_the_bit(trunk, labelled, tmp_path, what):
     again = run(tmp_path / "cut", resume=True)
     assert model(again) == model(whole) and again.history == whole.history
     assert again.metadata["weights_origin"] == whole.metadata["weights_origin"]
-    if what == "train":
-        with pytest.raises(SFNetError, match=r"begun with start = .* now start = None"):
-            train(labelled, tmp_path / "whole", width=4, recipe=FEW, resume=True, **QUICK)
+    with pytest.raises(SFNetError, match=r"begun with start = .* now start = None"):
+        train(labelled, tmp_path / "whole", width=4, recipe=FEW, resume=True, **QUICK)
 
 
 def test_nothing_of_the_held_out_galaxies_labels_is_read(trunk, labelled, tmp_path):
@@ -176,8 +110,10 @@ def test_nothing_of_the_held_out_galaxies_labels_is_read(trunk, labelled, tmp_pa
     first = train(labelled, tmp_path / "first", **held)
     oh = labelled.column("oh_p50")
     oh[np.isin(labelled.ids, first.split["validation"])] = np.random.default_rng(1).uniform(7, 10, 20)
-    other = train(Measured(labelled, {"oh_p50": oh}), tmp_path / "other", **held)
-    assert model(first) == model(other)
+    others = disks(tmp_path / "disks", seed=4, pixel_scale=0.4, columns={"oh_p50": oh})
+    other = train(others, tmp_path / "other", **held)
+    for (name, a), b in zip(first.network().state_dict().items(), other.network().state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
     assert first.history[-1]["validation_rmse"] != other.history[-1]["validation_rmse"]
 
 
@@ -206,11 +142,8 @@ def test_a_start_that_does_not_fit_is_refused(trunk, tmp_path, change, arguments
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-def test_the_shells_verbs(survey, labelled, tmp_path, capsys):
-    first = ("pretrain", survey.path, "--out", tmp_path / "trunk", "--width", 4, "--epochs", 1, "--quiet", "--json")
-    assert cli.run([str(word) for word in first]) == 0
-    assert json.loads(capsys.readouterr().out)["config"]["recipe"]["name"] == "pretrain"
-    then = ["train", labelled.path, "--out", tmp_path / "run", "--from-run", tmp_path / "trunk", "--quiet"]
+def test_the_shell_starts_from_a_run(trunk, labelled, tmp_path, capsys):
+    then = ["train", labelled.path, "--out", tmp_path / "run", "--from-run", trunk.path, "--quiet"]
     assert cli.run([str(word) for word in (*then, "--epochs", 1)]) == 0
     assert "Run finished" in capsys.readouterr().out and Run.open(tmp_path / "run").config["width"] == 4
     assert cli.run([str(word) for word in (*then, "--width", 8, "--overwrite")]) == 2

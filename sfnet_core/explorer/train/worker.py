@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.training.recipes import Recipe
+from sfnet_core.training.recipes import Recipe, known_fields
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["CODES", "config_of", "main", "sample_rows"]
@@ -131,7 +131,7 @@ def config_of(out: str) -> dict[str, Any]:
     config = dict(Run.open(out).config)
     config.pop("dataset_fingerprint", None)
     try:
-        config["recipe"] = Recipe(**config["recipe"])
+        config["recipe"] = Recipe(**known_fields(config["recipe"]))
     except (KeyError, TypeError) as error:
         raise SFNetError(f"{out} was begun with a recipe that this version does not know; start anew.") from error
     return config

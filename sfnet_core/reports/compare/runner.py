@@ -23,7 +23,7 @@ from sfnet_core.reports.compare.provenance import about_of, command_of, settings
 from sfnet_core.reports.compare.table import LABELS, Key, csv_text, name_of, summarise
 from sfnet_core.reports.compare.work import Comparison, objects_of
 from sfnet_core.training.plan import Plan, make_plan
-from sfnet_core.training.recipes import Recipe
+from sfnet_core.training.recipes import GONE, Recipe
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, folder_lock, write_json, write_text
 
@@ -113,6 +113,7 @@ def _look_at(out: Path, settings: dict[str, Any]) -> None:
         return
     try:
         before = json.loads((out / JOB).read_text(encoding="utf-8"))
+        before = {name: was for name, was in before.items() if GONE.get(name.removeprefix("recipe "), ...) != was}
         names = settings.keys() | before.keys()
     except (ValueError, RecursionError, AttributeError) as error:
         raise SFNetError(f"{out / JOB} is not what a comparison writes; choose another folder.") from error
