@@ -111,20 +111,14 @@ def main() -> None:
         "ways": {way: WORDS[way] for way in ways},
         "split": f"{FOLDS} folds by identifier, split seed 0; at fewer labels that many are drawn outside the fold",
         "chosen": "The rate of a started training on simulated galaxies alone (320 labels, 600 others held out, trunk "
-        "that read the observed ones' photometry, 20 epochs: 0.0943 dex at 3e-3, 0.0955 at 1e-3; from scratch, 60 epochs: "
-        "0.0930). Its number of epochs was set beforehand. Averaging the weights while training (decay 0.98) changed "
-        "those by at most 0.0005 and was left out. The folds' own labels chose nothing; trials on inner splits "
+        "that read the observed ones' photometry, 20 epochs: 0.0943 dex at 3e-3, 0.0955 at 1e-3; from scratch, 60 "
+        "epochs: 0.0930). Its number of epochs was set beforehand. Averaging the weights while training (decay 0.98) "
+        "changed those by at most 0.0005 and was left out. The folds' own labels chose nothing; trials on inner splits "
         "of 320 of these 400 galaxies had been seen." + (CHOSEN if set(TAUGHT) & set(ways) else ""),
         "seeds": list(range(arguments.seeds)),
         "errors written": bench.written(),
     }
-    part = (
-        "_taught"
-        if set(TAUGHT) & set(ways)
-        else ""
-        if arguments.side == 64
-        else f"_{arguments.side}"
-    )
+    part = "_taught" if set(TAUGHT) & set(ways) else "" if arguments.side == 64 else f"_{arguments.side}"
     common.write(f"few_labels{part}", arguments, about, measured)
 
 

@@ -90,8 +90,8 @@ class GraphedStep:
 
     ``step(images, wanted, at)`` does a forward and a backward pass, leaves the gradients in the ``parameters`` and
     gives (activations, squared errors), which hold until the next step. ``kind(at)`` is what of its arithmetic depends
-    on the number ``at`` of the step: the gate's k. Of more than :data:`MOST` kinds the first recorded is forgotten. Where recording fails (for want of memory, say), the steps go on being done as usual, with a
-    warning.
+    on the number ``at`` of the step: the gate's k. Of more than :data:`MOST` kinds the first recorded is forgotten.
+    Where recording fails (for want of memory, say), the steps go on being done as usual, with a warning.
     """
 
     def __init__(

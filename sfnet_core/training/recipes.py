@@ -131,8 +131,8 @@ def known_fields(record: dict[str, Any]) -> dict[str, Any]:
     for name, neutral in GONE.items():
         if record.get(name, neutral) != neutral:
             raise SFNetError(
-                f"This training was begun with {name} = {record[name]!r}, which no training has any more: its run opens "
-                "and infers, but can't be trained further. Train anew in another folder."
+                f"This training was begun with {name} = {record[name]!r}, which no training has any more: its run "
+                "opens and infers, but can't be trained further. Train anew in another folder."
             )
     return {name: value for name, value in record.items() if name not in GONE}
 

@@ -300,7 +300,8 @@ def test_recipes_take_the_options_and_say_so():
     assert choose(100, alive=True, multi_k=8).start_k == 0
     assert choose(100) == replace(RECIPES["few hundred"], refit_head=True) and not choose(100).start_k
     for wrong, said in (
-        ({"start_k": -1}, "start_k is 0"), ({"balance": float("nan")}, "balance is 0"), ({"auxk": 4}, "no auxk; it has"),
+        ({"start_k": -1}, "start_k is 0"), ({"balance": float("nan")}, "balance is 0"),
+        ({"auxk": 4}, "no auxk; it has"),
         ({"start_k": 8, "multi_k": 4}, "choose one of the two"), ({"aux": 3}, "no aux; it has: name, epochs"),
     ):  # fmt: skip
         with pytest.raises(SFNetError, match=said):
