@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from typer.main import get_command
 
+from sfnet_core.analysis.code_names import CodeNames
 from sfnet_core.cli.verbs import app
 from sfnet_core.data.filters.grammar import parse
 from sfnet_core.data.filters.masks import select
-from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer.shared.sample import sample_codes
 
 ROOT = Path(__file__).parents[1]
@@ -181,7 +181,7 @@ def test_each_filter_example_selects_some_and_not_all(filters_page):
         if isinstance(node, ast.Assign) and node.targets[0].id == "examples"
     ]
     assert len(found) == 1 and len(found[0]) >= 12
-    names = Names(sample_codes())
+    names = CodeNames(sample_codes())
     for text in found[0]:
         mask = select(text, names)
         assert 0 < mask.sum() < len(mask), text

@@ -13,21 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sfnet_core.astro import relations as astro
+from sfnet_core.astro.galaxy_classes import CLASSES, galaxy_classes
 from sfnet_core.stats.proportions import Z95, benjamini_hochberg, fisher_exact, wilson
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
 
-__all__ = [
-    *("CLASSES", "Mix", "bpt_mix", "enrichment", "galaxy_classes", "line_ratio", "medians", "places_of", "positions"),
-]
+__all__ = ["Mix", "bpt_mix", "enrichment", "medians", "positions"]
 
 SMALL = 5.0  # an expected count below this asks for the exact test (Cochran 1954, Biometrics 10, 417)
-CLASSES = ("SF", "composite", "AGN", "LINER")
-LINES = ("nii_6584", "h_alpha", "oiii_5007", "h_beta")
-RATIOS = {"n2_ha": ("nii_6584_flux", "h_alpha_flux"), "o3_hb": ("oiii_5007_flux", "h_beta_flux")}
 NOT_MEASURED = (-99.0, -999.0, -9999.0)  # what MPA-JHU and others write for it
 
 
@@ -87,39 +82,6 @@ def enrichment(
 
 
 # ---- kinds of galaxies
-
-
-def line_ratio(codes: SparseCodes, name: str) -> np.ndarray | None:
-    """(N,) float64 of ``n2_ha`` = log10([NII]λ6584/Hα) or ``o3_hb`` = log10([OIII]λ5007/Hβ), NaN where unknown.
-
-    ``None`` where the catalogue lacks the fluxes (columns ``nii_6584_flux`` and so on, as in MPA-JHU).
-    """
-    return astro.log_ratio(*map(codes.column, RATIOS[name])) if set(RATIOS[name]) <= set(codes.columns) else None
-
-
-def galaxy_classes(codes: SparseCodes) -> np.ndarray | None:
-    """(N,) int8: position in :data:`CLASSES`, −1 where unclassified; ``None`` where the catalogue does not tell.
-
-    From the column ``bptclass`` (MPA-JHU: 1 and 2 star-forming, 3 composite, 4 AGN, 5 low-S/N LINER; Brinchmann et al.
-    2004), else from the four line fluxes with the same scheme (with their errors where the catalogue has all four).
-    """
-    if "bptclass" in codes.columns and codes.column("bptclass").dtype.kind in "iuf":
-        number = codes.column("bptclass")
-    else:
-        flux, error = [f"{line}_flux" for line in LINES], [f"{line}_flux_err" for line in LINES]
-        if not set(flux) <= set(codes.columns):
-            return None
-        errors = error if set(error) <= set(codes.columns) else []
-        number = astro.bpt_class_from_fluxes(*map(codes.column, [*flux, *errors]))
-    return places_of(number)
-
-
-def places_of(number: np.ndarray) -> np.ndarray:
-    """(N,) int8 positions in :data:`CLASSES` of MPA-JHU's numbers, −1 where unclassified."""
-    out = np.full(len(number), -1, dtype=np.int8)
-    for value, place in ((1, 0), (2, 0), (3, 1), (4, 2), (5, 3)):
-        out[number == value] = place
-    return out
 
 
 class Mix(NamedTuple):

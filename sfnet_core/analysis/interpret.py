@@ -16,7 +16,7 @@ import numpy as np
 
 from sfnet_core.analysis.feature_tables import feature_table, lost_without
 from sfnet_core.codes.feature_index import FeatureIndex
-from sfnet_core.codes.sums import check_feature, off_table, predictions
+from sfnet_core.codes.sums import activations, check_feature, off_table, predictions
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -44,16 +44,6 @@ FEW = 8  # a toggle that touches fewer than 1/FEW of the galaxies is done on tho
 def contributions(codes: SparseCodes, target: int | str = 0) -> np.ndarray:
     """(N, k) float64, weight × activation of the kept features in the target's unit; empty slots contribute 0."""
     return _slot_contributions(codes, codes.target_index(target))[: codes.k].T
-
-
-def activations(codes: SparseCodes, feature: int) -> np.ndarray:
-    """(N,) float32: the activation of one feature after the gate, 0 where it is not kept."""
-    feature = check_feature(codes, feature)
-    found = np.zeros(len(codes), dtype=np.float32)
-    for slot in range(codes.k):
-        here = codes.indices[:, slot] == feature
-        found[here] = codes.values[here, slot]
-    return found
 
 
 def top_galaxies(codes: SparseCodes, feature: int, n: int) -> np.ndarray:

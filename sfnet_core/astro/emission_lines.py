@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sfnet_core.utils.errors import SFNetError
-
-if TYPE_CHECKING:
-    from sfnet_core.codes.table import SparseCodes
 
 __all__ = [
     "FLUX_UNIT",
@@ -31,7 +27,6 @@ __all__ = [
     "has_lines",
     "log_flux",
     "missing_column",
-    "predicted_ratio",
     "renamed",
     "to_flux_unit",
     "why_not",
@@ -172,12 +167,6 @@ def flux_of(log_value: np.ndarray | float) -> np.ndarray:
 def has_lines(targets: Collection[str]) -> bool:
     """Whether all four lines are among the targets: what a BPT diagram of predictions needs."""
     return set(LINES) <= set(targets)
-
-
-def predicted_ratio(codes: SparseCodes, name: str) -> np.ndarray:
-    """(N,) predicted ``n2_ha`` = log10([NII]λ6584/Hα) or ``o3_hb`` = log10([OIII]λ5007/Hβ), all features on."""
-    top, bottom = RATIOS[name]
-    return codes.prediction(top) - codes.prediction(bottom)
 
 
 def counted(reasons: Mapping[str, np.ndarray]) -> dict[str, int]:

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
 
 __all__ = [
-    *("Part", "ResidualSums", "blocks", "check_feature", "mean_contributions", "off_table", "predictions"),
+    *(
+        "Part",
+        "ResidualSums",
+        "activations",
+        "blocks",
+        "check_feature",
+        "mean_contributions",
+        "off_table",
+        "predictions",
+    ),
     *("residual_sums", "squares", "squares_by_k"),
 ]
 
@@ -36,6 +45,16 @@ def off_table(codes: SparseCodes | Part, off: Collection[int]) -> np.ndarray:
     table = np.zeros(codes.features + 1, dtype=bool)
     table[[check_feature(codes, feature) for feature in off]] = True
     return table
+
+
+def activations(codes: SparseCodes, feature: int) -> np.ndarray:
+    """(N,) float32: the activation of one feature after the gate, 0 where it is not kept."""
+    feature = check_feature(codes, feature)
+    found = np.zeros(len(codes), dtype=np.float32)
+    for slot in range(codes.k):
+        here = codes.indices[:, slot] == feature
+        found[here] = codes.values[here, slot]
+    return found
 
 
 @dataclass(frozen=True)

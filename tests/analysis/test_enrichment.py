@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.analysis.contribution_differences import compare
-from sfnet_core.analysis.enrichment import CLASSES, bpt_mix, enrichment, galaxy_classes, line_ratio, medians, positions
+from sfnet_core.analysis.enrichment import bpt_mix, enrichment, medians, positions
 from sfnet_core.analysis.interpret import predict
+from sfnet_core.astro.galaxy_classes import CLASSES, galaxy_classes, line_ratio
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.stats.proportions import Z95, benjamini_hochberg, fisher_exact, wilson
 from sfnet_core.utils.errors import SFNetError

@@ -27,6 +27,7 @@ from reading import (
     wait_for_status,
 )
 
+from sfnet_core.analysis.code_names import CodeNames
 from sfnet_core.analysis.interpret import predict
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.table import SparseCodes
@@ -186,9 +187,8 @@ def test_a_visit_with_the_keyboard_alone(sample, open_page):
     key("Enter")
     assert page.input_value(".sf-filter") == 'oh_p50 > 8.8 and bpt = "SF" '
     from sfnet_core.data.filters.masks import select
-    from sfnet_core.data.filters.names import Names
 
-    rows = np.flatnonzero((codes.split == "validation") & select('oh_p50 > 8.8 and bpt = "SF"', Names(codes)))
+    rows = np.flatnonzero((codes.split == "validation") & select('oh_p50 > 8.8 and bpt = "SF"', CodeNames(codes)))
     page.wait_for_selector(f".sf-filter-said:has-text('{len(rows)} of 240 galaxies, validation')")
     key("Enter")
     status = wait_for_status(page, status)

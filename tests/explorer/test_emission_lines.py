@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfnet_core.analysis.enrichment import CLASSES
+from sfnet_core.analysis.code_names import CodeNames
 from sfnet_core.astro.emission_lines import LINES
+from sfnet_core.astro.galaxy_classes import CLASSES
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.masks import select
-from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
@@ -85,7 +85,7 @@ def test_the_galaxy_in_focus_has_its_flux_and_classes(codes, target):
 
 
 def test_filters_know_the_predicted_class(codes):
-    names = Names(codes)
+    names = CodeNames(codes)
     lines = plain(codes, set())
     classes = [class_of(a - b, c - d) for a, b, c, d in lines]
     for word, name in zip(CLASSES, ("star-forming", "composite", "AGN"), strict=False):
@@ -98,4 +98,4 @@ def test_other_codes_know_nothing_of_predicted_lines(gated):
     page = Explorer(codes)
     assert not any("predicted_" in key or key.endswith("_predicted") for key in page.scene.quantities)
     assert "BPT, predicted" not in {fact[0] for fact in page.inspector.data.get("facts", [])}
-    assert "bpt_predicted" not in Names(codes).words()
+    assert "bpt_predicted" not in CodeNames(codes).words()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.code_names import CodeNames
 from sfnet_core.data.filters.grammar import parse
 from sfnet_core.data.filters.masks import select
-from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer.explore import filter_box as filterbox
 from sfnet_core.explorer.explore.filter_box import FilterBox
 from sfnet_core.explorer.explore.page import Explorer
@@ -114,7 +114,7 @@ def test_an_error_offers_what_could_stand_there(box):
 def test_five_examples_each_met_by_some_galaxies(page, box):
     found = box.examples()
     assert len(found) == 5 and len({one["filter"] for one in found}) == 5
-    names = Names(page.codes)
+    names = CodeNames(page.codes)
     for one in found:
         mask = select(one["filter"], names)
         assert one["count"] == mask.sum() > 0 and one["words"]

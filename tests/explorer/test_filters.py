@@ -10,12 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.analysis.code_names import CodeNames
+from sfnet_core.astro.galaxy_classes import CLASSES, galaxy_classes
+from sfnet_core.astro.relations import separation
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.completion import complete, word_at
 from sfnet_core.data.filters.grammar import FilterError, parse
 from sfnet_core.data.filters.masks import select
 from sfnet_core.data.filters.names import Names
 from sfnet_core.data.filters.tokens import LONGEST
+from sfnet_core.explorer.shared.sample import sample_dataset
 from sfnet_core.utils.errors import SFNetError
 
 NAN = float("nan")
@@ -56,11 +60,11 @@ def codes() -> SparseCodes:
 
 
 @pytest.fixture(scope="module")
-def names(codes) -> Names:
-    return Names(codes, given={"label": lambda: LABELS, "star": lambda: STARS})
+def names(codes) -> CodeNames:
+    return CodeNames(codes, given={"label": lambda: LABELS, "star": lambda: STARS})
 
 
-def rows(text: str, names: Names) -> list[int]:
+def rows(text: str, names: CodeNames) -> list[int]:
     return np.flatnonzero(select(text, names)).tolist()
 
 
@@ -343,7 +347,7 @@ def test_the_mask_is_a_new_array(names):
 
 def test_given_names_replace_and_are_asked_anew(codes):
     now = {"prediction": np.arange(8.0)}
-    names = Names(codes, given={"prediction": lambda: now["prediction"]})
+    names = CodeNames(codes, given={"prediction": lambda: now["prediction"]})
     assert rows("prediction > 5", names) == [6, 7]
     np.testing.assert_array_equal(select("residual > 0", names), np.arange(8.0) - TRUTH > 0)
     now["prediction"] = np.zeros(8)
@@ -356,7 +360,7 @@ def test_labels_of_other_kinds(codes):
         "b": lambda: np.arange(8) > 5,
         "c": lambda: frozenset({3}),
     }
-    names = Names(codes, given={**given, "label": lambda: {}, "wrong": lambda: np.zeros(3)})
+    names = CodeNames(codes, given={**given, "label": lambda: {}, "wrong": lambda: np.zeros(3)})
     assert rows('a = "x" or b or c', names) == [0, 3, 6, 7]
     assert rows("label is known", names) == []
     with pytest.raises(FilterError, match="neither numbers nor texts"):
@@ -373,7 +377,7 @@ def test_cones_against_unit_vectors(made_up, ra, dec, radius):
 
     inside = unit(codes.ra, codes.dec) @ unit(ra, dec) >= np.cos(np.radians(radius))
     assert 3 < inside.sum() < 2000
-    np.testing.assert_array_equal(select(f"within {radius} deg of {ra} {dec}", Names(codes)), inside)
+    np.testing.assert_array_equal(select(f"within {radius} deg of {ra} {dec}", CodeNames(codes)), inside)
 
 
 def test_classes_from_line_fluxes(made_up):
@@ -383,7 +387,7 @@ def test_classes_from_line_fluxes(made_up):
         ids=codes.ids, indices=codes.indices, values=codes.values, k=codes.k, features=codes.features,
         weight=codes.weight, bias=codes.bias, targets=["oh_p50"], columns=flux,
     )  # fmt: skip
-    names = Names(other)
+    names = CodeNames(other)
     from sfnet_core.astro.relations import bpt_class, log_ratio
 
     n2, o3 = (
@@ -671,3 +675,22 @@ def test_features_come_by_how_often_they_fire(names):
     assert names.active == [0, 1, 2] or names.active[0] == 0
     assert [w for w in names.words() if w.startswith("f") and w[1:].isdigit()] == [f"f{j}" for j in names.active]
     assert "f3" not in names.words(), "feature 3 is never kept"
+
+
+# ---- a catalogue without codes
+
+
+def test_a_dataset_is_filtered_by_its_columns_alone():
+    data = sample_dataset()
+    names, mass, z = Names(data), data.column("lgm_tot_p50"), data.column("z")
+    np.testing.assert_array_equal(select("lgm_tot_p50 > 10 and z < 0.05", names), (mass > 10) & (z < 0.05))
+    kind = galaxy_classes(data)
+    np.testing.assert_array_equal(select('bpt = "AGN"', names), kind == CLASSES.index("AGN"))
+    first = str(data.ids[0])
+    np.testing.assert_array_equal(select(f'id = "{first}"', names), data.ids == first)
+    separated = separation(data.column("ra"), data.column("dec"), data.column("ra")[0], data.column("dec")[0])
+    np.testing.assert_array_equal(select(f'within 2 deg of "{first}"', names), separated <= 2)
+    assert {"id", "bpt", "n2_ha", "o3_hb", "z"} <= set(names.words())
+    for text in ("prediction > 9", "f3", "residual > 0", 'split = "train"'):
+        with pytest.raises(FilterError):
+            select(text, names)

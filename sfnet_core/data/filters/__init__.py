@@ -1,6 +1,6 @@
 """Filters: ``oh_p50 > 9 and f61 > 0.3 and bpt = "AGN"`` becomes a mask over the galaxies.
 
-    names = Names(codes)
+    names = CodeNames(codes)                                   # Names(dataset) for a catalogue alone
     mask = select('9 < oh_p50 < 9.2 and not f61', names)      # (N,) bool; FilterError says what is wrong, and where
     complete("oh_p", 4, names)                                 # ['oh_p50']
 

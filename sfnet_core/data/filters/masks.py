@@ -179,7 +179,7 @@ def _flag(name: Name, names: Names) -> np.ndarray:
 
 def _cone(node: Cone, names: Names) -> np.ndarray:
     ra0, dec0 = cone_centre(node, names)
-    ra, dec = names.codes.ra, names.codes.dec
+    ra, dec = names.position
     near = np.flatnonzero(np.abs(dec - dec0) <= node.radius * (1 + 1e-9) + 1e-9)  # a NaN is not near
     found = np.zeros(len(names), dtype=bool)
     found[near] = separation(ra[near], dec[near], ra0, dec0) <= node.radius
@@ -188,11 +188,11 @@ def _cone(node: Cone, names: Names) -> np.ndarray:
 
 def cone_centre(node: Cone, names: Names) -> tuple[float, float]:
     """RA and Dec (deg) of a cone's centre; :class:`FilterError` where it is a galaxy whose position is not known."""
-    ra, dec = names.codes.ra, names.codes.dec
-    if ra is None or dec is None:
+    if names.position is None:
         raise FilterError("These galaxies have no RA and Dec, so there is no search by position", node.start, node.end)
     if node.centre is None:
         return node.ra, node.dec
+    ra, dec = names.position
     name = str(node.centre.value)
     row = np.flatnonzero(names.rows_of({name}))
     if not len(row):
@@ -261,7 +261,7 @@ def _is_one_of(name: Name, values: Values, items: tuple[Literal, ...], names: Na
     wanted = {_text(name, item, names) for item in items}
     if isinstance(values, Words | Tags):
         return _at(values, [word in wanted for word in values.words])
-    if values is names.codes.ids:
+    if values is names.ids:
         return names.rows_of(wanted)
     if len(wanted) <= FEW:
         found = np.zeros(len(values), dtype=bool)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from sfnet_core.analysis.ds9 import caption, export_selection
-from sfnet_core.analysis.enrichment import CLASSES, bpt_mix, enrichment, medians
+from sfnet_core.analysis.enrichment import bpt_mix, enrichment, medians
+from sfnet_core.astro.galaxy_classes import CLASSES
 from sfnet_core.explorer.explore.table_pane import Report, buttons, heading, line, table
 from sfnet_core.explorer.shared.header import signed
 from sfnet_core.explorer.shared.quantities import COLUMN_LABELS, format_value

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.analysis.code_names import CodeNames
 from sfnet_core.analysis.interpret import Counterfactual, activations, feature_table, surviving_slots
 from sfnet_core.astro import relations as astro
 from sfnet_core.codes.sums import predictions
 from sfnet_core.data.filters.masks import first_cone, select
-from sfnet_core.data.filters.names import Names
 from sfnet_core.explorer.shared.emission_lines import line_quantities, plots_of
 from sfnet_core.explorer.shared.plot_subsample import drawn_codes, drawn_rows, values_at
 from sfnet_core.explorer.shared.quantities import COLUMN_LABELS, TARGET_LABELS, UNLIKE, Quantity
@@ -44,7 +44,7 @@ class Scene:
         self.own = codes
         self.n = len(codes)
         self.splits = {name: count for name, count in codes.splits.items() if name}
-        self.given: dict[str, Callable[[], Any]] = {}  # what filters may name beside the codes: see Names
+        self.given: dict[str, Callable[[], Any]] = {}  # what filters may name beside the codes: see CodeNames
         self._memory: dict[tuple, Any] = {}
         self._counterfactuals: dict[int, Counterfactual] = {}
         self.errors = Errors(self)
@@ -122,9 +122,9 @@ class Scene:
         """``(N,)`` True for the galaxies that pass a filter."""
         return self.remember(("filter", text, target), lambda: select(text, self.names(target)), keep=8)
 
-    def names(self, target: int) -> Names:
+    def names(self, target: int) -> CodeNames:
         """What a filter may name, and the values."""
-        return self.remember(("names", target), lambda: Names(self.own, target=target, given=self.given))
+        return self.remember(("names", target), lambda: CodeNames(self.own, target=target, given=self.given))
 
     def relabelled(self, state: State) -> bool:
         """Forget what filters gave: stars, lists or labels are others. Whether other galaxies are in view now."""
