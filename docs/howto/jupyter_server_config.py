@@ -9,6 +9,11 @@ os.environ["SFNET_CODES"] = "/data/survey/codes.parquet"
 os.environ["SFNET_DATASET"] = "/data/survey/galaxies"
 os.environ["SFNET_RUN"] = "/data/survey/run"  # for your_galaxy.ipynb; leave it out where images need not be decomposed
 
+os.environ["SFNET_BOKEH_ON_PAGE"] = "1"  # the template brings BokehJS
+
+# What server and kernels say to each other is encrypted: nobody else on this machine listens in.
+c.KernelManager.transport_encryption = "auto"
+
 # Our template: BokehJS and the style from this server, no request to a CDN.
 c.VoilaConfiguration.template = "sfnet"
 c.VoilaConfiguration.file_allowlist = []  # else pictures under the server's root are public without a login

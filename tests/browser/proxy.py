@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from urllib.parse import urlsplit
+
+REQUEST = re.compile(rb"(GET|HEAD|POST|OPTIONS) /\S* HTTP/1\.1\r\n")
 
 
 class Cable:
     """Forwards a local port to the server of an address, until :meth:`cut` or :meth:`swallow`; :meth:`mend` mends it.
 
-    A context manager; :attr:`address` is the server's address as seen through it.
+    A context manager; :attr:`address` is the server's address as seen through it. ``header`` is added to every request,
+    as a reverse proxy does.
     """
 
-    def __init__(self, address: str):
+    def __init__(self, address: str, header: str = ""):
+        self._header = header.encode()
         split = urlsplit(address)
         self._server = (split.hostname, split.port)
         self._listener = self._listen(0)
@@ -82,10 +87,11 @@ class Cable:
                 for ends in (there, back):
                     threading.Thread(target=self._pump, args=ends, daemon=True).start()
 
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket, open_ways: list[threading.Event]) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, open_ways: list[threading.Event]) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                if self._header and REQUEST.match(data):
+                    data = data.replace(b"\r\n", b"\r\n" + self._header + b"\r\n", 1)
                 for way in open_ways:
                     way.wait()
                 sink.sendall(data)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import psutil
 import pytest
 import websocket
 from visitor import Visitor, frame, kernel_of, processes_of, resident
@@ -542,3 +543,59 @@ def answers(address: str) -> bool:
 def test_a_limit_that_is_none_is_named(limit, value):
     with pytest.raises(SFNetError, match=f"{limit} must be a whole number"), serving(**{limit: value}):
         pass
+
+
+# -- T33: a server of its own, behind a proxy -----------------------------------------------------------------------
+
+
+def started(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """The server as the docs have an admin start it; it ends by itself where it does not start."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER_TOKEN")}
+    command = [sys.executable, "-m", "sfnet_core.explorer.server", str(notebooks_folder()), *arguments]
+    return subprocess.run(command, env=clean | environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_t33_a_server_without_a_secret_does_not_start_and_none_stands_on_the_command_line():
+    none = started()
+    assert none.returncode == 2 and "JUPYTER_TOKEN" in none.stderr and "open_to_all" in none.stderr
+    for shown in ("--Voila.token=hunter2", "--token=hunter2"):
+        told = started(shown)
+        assert told.returncode == 2 and "JUPYTER_TOKEN" in told.stderr and "hunter2" not in told.stderr
+
+
+def test_t33_the_secret_comes_from_the_environment_and_is_asked_for(tmp_path):
+    lay_out(tmp_path)
+    port = free_port(None)
+    environment = os.environ | {"JUPYTER_TOKEN": "hunter2", "JUPYTER_PATH": str(tmp_path), "SFNET_BOKEH_ON_PAGE": "1"}
+    command = [sys.executable, "-m", "sfnet_core.explorer.server", str(notebooks_folder()), f"--port={port}"]
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        try:
+            root = f"http://127.0.0.1:{port}"
+            until(lambda: answers(f"{root}/voila/static/voila.js"), seconds=60)
+            asked = urllib.request.Request(f"{root}/voila/render/explore.ipynb")
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                assert "/login" in answer.url
+            asked.add_header("Authorization", "token hunter2")
+            asked.add_header("Origin", "http://evil.example")
+            with urllib.request.urlopen(asked, timeout=60) as answer:
+                assert "/login" not in answer.url and answer.headers["Access-Control-Allow-Origin"] is None
+            assert "hunter2" not in " ".join(psutil.Process(process.pid).cmdline())
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("path", ["/logout", "/logout?next=/"])
+def test_there_is_no_logout_page(attacker, path):
+    status, text = attacker.get(path)
+    assert status == 404 and "Traceback" not in text
+
+
+def test_a_last_word_from_another_site_is_refused_without_a_traceback(server, capfd):
+    with Visitor(server[0]) as visitor:
+        request = urllib.request.Request(f"{visitor.root}/sfnet/end/{visitor.kernel}", method="POST", data=b"")
+        request.add_header("Cookie", visitor.cookie)
+        request.add_header("Origin", "http://evil.example")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=30)
+        assert refused.value.code == 403 and "Traceback" not in capfd.readouterr().err
+        works(visitor)

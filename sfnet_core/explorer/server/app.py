@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import tornado.web
+from jupyter_server.auth.logout import LogoutHandler
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from jupyter_server.utils import url_path_join
-from traitlets import Bool, Integer, default
+from traitlets import Bool, Integer, Type, default
 from voila.app import Voila
 from voila.request_info_handler import RequestInfoSocketHandler
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
@@ -20,6 +23,7 @@ from voila.static_file_handler import AllowListFileHandler, TemplateStaticFileHa
 from voila.tornado.contentshandler import VoilaContentsHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.treehandler import TornadoVoilaTreeHandler
+from voila.voila_identity_provider import VoilaIdentityProvider
 
 from sfnet_core.explorer.server.forked import use_nursery
 from sfnet_core.explorer.server.making import use_maker
@@ -66,8 +70,24 @@ class PageHandler(TornadoVoilaHandler):
         self.finish(self.render_template("503.html", retry=RETRY))
 
 
+class KnownByToken(VoilaIdentityProvider):
+    """A token says who asks, and excuses from nothing.
+
+    Jupyter takes a request with the right token for one that no browser was tricked into. Behind a proxy that adds the
+    token to every request that is not so: the page of another site would be let in by the visitor's own browser.
+    """
+
+    def is_token_authenticated(self, handler: tornado.web.RequestHandler) -> bool:
+        """Never: the origin of every request is checked, and no other site's page may read an answer."""
+        return False
+
+
 class EndHandler(JupyterHandler):
     """A page's last word as its tab closes. The kernel's identifier is the page's own secret: no other token asked."""
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """The status alone: nobody reads this answer."""
+        self.finish(str(status_code))
 
     def check_xsrf_cookie(self) -> None:
         """The page may have no such cookie; another site can't know the identifier, and its origin is refused."""
@@ -151,6 +171,8 @@ class ExplorerServer(Voila):
 
     name = "voila"  # the configuration's file is voila.json
     patience = Integer(90, config=True, help="Seconds for a page to open before it says that it can't.")
+    identity_provider_class = Type(KnownByToken, klass=VoilaIdentityProvider, config=True)
+    open_to_all = Bool(False, config=True, help="Start without a secret: whoever reaches the port may open the pages.")
     ends_with_stdin = Bool(False, config=True, help="End when standard input does: with the process that started it.")
 
     @default("config_file_paths")
@@ -159,7 +181,16 @@ class ExplorerServer(Voila):
 
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the configuration; pages learn from it what to expect of the server."""
+        if any(word.partition("=")[0] in ("--token", "--Voila.token") for word in sys.argv if argv is None):
+            self.exit_with("Everyone on this machine can read a secret on the command line. Put it into JUPYTER_TOKEN.")
         super().initialize(argv)
+        if not (self.token or self.open_to_all):
+            if not os.environ.get("JUPYTER_TOKEN"):
+                self.exit_with(
+                    "This server has no secret. Put one into the environment (JUPYTER_TOKEN), or say "
+                    "--ExplorerServer.open_to_all=True where everybody who reaches the port may open the pages."
+                )
+            self.token, self.auto_token = None, True  # the environment's
         use_maker()
         if self.ends_with_stdin:
             end_with(0)
@@ -167,6 +198,11 @@ class ExplorerServer(Voila):
         for name in ("tornado.access", "tornado.general"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.voila_configuration.page_config_hook = self._tell_the_page
+
+    def exit_with(self, sentence: str) -> None:
+        """End with status 2 and a sentence on standard error."""
+        print(sentence, file=sys.stderr)
+        self.exit(2)
 
     def _tell_the_page(self, current_page_config: dict[str, Any], **_: Any) -> dict[str, Any]:
         return {**current_page_config, "sfnet": {"patience": self.patience, "end": True}}
@@ -179,6 +215,7 @@ class ExplorerServer(Voila):
             TemplateStaticFileHandler: TemplateFiles,
             FileFindHandler: ExtensionFiles,
             KernelHandler: KernelLook,
+            LogoutHandler: NotHere,
             VoilaShutdownKernelHandler: LaterHandler,
             **dict.fromkeys((RequestInfoSocketHandler, VoilaContentsHandler, AllowListFileHandler)),
         }

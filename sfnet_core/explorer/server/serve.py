@@ -36,9 +36,9 @@ def notebooks_folder() -> Path:
 
 
 def free_port(port: int | None) -> int:
-    """``port`` itself where it is free, any free one for ``None``; :class:`SFNetError` where it is taken."""
-    if port is not None and not 0 < port < 65536:
-        raise SFNetError(f"A port is a number from 1 to 65535, not {port}.")
+    """``port`` itself where it is free, any free one for ``None`` or 0; :class:`SFNetError` where it is taken."""
+    if port is not None and not 0 <= port < 65536:
+        raise SFNetError(f"A port is a number from 1 to 65535, or 0 for any free one, not {port}.")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -54,7 +54,7 @@ def _configuration(port: int, token: str, pool: int, limits: dict[str, int | Non
     """``voila/voila.json`` (loopback, our template, the guard, no source, no traceback, no files), as asked for."""
     configuration = json.loads((CONFIGURATION / "voila.json").read_text(encoding="utf-8"))
     configuration["Voila"] |= {"port": port, "token": token}
-    configuration["ExplorerServer"]["ends_with_stdin"] = True
+    configuration["ExplorerServer"] |= {"ends_with_stdin": True, "open_to_all": not token}
     kernels, given = configuration["GuardedKernels"], {name: n for name, n in limits.items() if n is not None}
     for name, n in given.items():
         if type(n) is not int or n < 1:
