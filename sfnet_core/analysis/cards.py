@@ -8,7 +8,7 @@ import numpy as np
 
 from sfnet_core.analysis.feature_tables import lost_without
 from sfnet_core.analysis.firing import Firing
-from sfnet_core.explorer.shared.feature_stability import Steady
+from sfnet_core.explorer.shared.feature_stability import FeatureStability
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
@@ -53,8 +53,8 @@ class Almanac:
     ``steady``: the features' stability over several trainings, where it was measured.
     """
 
-    def __init__(self, scene: Scene, steady: Steady | None = None):
-        self.scene, self.codes, self.steady = scene, scene.codes, Steady() if steady is None else steady
+    def __init__(self, scene: Scene, steady: FeatureStability | None = None):
+        self.scene, self.codes, self.steady = scene, scene.codes, FeatureStability() if steady is None else steady
         self._memory: dict[tuple, object] = {}
 
     def remember(self, key: tuple, compute):

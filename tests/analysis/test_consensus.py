@@ -287,7 +287,7 @@ def test_the_command_writes_codes_that_the_pages_open_with_their_features_named(
     page = Explorer(codes)
     assert page.state.fourth != "residual_margin"  # there is no gate, so no margin
     assert "Consensus of 3 trainings" in " ".join(page.header.data["facts"])
-    assert "no gate: below" in page.gate.data["note"]
+    assert "no gate: below" in page.k_slider.data["note"]
     page.state.change(off=frozenset({SHARED, SHARED + 1}), split="validation")
     wanted = np.sqrt(np.mean((predict(codes, off={SHARED, SHARED + 1}) - codes.truth())[:100] ** 2))
     assert f"{wanted:.4f}" in json.dumps(page.header.data)

@@ -322,7 +322,7 @@ def explore_now(page: Explorer) -> dict[str, Any]:
     return {
         "numbers": vars(scene.numbers(state)),
         "status": numbers_in(page.header.data["status"]),
-        "rmse_by_k": page.gate.data["rmse"],
+        "rmse_by_k": page.k_slider.data["rmse"],
         "features": [some(one, "feature", "weight", "rate", "fires", "mean") for one in page.toggles.data["rows"]],
         "galaxy": str(codes.ids[row]),
         "prediction": scene.prediction_of(state, row),
@@ -347,11 +347,11 @@ def panes(page: Explorer) -> dict[str, Any]:
     within = scene.view(state)
     one, other = within[::3], within[1::4]
     state.change(tab="selection", selection=pack_rows(one))
-    found = {"selection pane": shown_in(page.special.data)}
+    found = {"selection pane": shown_in(page.selection.data)}
     state.change(tab="compare", selection=pack_rows(one), kept=pack_rows(other), pinned=3)
-    found["compare pane"] = shown_in(page.pair.data)
+    found["compare pane"] = shown_in(page.comparison.data)
     state.change(tab="near")
-    found["near pane"] = shown_in(page.near.data)
+    found["near pane"] = shown_in(page.neighbours.data)
     mixes, by_code = bpt_mix(codes, one, within=within), nearest_by_code(codes, state.galaxy, 8, within=within)
     by_catalogue = nearest_by_catalogue(codes, state.galaxy, 8, within=within)
     difference = compare(codes, one, other)
@@ -426,7 +426,7 @@ def your_galaxy_numbers() -> dict[str, Any]:
             ],
             "near": [
                 [one["id"], *numbers_in(one["likeness"]), one["prediction"], one["truth"], one["split"]]
-                for one in page.near.data["galaxies"]
+                for one in page.neighbours.data["galaxies"]
             ],
             "terms": [some(t, "feature", "activation", "weight", "contribution") for t in inspector["terms"]],
             "sum": numbers_in(inspector["sum"]),

@@ -7,12 +7,12 @@ import itertools
 import logging
 
 from sfnet_core.explorer.shared import debounce as module
-from sfnet_core.explorer.shared.debounce import Soon
+from sfnet_core.explorer.shared.debounce import Debounced
 
 
 def test_without_a_loop_it_is_called_at_once():
     calls = []
-    soon = Soon(lambda: calls.append(1))
+    soon = Debounced(lambda: calls.append(1))
     for n in range(1, 4):
         soon()
         assert len(calls) == n
@@ -22,7 +22,7 @@ def test_r21_many_asks_are_one_call_and_the_last_one_counts():
     seen, value = [], [0]
 
     async def story() -> None:
-        soon = Soon(lambda: seen.append(value[0]), wait=0.02)
+        soon = Debounced(lambda: seen.append(value[0]), wait=0.02)
         for n in range(5000):
             value[0] = n
             soon()
@@ -48,7 +48,7 @@ def test_a_dear_function_waits_for_the_last_ask(monkeypatch):
     calls = []
 
     async def story() -> None:
-        soon = Soon(lambda: calls.append(1), wait=0.001)
+        soon = Debounced(lambda: calls.append(1), wait=0.001)
         soon()
         await asyncio.sleep(0.05)
         assert calls == [1]
@@ -73,7 +73,7 @@ def test_what_it_raises_is_logged_and_it_goes_on(caplog):
         calls.append(1)
         raise ZeroDivisionError("by zero")
 
-    soon = Soon(fails)
+    soon = Debounced(fails)
     with caplog.at_level(logging.WARNING):
         soon()
         soon()

@@ -16,7 +16,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import export_page
 from sfnet_core.explorer.explore.page import Explorer
-from sfnet_core.explorer.shared.feature_stability import HINT, Steady
+from sfnet_core.explorer.shared.feature_stability import HINT, FeatureStability
 
 F, SILENT = 8, 7  # feature 7 fires on training galaxies only
 
@@ -74,7 +74,7 @@ def test_every_switch_and_card_has_its_score_and_the_atlas_sorts_by_it(measured)
 
 def test_a_feature_too_rare_to_say_is_marked_everywhere_and_sorted_last(measured):
     codes, found = measured
-    assert not Steady(found).about.count("too rare") and found.choice in Steady(found).summary
+    assert not FeatureStability(found).about.count("too rare") and found.choice in FeatureStability(found).summary
     first = found.features[0]
     put(codes, replace(found, features=(replace(first, fires=4, rate=0.04), *found.features[1:])))
     words = f"Too rare to say: it fires on 4 of these galaxies, fewer than {FEW}"
@@ -117,7 +117,7 @@ def test_a_file_of_other_codes_is_not_shown_and_says_so(measured, gated):
     for page in (Explorer(SparseCodes.open(codes.path)), Atlas(SparseCodes.open(codes.path))):
         notices = (page.header if isinstance(page, Explorer) else page.head).data["notices"]
         assert "was measured on codes with another fingerprint" in notices[0] and codes.fingerprint[:8] in notices[0]
-    assert not Steady.beside(SparseCodes.open(codes.path))
+    assert not FeatureStability.beside(SparseCodes.open(codes.path))
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[" * 9999, b'{"kind": "sfnet stability", "schema": 2, "others": 3}'])
@@ -146,13 +146,13 @@ def test_the_folder_of_the_labels_comes_first(measured, tmp_path, monkeypatch):
     codes, found = measured
     monkeypatch.setenv("SFNET_LABELS", str(tmp_path / "mine"))
     put(codes, found)
-    assert Steady.beside(codes).found == found
+    assert FeatureStability.beside(codes).found == found
     (tmp_path / "mine" / "codes.stability.json").write_text("{}", encoding="utf-8")
-    assert Steady.beside(codes).found == found  # one that can't be read does not hide the other
+    assert FeatureStability.beside(codes).found == found  # one that can't be read does not hide the other
     write_stability(tmp_path / "own.json", found)
     (tmp_path / "own.json").replace(tmp_path / "mine" / "codes.stability.json")
     stability_path(codes.path).unlink()
-    assert Steady.beside(codes).found == found
+    assert FeatureStability.beside(codes).found == found
 
 
 def test_the_saved_atlas_has_the_scores_too(measured, tmp_path):
@@ -174,8 +174,8 @@ def test_opening_a_page_loads_neither_scipy_nor_torch(measured):
     program = (
         "import sys\n"
         "from sfnet_core.codes.table import SparseCodes\n"
-        "from sfnet_core.explorer.shared.feature_stability import Steady\n"
-        "assert Steady.beside(SparseCodes.open(sys.argv[1]))\n"
+        "from sfnet_core.explorer.shared.feature_stability import FeatureStability\n"
+        "assert FeatureStability.beside(SparseCodes.open(sys.argv[1]))\n"
         "sys.exit(', '.join(m for m in ('scipy', 'torch', 'pandas') if m in sys.modules) or 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, codes.path], capture_output=True, text=True, check=False)

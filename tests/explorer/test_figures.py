@@ -107,7 +107,7 @@ def test_guide_lines_come_along(page):
 
 def test_rmse_against_k_and_the_galaxy_with_its_map(page):
     gate = layers(page.figures.svg("gate"))
-    assert circles(gate["RMSE"]) == len(page.gate.data["rmse"]) and circles(gate["k = 4"]) == 1
+    assert circles(gate["RMSE"]) == len(page.k_slider.data["rmse"]) and circles(gate["k = 4"]) == 1
     picture = page.figures.svg("picture")
     root = ET.fromstring(picture)
     cells = np.array(page.inspector.data["cells"])
@@ -146,12 +146,12 @@ def test_a_caption_says_what_the_figure_is_of(page):
 
 def test_a_caption_has_the_whole_label_of_a_feature(page):
     label = "dusty discs seen edge-on, where the lane is clear"
-    page.naming.book.set_feature(page.state.feature, label=label)
-    page.state.news()
+    page.labels.book.set_feature(page.state.feature, label=label)
+    page.state.labels_changed()
     assert f"Feature: f{page.state.feature} · {label}" in page.figures.caption("plot-0").split("\n")
     assert "Feature:" not in page.figures.caption("plot-1")
-    page.naming.book.set_feature(page.state.feature, label="")
-    page.state.news()
+    page.labels.book.set_feature(page.state.feature, label="")
+    page.state.labels_changed()
     assert "Feature:" not in page.figures.caption("plot-0")
 
 
@@ -172,8 +172,8 @@ def test_t10_names_and_labels_stay_text_in_files(gated):
             columns={"z": np.arange(6.0)}, column_units={"z": HTML}, truth=np.arange(6.0), provenance={"dataset": HTML},
         )
     )  # fmt: skip
-    page.naming.book.set_feature(page.state.feature, label=HTML)
-    page.state.news()
+    page.labels.book.set_feature(page.state.feature, label=HTML)
+    page.state.labels_changed()
     page.state.change(third="residual_z", selection=pack_rows([0, 1]))
     for key in page.figures.names():
         root = ET.fromstring(page.figures.svg(key))

@@ -19,7 +19,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.completion import complete
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.explore.page import Explorer
-from sfnet_core.explorer.shared.label_editor import MOST_UPLOAD, Naming, brief, home
+from sfnet_core.explorer.shared.label_editor import MOST_UPLOAD, LabelEditor, brief, home
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.quantities import untexed
 from sfnet_core.explorer.shared.sample import sample_codes, sample_folder
@@ -86,11 +86,11 @@ def everywhere(page: Explorer, feature: int) -> dict[str, str]:
     rows = page.scene.view(state)
     fires = rows[page.scene.activation(feature)[rows] > 0]
     state.change(tab="selection", selection=pack_rows(fires[: len(fires) // 2 + 1]))
-    found["selection"] = str(page.special.data["blocks"])
+    found["selection"] = str(page.selection.data["blocks"])
     state.change(tab="compare", pinned=int(rows[page.scene.activation(feature)[rows] == 0][0]), selection=b"")
-    found["compare"] = str(page.pair.data["blocks"])
+    found["compare"] = str(page.comparison.data["blocks"])
     state.change(tab="near")
-    found["neighbours"] = str(page.near.data["blocks"])
+    found["neighbours"] = str(page.neighbours.data["blocks"])
     state.change(tab="notes")
     found["notes"] = str(page.notes.data["named"])
     return found
@@ -128,7 +128,7 @@ def test_a_label_is_shown_wherever_the_feature_is_named(page, path):
 def test_a_change_redraws_every_view_that_names_it_in_one_go(page, monkeypatch):
     sent: list[str] = []
     monkeypatch.setattr(LinkedFigures, "send", lambda self, content, buffers=None: sent.append("plots"))
-    views = ("toggles", "inspector", "gallery", "notes", "chooser", "gate")
+    views = ("toggles", "inspector", "gallery", "notes", "plot_menu", "k_slider")
     for name in views:
         getattr(page, name).observe(lambda _change, name=name: sent.append(name), "data")
     in_focus, other = page.state.feature, strongest(page)
@@ -149,7 +149,7 @@ def test_a_pane_in_front_is_renamed_at_once(page):
     rows = page.scene.view(state)
     fires = rows[page.scene.activation(feature)[rows] > 0]
     state.change(selection=pack_rows(fires[: len(fires) // 2 + 1]), pinned=int(np.setdiff1d(rows, fires)[0]))
-    panes = (("selection", page.special), ("compare", page.pair), ("near", page.near))
+    panes = (("selection", page.selection), ("compare", page.comparison), ("near", page.neighbours))
     for sitting, (tab, pane) in enumerate(panes):
         state.change(tab=tab)
         write(page, "label", f"seen in {tab}", feature=feature, sitting=sitting)
@@ -161,19 +161,19 @@ def test_neighbours_and_the_compared_have_their_star_and_label_at_once(page):
         return {item["id"]: item for b in pane.data["blocks"] if b["kind"] == "galaxies" for item in b["items"]}
 
     page.state.change(tab="near")
-    other = page.codes.index_of(next(iter(tiles(page.near))))
-    assert not any(tile["star"] or tile["label"] for tile in tiles(page.near).values())
+    other = page.codes.index_of(next(iter(tiles(page.neighbours))))
+    assert not any(tile["star"] or tile["label"] for tile in tiles(page.neighbours).values())
     star(page, other)
     write(page, "label", "odd", galaxy=other)
-    marked = {key: tile["label"] for key, tile in tiles(page.near).items() if tile["star"]}
+    marked = {key: tile["label"] for key, tile in tiles(page.neighbours).items() if tile["star"]}
     assert marked == {page.codes.ids[other]: "odd"}
     page.state.change(tab="compare", pinned=other)
-    assert {key: tile["star"] for key, tile in tiles(page.pair).items()} == {
+    assert {key: tile["star"] for key, tile in tiles(page.comparison).items()} == {
         page.codes.ids[other]: True,
         page.codes.ids[page.state.galaxy]: False,
     }
     star(page, other)
-    assert not any(tile["star"] for tile in tiles(page.pair).values())
+    assert not any(tile["star"] for tile in tiles(page.comparison).values())
 
 
 def test_galaxies_have_their_star_and_label_in_the_gallery_and_the_inspector(page):
@@ -312,10 +312,10 @@ def test_r3_two_pages_see_each_others_changes_and_lose_none(page, path):
     write(other, "note", "of the other", feature=feature)
     star(other, 4)
     page.state.change(page=0, sort="z")  # any change of the page looks too
-    assert page.naming.book.feature(feature).note == "of the other" and page.naming.book.star_rows() == {4}
+    assert page.labels.book.feature(feature).note == "of the other" and page.labels.book.star_rows() == {4}
     send(atlas.strip, do="look")
     assert f"f{feature} · blue" in [card["label"] for card in atlas.deck.data["cards"]]
-    assert other.naming.book.features == page.naming.book.features
+    assert other.labels.book.features == page.labels.book.features
 
 
 def test_undo_leaves_what_the_other_page_wrote(page, path):
@@ -332,7 +332,7 @@ def test_undo_leaves_what_the_other_page_wrote(page, path):
 
 def test_undo_leaves_what_the_other_page_wrote_in_the_same_moment(page, path, monkeypatch):
     other = Explorer(SparseCodes.open(path))
-    monkeypatch.setattr(page.naming.book, "refresh", lambda: False)  # its news came too late to be looked at
+    monkeypatch.setattr(page.labels.book, "refresh", lambda: False)  # its news came too late to be looked at
     write(other, "label", "theirs", feature=5)
     write(page, "label", "mine", feature=3)
     assert page.state.undo()
@@ -345,7 +345,7 @@ def test_undo_of_an_import_leaves_what_the_other_page_wrote_before_it(page, path
     stranger = Explorer(SparseCodes.open(shutil.copy(path, tmp_path / "stranger.parquet")))
     write(stranger, "label", "strange", feature=7)
     write(other, "label", "theirs", feature=5)
-    send(page.notes, [stranger.naming.book.export_text().encode()], do="import")
+    send(page.notes, [stranger.labels.book.export_text().encode()], do="import")
     assert page.label(7) == "f7 · strange" and page.state.undo()
     book = LabelBook.open(SparseCodes.open(path))
     assert book.feature(5).label == "theirs" and not book.feature(7)
@@ -363,7 +363,7 @@ def test_labels_and_choices_are_undone_in_the_order_they_were_done(page):
     seen = []
     for _ in range(4):
         assert state.undo()
-        seen.append((page.label(3), state.split, tuple(page.naming.book.lists("features"))))
+        seen.append((page.label(3), state.split, tuple(page.labels.book.lists("features"))))
     assert seen == [
         ("f3 · one", "train", ("colour",)),
         ("f3 · one", "train", ()),
@@ -374,7 +374,7 @@ def test_labels_and_choices_are_undone_in_the_order_they_were_done(page):
     while state.redo():
         pass
     assert (page.label(3), state.split) == ("f3 · two", "train")
-    assert page.naming.book.lists("features") == {"colour": (3,)}
+    assert page.labels.book.lists("features") == {"colour": (3,)}
 
 
 def test_a_label_after_an_undo_leaves_nothing_to_redo(page):
@@ -400,7 +400,7 @@ def test_an_undo_that_is_refused_stays_on_the_list():
     def refuse() -> None:
         raise SFNetError("no")
 
-    state.did(refuse, lambda: None)
+    state.record(refuse, lambda: None)
     with pytest.raises(SFNetError):
         state.undo()
     assert told == [frozenset({"labels"})]
@@ -427,7 +427,7 @@ ACTS = st.one_of(
 def test_undoing_everything_and_redoing_it_gives_both_ends_again(made_up, acts, kind):
     codes = SHARED.setdefault("codes", made_up(10, features=8))
     state = State(codes.features, len(codes))
-    naming = Naming(codes, state)
+    naming = LabelEditor(codes, state)
     book, ids = naming.book, codes.ids.tolist()
     naming.set(kind, 0 if kind == "features" else ids[0], label="first", star=True)
     naming.collect(kind, "x", [1 if kind == "features" else ids[1]], add=True)
@@ -551,10 +551,10 @@ def test_the_selection_goes_on_a_list(page):
     page.state.change(selection=pack_rows(rows), tab="notes")
     assert page.notes.data["selected"] == 7
     send(page.notes, do="join-selected", list="chosen")
-    assert page.naming.book.lists("galaxies") == {"chosen": tuple(sorted(page.codes.ids[rows].tolist()))}
+    assert page.labels.book.lists("galaxies") == {"chosen": tuple(sorted(page.codes.ids[rows].tolist()))}
     assert page.notes.data["galaxyLists"] == [["chosen", 7]]
     page.state.undo()
-    assert page.naming.book.lists("galaxies") == {} and page.notes.data["galaxyLists"] == []
+    assert page.labels.book.lists("galaxies") == {} and page.notes.data["galaxyLists"] == []
 
 
 # -- export and import ---------------------------------------------------------------------------------------------
@@ -589,10 +589,10 @@ BAD_FILES = [
 @pytest.mark.parametrize("data", BAD_FILES, ids=lambda d: d[:20].decode("latin-1"))
 def test_t3_a_file_that_is_no_labels_file_is_refused_with_a_sentence(page, path, data):
     write(page, "label", "blue", feature=3)
-    before, book = page.state.values(), page.naming.book.export_text()
+    before, book = page.state.values(), page.labels.book.export_text()
     send(page.notes, [data], do="import")
     assert "The file" in page.header.data["notices"][-1] and page.header.data["notices"][-1].endswith((".", '".'))
-    assert page.state.values() == before and page.naming.book.export_text() == book
+    assert page.state.values() == before and page.labels.book.export_text() == book
     assert page.state.undo() and page.label(3) == "f3" and not page.state.undo()
 
 
@@ -601,7 +601,7 @@ def test_t3_an_import_of_the_wrong_size_or_shape_changes_nothing(page):
     assert f"{MOST_UPLOAD + 1:,} bytes" in page.header.data["notices"][-1]
     for buffers in ([], [b"{}", b"{}"], [5], [None]):
         send(page.notes, buffers, do="import")
-    assert not page.state.undo() and page.naming.book.features == {}
+    assert not page.state.undo() and page.labels.book.features == {}
 
 
 # -- hostile -------------------------------------------------------------------------------------------------------
@@ -631,7 +631,7 @@ def test_t10_labels_stay_texts_in_every_view_and_no_formula_in_a_plot(page, path
 def test_t10_marks_that_turn_the_text_end_with_the_label(page):
     write(page, "label", "\u202eeulb\u2066", feature=3)
     assert page.label(3) == "f3 · eulb"
-    assert page.naming.book.feature(3).label == "\u202eeulb\u2066"  # kept as it was written
+    assert page.labels.book.feature(3).label == "\u202eeulb\u2066"  # kept as it was written
 
 
 SUBJECTS = [
@@ -669,12 +669,12 @@ WRONG = [
 def test_t3_ill_typed_messages_change_nothing(page, path):
     write(page, "label", "blue", feature=5)
     views = (page.notes, page.inspector)
-    before, text, book = page.state.values(), labels_path(path).read_bytes(), page.naming.book.export_text()
+    before, text, book = page.state.values(), labels_path(path).read_bytes(), page.labels.book.export_text()
     for message in WRONG:
         for view in views:
             view._receive(None, message, [])
         assert page.state.values() == before, str(message)[:200]
-        assert labels_path(path).read_bytes() == text and page.naming.book.export_text() == book, str(message)[:200]
+        assert labels_path(path).read_bytes() == text and page.labels.book.export_text() == book, str(message)[:200]
     assert page.state.undo() and not page.state.undo()  # nothing else was put on the list
     atlas = Atlas(SparseCodes.open(path))
     for message in WRONG:
@@ -689,7 +689,7 @@ def test_t3_whatever_is_written_into_data_is_not_read_back(page):
         page.notes._handle_msg({"content": {"data": state}, "buffers": []})
         page.notes.draw()
         assert page.notes.data == kept
-    assert page.naming.book.features == {}
+    assert page.labels.book.features == {}
 
 
 # -- pieces --------------------------------------------------------------------------------------------------------
@@ -710,7 +710,7 @@ def test_no_text_is_a_formula_to_bokeh(words):
 def test_the_notes_pane_without_a_feature_or_a_galaxy(page):
     page.state.change(feature=-1, galaxy=-1, tab="notes")
     assert page.notes.data["features"] is None and page.notes.data["galaxies"] is None and page.notes.data["shown"]
-    assert page.naming.galaxy("nobody") == Entry()
+    assert page.labels.galaxy("nobody") == Entry()
 
 
 def test_the_overview_counts_and_orders(page):

@@ -17,7 +17,7 @@ from sfnet_core.utils.errors import SFNetError
 
 NAN = float("nan")
 HTML = "<img src=x onerror=alert(1)>"
-VIEWS = ("header", "toggles", "gate", "chooser", "inspector", "gallery")
+VIEWS = ("header", "toggles", "k_slider", "plot_menu", "inspector", "gallery")
 
 
 # -- codes of every kind -------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def redrawn(page: Explorer, monkeypatch, change: dict) -> set[str]:
 
 def test_a_toggle_redraws_what_shows_its_numbers(page, monkeypatch):
     on_the_galaxy = int(page.scene.terms(page.state, page.state.galaxy)[0]["feature"])
-    everywhere = {"header", "toggles", "gate", "inspector", "plots"}
+    everywhere = {"header", "toggles", "k_slider", "inspector", "plots"}
     assert redrawn(page, monkeypatch, {"off": {on_the_galaxy}}) == everywhere
     # sorted by what the toggle changes, the gallery follows too
     page.state.change(sort="prediction")
@@ -131,11 +131,11 @@ def test_every_other_change_redraws_its_own_views(page, monkeypatch):
         ({"galaxy": int(rows[3])}, {"header", "inspector", "gallery", "plots"}),
         ({"selection": pack_rows(rows[:2])}, {"header", "gallery", "plots"}),
         ({"selection": b""}, {"header", "gallery", "plots"}),
-        ({"third": "sky"}, {"header", "chooser", "plots"}),
+        ({"third": "sky"}, {"header", "plot_menu", "plots"}),
         ({"sort": "z"}, {"header", "gallery"}),
         ({"descending": False}, {"header", "gallery"}),
         ({"map": kept}, {"header", "inspector"}),
-        ({"split": ""}, {"header", "toggles", "gate", "inspector", "gallery", "plots"}),
+        ({"split": ""}, {"header", "toggles", "k_slider", "inspector", "gallery", "plots"}),
         ({"page": 1}, {"header", "gallery"}),
         ({"mode": "refill"}, {"header", "toggles", "plots"}),
         ({"feature": other}, {"header", "toggles", "inspector", "gallery", "plots"}),
@@ -160,7 +160,7 @@ def test_another_k_is_another_gate_before_the_same_head(gated, plain_prediction)
                 for other in range(1, 7)
             ]
             assert np.allclose(page.plots.source.data["y1"], plain, atol=1e-9)
-            assert page.gate.data["k"] == k and page.gate.data["rmse"] == pytest.approx(rmse)
+            assert page.k_slider.data["k"] == k and page.k_slider.data["rmse"] == pytest.approx(rmse)
             assert f"RMSE {rmse[k - 1]:.4f} dex" in page.header.data["status"]
             assert page.inspector.data["prediction"] == f"{plain[page.state.galaxy]:.4f}"
             assert sum(t["state"] != "off" for t in page.inspector.data["terms"]) <= k

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfnet_core.explorer.explore.k_slider import Gate
+from sfnet_core.explorer.explore.k_slider import KSlider
 from sfnet_core.explorer.shared import plot_subsample as drawn
 from sfnet_core.explorer.shared.plot_subsample import sample
 from sfnet_core.explorer.shared.scene import Scene
@@ -82,7 +82,7 @@ def test_the_error_by_k_of_many_is_near_that_of_all(codes, monkeypatch):
 def test_the_curve_of_a_sample_says_so(codes, monkeypatch):
     scene = Scene(codes)
     state = State(20, 900, scene.splits, slots=6, k=3)
-    gate = Gate(scene, state, lambda words: None)
+    gate = KSlider(scene, state, lambda words: None)
     gate.draw()
     assert "drawn at random" not in gate.data["note"] and "trained at k = 3" in gate.data["note"]
     monkeypatch.setattr(drawn, "MANY", 300)
@@ -97,7 +97,7 @@ def test_the_curve_of_a_sample_says_so(codes, monkeypatch):
 ])  # fmt: skip
 def test_the_gate_says_which_k_the_weights_were_trained_for(codes, monkeypatch, multi_k, said, warned):
     monkeypatch.setitem(codes.provenance, "multi_k", multi_k)
-    gate = Gate(Scene(codes), State(20, 900, set(codes.split), slots=6, k=3), lambda words: None)
+    gate = KSlider(Scene(codes), State(20, 900, set(codes.split), slots=6, k=3), lambda words: None)
     gate.draw()
     assert gate.data["trained"] == said and gate.data["most"] == 6
     assert gate.data["note"] == (f"The weights were {said}: at another k they are not at their best." if warned else "")

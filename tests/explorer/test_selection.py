@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sfnet_core.explorer.explore.page import Explorer
-from sfnet_core.explorer.explore.selection import Special
+from sfnet_core.explorer.explore.selection import Selection
 from sfnet_core.explorer.shared.state import pack_rows
 
 
@@ -28,17 +28,17 @@ def page(built) -> Explorer:
 @pytest.fixture
 def saved(monkeypatch) -> list:
     out = []
-    monkeypatch.setattr(Special, "download", lambda self, name, mime, content: out.append((name, mime, content)))
+    monkeypatch.setattr(Selection, "download", lambda self, name, mime, content: out.append((name, mime, content)))
     return out
 
 
 def said(page: Explorer) -> str:
-    return "\n".join(block["text"] for block in page.special.data["blocks"] if block["kind"] == "text")
+    return "\n".join(block["text"] for block in page.selection.data["blocks"] if block["kind"] == "text")
 
 
 def buttons(page: Explorer) -> set[str]:
     return {
-        item["do"] for block in page.special.data["blocks"] if block["kind"] == "buttons" for item in block["items"]
+        item["do"] for block in page.selection.data["blocks"] if block["kind"] == "buttons" for item in block["items"]
     }
 
 
@@ -46,7 +46,7 @@ def test_regions_of_the_selection_with_its_caption(page, saved):
     rows = page.scene.rows("validation")[:5]
     page.state.change(selection=pack_rows(rows))
     assert {"save-reg", "save-caption", "save-csv", "save-fits"} <= buttons(page)
-    page.special._receive(None, {"do": "save-reg", "link": "http://127.0.0.1:1/x.ipynb"}, [])
+    page.selection._receive(None, {"do": "save-reg", "link": "http://127.0.0.1:1/x.ipynb"}, [])
     ((name, mime, content),) = saved
     lines = content.decode().splitlines()
     assert (name, mime) == ("sfnet-selection-5.reg", "text/plain") and lines[0].startswith("# Region file format: DS9")
@@ -64,7 +64,7 @@ def test_the_caption_beside_the_tables(page, saved):
     page.state.change(filter="z > 0.05")
     rows = page.scene.view(page.state)[:9]
     page.state.change(selection=pack_rows(rows))
-    page.special._receive(None, {"do": "save-caption", "link": ""}, [])
+    page.selection._receive(None, {"do": "save-caption", "link": ""}, [])
     ((name, mime, content),) = saved
     facts = content.decode().splitlines()
     assert (name, mime) == ("sfnet-selection-9-caption.txt", "text/plain")
@@ -78,14 +78,14 @@ def test_t3_a_link_that_is_none_saves_nothing(page, saved, link, caplog):
     caplog.set_level(logging.CRITICAL)
     page.state.change(selection=pack_rows([0, 1]))
     for do in ("save-reg", "save-caption", "save-csv"):
-        page.special._receive(None, {"do": do, "link": link}, [])
+        page.selection._receive(None, {"do": do, "link": link}, [])
     assert saved == []
 
 
 def test_without_a_selection_nothing_is_saved(page, saved, caplog):
     caplog.set_level(logging.CRITICAL)
     for do in ("save-reg", "save-caption", "save-csv"):
-        page.special._receive(None, {"do": do, "link": ""}, [])
+        page.selection._receive(None, {"do": do, "link": ""}, [])
     assert saved == [] and buttons(page) == set()
 
 
@@ -94,7 +94,7 @@ def test_without_positions_it_says_so(gated, saved):
     page.state.change(tab="selection", selection=pack_rows([0, 1, 2]))
     assert "save-reg" not in buttons(page) and "save-caption" in buttons(page)
     assert "No DS9 regions: these galaxies have no RA and Dec." in said(page)
-    page.special._receive(None, {"do": "save-reg", "link": ""}, [])  # asked for all the same
+    page.selection._receive(None, {"do": "save-reg", "link": ""}, [])  # asked for all the same
     assert saved == [] and "no RA and Dec" in page.header.data["notices"][-1]
 
 

@@ -37,18 +37,18 @@ NONSENSE = [
     {"do": "exec", "code": "1/0"}, {"do": "x" * 10**6}, {"DO": "toggle"},
 ]  # fmt: skip
 
-VIEWS = ("header", "toggles", "gate", "chooser", "inspector", "gallery")
+VIEWS = ("header", "toggles", "k_slider", "plot_menu", "inspector", "gallery")
 HUGE, HTML = "x" * 10**6, "<img src=x onerror=alert(1)>"
 NUMBERS = [None, "1", 1.0, True, [], {}, -7, 10**9, 10**400, float("nan"), float("inf")]
 TEXTS = [None, 1, True, [], {}, HUGE, HTML, "", "../../etc/passwd", "__class__", "²"]
 WRONG = [
     *(("toggles", {"do": do, "feature": value}) for do in ("toggle", "focus") for value in NUMBERS),
     *(("inspector", {"do": "feature", "feature": value}) for value in NUMBERS),
-    *(("gate", {"do": "k", "k": value}) for value in [*NUMBERS, 0, 13]),
+    *(("k_slider", {"do": "k", "k": value}) for value in [*NUMBERS, 0, 13]),
     *(("gallery", {"do": "page", "page": value}) for value in NUMBERS if type(value) is not int),
     *(("toggles", {"do": "mode", "mode": value}) for value in TEXTS),
     *(("inspector", {"do": "map", "map": value}) for value in TEXTS),
-    *(("chooser", {"do": do, "plot": value}) for do in ("third", "fourth") for value in TEXTS),
+    *(("plot_menu", {"do": do, "plot": value}) for do in ("third", "fourth") for value in TEXTS),
     *(("gallery", {"do": do, do if do == "sort" else "id": value}) for do in ("focus", "sort") for value in TEXTS),
     *(("gallery", {"do": "find", "id": value}) for value in TEXTS),
     *(("header", {"do": "split", "split": value}) for value in TEXTS if value != ""),
@@ -56,7 +56,7 @@ WRONG = [
         ("toggles", "toggle"), ("toggles", "focus"), ("toggles", "mode"), ("inspector", "map"),
         ("inspector", "feature"), ("gallery", "focus"), ("gallery", "page"), ("gallery", "sort"), ("gallery", "find"),
         ("header", "split"),
-        ("chooser", "third"), ("chooser", "fourth"), ("header", "open-link"),
+        ("plot_menu", "third"), ("plot_menu", "fourth"), ("header", "open-link"),
     ]),
 ]  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_the_views_do_what_their_messages_say(page):
     sent(page.gallery, {"do": "find", "id": "made-up-0000077"})
     sent(page.gallery, {"do": "sort", "sort": "z"})
     sent(page.gallery, {"do": "order"})
-    sent(page.chooser, {"do": "third", "plot": "sky"})
+    sent(page.plot_menu, {"do": "third", "plot": "sky"})
     assert (state.mode, state.map, state.galaxy, state.sort, state.third) == ("refill", "none", 77, "z", "sky")
     z = page.scene.column("z")[page.gallery.rows()]
     assert not state.descending and np.array_equal(z, np.sort(z))

@@ -23,7 +23,7 @@ from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, samp
 from sfnet_core.explorer.your_galaxy import engine
 from sfnet_core.explorer.your_galaxy import inputs as doors
 from sfnet_core.explorer.your_galaxy.checks import Training
-from sfnet_core.explorer.your_galaxy.engine import Engine, Wishes, find_run, mismatch
+from sfnet_core.explorer.your_galaxy.engine import Engine, ImageOptions, find_run, mismatch
 from sfnet_core.explorer.your_galaxy.page import YourGalaxy
 from sfnet_core.explorer.your_galaxy.similarity import LOOKS, FeatureRanges, Span, look, share_below, typical_nearest
 from sfnet_core.explorer.your_galaxy.worker import Worker
@@ -38,7 +38,7 @@ def png(pixels: np.ndarray, **how) -> bytes:
 
 def say(page: YourGalaxy, buffers: list[bytes] | None = None, **content) -> None:
     """A message as it comes from the browser."""
-    page.asking.view._receive(page.asking.view, content, [memoryview(b) for b in buffers or []])
+    page.controller.view._receive(page.controller.view, content, [memoryview(b) for b in buffers or []])
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_an_identifier_shows_the_files_numbers(page, sample):
     data = page.inspector.data
     assert data["id"] == codes.ids[row] and f"{codes.prediction()[row]:.4f}" in page.status()
     assert minus(data["prediction"]) == f"{codes.prediction()[row]:.4f}" and add_up(data) == Decimal(data["prediction"])
-    assert row not in [codes.index_of(g["id"]) for g in page.near.data["galaxies"]]
+    assert row not in [codes.index_of(g["id"]) for g in page.neighbours.data["galaxies"]]
     assert f"galaxy={codes.ids[row]}" in page.query
     assert not {"image size", "pixel scale"} & {c["name"] for c in page.checks.data["checks"]}
 
@@ -180,8 +180,8 @@ def test_an_uploaded_cutout_has_the_code_that_inference_gave_it(page, sample):
     codes, dataset = sample
     row = int(np.flatnonzero(codes.split == "validation")[3])
     say(page, [png(dataset.cutouts[row])], do="image", name="mine.png")
-    assert page.asking.view.data["trouble"] == ""
-    subject = page.subject
+    assert page.controller.view.data["trouble"] == ""
+    subject = page.galaxy
     assert (subject.features == codes.indices[row, : codes.k]).all()
     np.testing.assert_allclose(subject.activations, codes.values[row, : codes.k], rtol=1e-5)  # other processors round
     assert subject.codes.prediction()[0] == pytest.approx(codes.prediction()[row], abs=1e-6)
@@ -193,8 +193,8 @@ def test_an_uploaded_cutout_has_the_code_that_inference_gave_it(page, sample):
     page.inspector._receive(page.inspector, {"do": "sky", "less": False}, [])
     assert np.sum(page.inspector.data["cells"]) == pytest.approx(total, abs=1e-6)  # all contributions
     assert "sky=0" in page.query
-    assert page.near.data["galaxies"][0]["id"] == codes.ids[row]
-    assert page.near.data["galaxies"][0]["likeness"].startswith("1.0000")
+    assert page.neighbours.data["galaxies"][0]["id"] == codes.ids[row]
+    assert page.neighbours.data["galaxies"][0]["likeness"].startswith("1.0000")
     assert page.query == "" or "galaxy" not in page.query
     states = {c["name"]: c["state"] for c in page.checks.data["checks"]}
     assert states["image size"] == "good" and states["pixel scale"] == "unknown" and states["kind"] == "warn"
@@ -204,9 +204,9 @@ def test_undo_goes_back_to_the_image_and_names_are_told_apart(page, sample):
     data = png(sample[1].cutouts[0])
     say(page, [data], do="image", name="a.png")
     page.open_row(9)
-    assert page.subject.row == 9
+    assert page.galaxy.row == 9
     page.state.undo()
-    assert page.subject.row == -1 and page.inspector.data["id"] == "a.png"
+    assert page.galaxy.row == -1 and page.inspector.data["id"] == "a.png"
     say(page, [png(sample[1].cutouts[1])], do="image", name="a.png")
     assert page.inspector.data["id"] == "a.png (2)"
 
@@ -228,27 +228,27 @@ def test_activations_outside_the_trained_range_and_unshared_features_are_said(ga
     codes = gated(np.tile([[3.0, 2.0, 1.0, 0, 0], [2.0, 3.0, 1.0, 0, 0]], (30, 1)), np.ones(5), 0.0, k=2, r=1)
     other = gated([[0, 9.0, 0, 0, 0.5]], np.ones(5), 0.0, k=2, r=1)
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.your_galaxy.galaxy import Subject
+    from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
 
     training = Training(Scene(codes), None)
     trained = {"size": [], "crop": None, "scale": None, "simulated": False}
-    found = {c.name: c for c in training.checks(Subject("x", other, 0), trained, 0, lambda f: f"f{f}")}
+    found = {c.name: c for c in training.checks(Galaxy("x", other, 0), trained, 0, lambda f: f"f{f}")}
     assert "above the largest" in found["activation of f1"].why and found["activation of f1"].state == "warn"
     assert found["activation of f4"].trained == "never fires" and found["activation of f4"].state == "warn"
     assert "none keeps all" in found["nearest galaxy"].why
     assert "outside" in found["prediction"].why
-    same = {c.name: c for c in training.checks(Subject("x", codes.take([0]), 0), trained, 0, lambda f: f"f{f}")}
+    same = {c.name: c for c in training.checks(Galaxy("x", codes.take([0]), 0), trained, 0, lambda f: f"f{f}")}
     assert {c.state for c in same.values()} == {"good"}
 
 
 def test_a_galaxy_without_features_is_the_bias_alone(gated):
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.your_galaxy.galaxy import Subject
+    from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
 
     codes = gated(np.tile([[3.0, 2.0, 1.0]], (30, 1)), np.ones(3), 0.5, k=2, r=1)
     empty = gated(np.zeros((1, 3)), np.ones(3), 0.5, k=2, r=1)
     trained = {"size": [], "crop": None, "scale": None, "simulated": False}
-    found = Training(Scene(codes), None).checks(Subject("x", empty, 0), trained, 0, str)
+    found = Training(Scene(codes), None).checks(Galaxy("x", empty, 0), trained, 0, str)
     assert [c.state for c in found if c.name == "active features"] == ["warn"]
 
 
@@ -259,38 +259,38 @@ def test_t23_another_size_is_refused_with_both_values_until_the_visitor_goes_on(
     big = np.asarray(Image.fromarray(sample[1].cutouts[2]).resize((200, 200)))
     page.open_row(0)
     say(page, [png(big)], do="image", name="big.png")
-    shown = page.asking.view.data
+    shown = page.controller.view.data
     assert shown["refused"] and "128×128" in shown["trouble"] and "200×200" in shown["trouble"]
-    assert page.subject.row == 0  # nothing was computed
-    say(page, do="wishes", scale="", anyway=True, resample=True)
-    assert page.subject.rgb.shape == (128, 128, 3) and page.subject.given == (200, 200)
+    assert page.galaxy.row == 0  # nothing was computed
+    say(page, do="options", scale="", anyway=True, resample=True)
+    assert page.galaxy.rgb.shape == (128, 128, 3) and page.galaxy.given == (200, 200)
     check = next(c for c in page.checks.data["checks"] if c["name"] == "image size")
     assert check["state"] == "warn" and "resampled" in check["why"]
-    say(page, do="wishes", scale="", anyway=True, resample=False)
-    assert page.subject.rgb.shape == (200, 200, 3)
-    say(page, do="wishes", scale="", anyway=False, resample=False)
-    assert page.asking.view.data["refused"]
+    say(page, do="options", scale="", anyway=True, resample=False)
+    assert page.galaxy.rgb.shape == (200, 200, 3)
+    say(page, do="options", scale="", anyway=False, resample=False)
+    assert page.controller.view.data["refused"]
 
 
 def test_t23_another_scale_is_refused_and_resampling_carries_the_scale_along(page, sample):
     cutout = sample[1].cutouts[2]
-    say(page, do="wishes", scale="0.396", anyway=False, resample=True)
+    say(page, do="options", scale="0.396", anyway=False, resample=True)
     say(page, [png(cutout)], do="image", name="x.png")
-    assert "0.198" in page.asking.view.data["trouble"] and "0.396" in page.asking.view.data["trouble"]
-    say(page, do="wishes", scale="0.198", anyway=False, resample=True)
-    assert page.asking.view.data["trouble"] == ""
+    assert "0.198" in page.controller.view.data["trouble"] and "0.396" in page.controller.view.data["trouble"]
+    say(page, do="options", scale="0.198", anyway=False, resample=True)
+    assert page.controller.view.data["trouble"] == ""
     assert {c["name"]: c["state"] for c in page.checks.data["checks"]}["pixel scale"] == "good"
     big = np.asarray(Image.fromarray(cutout).resize((256, 256)))
-    say(page, do="wishes", scale="0.099", anyway=True, resample=True)
+    say(page, do="options", scale="0.099", anyway=True, resample=True)
     say(page, [png(big)], do="image", name="big.png")
-    assert page.subject.scale == pytest.approx(0.198)
+    assert page.galaxy.scale == pytest.approx(0.198)
 
 
 def test_t23_an_image_smaller_than_the_crop_is_refused_even_so(page):
     small = np.zeros((40, 40, 3), dtype=np.uint8)
-    say(page, do="wishes", scale="", anyway=True, resample=False)
+    say(page, do="options", scale="", anyway=True, resample=False)
     say(page, [png(small)], do="image", name="small.png")
-    assert "96 px" in page.asking.view.data["trouble"] and "40×40" in page.asking.view.data["trouble"]
+    assert "96 px" in page.controller.view.data["trouble"] and "40×40" in page.controller.view.data["trouble"]
 
 
 def test_t23_weights_that_did_not_make_the_codes_are_refused_with_both_fingerprints(sample, tmp_path):
@@ -343,8 +343,8 @@ HOSTILE = {
 def test_t17_a_hostile_upload_is_refused_with_a_sentence(page, name):
     data, word = HOSTILE[name]
     say(page, [data], do="image", name="galaxy.jpg")
-    assert word in page.asking.view.data["trouble"] and not page.asking.view.data["busy"]
-    assert page.subject is None and page.inspector.data["id"] == ""
+    assert word in page.controller.view.data["trouble"] and not page.controller.view.data["busy"]
+    assert page.galaxy is None and page.inspector.data["id"] == ""
 
 
 @pytest.mark.parametrize(
@@ -357,18 +357,18 @@ def test_t17_a_hostile_upload_is_refused_with_a_sentence(page, name):
         ({"do": "image", "name": "x.png", "buffers": ["not bytes"]}, []),
         ({"do": "find", "text": "x" * 5000}, []),
         ({"do": "find", "text": None}, []),
-        ({"do": "wishes", "scale": "", "anyway": 1, "resample": True}, []),
-        ({"do": "wishes", "scale": "NaN", "anyway": True, "resample": True}, []),
-        ({"do": "wishes", "scale": "1e9", "anyway": True, "resample": True}, []),
+        ({"do": "options", "scale": "", "anyway": 1, "resample": True}, []),
+        ({"do": "options", "scale": "NaN", "anyway": True, "resample": True}, []),
+        ({"do": "options", "scale": "1e9", "anyway": True, "resample": True}, []),
         ({"do": "folder", "text": ["/etc"]}, []),
         ({"do": "__class__"}, []),
         ("image", []),
     ],
 )
 def test_messages_that_are_not_understood_change_nothing(page, content, buffers):
-    view = page.asking.view
+    view = page.controller.view
     view._receive(view, content, [memoryview(b) for b in buffers])
-    assert page.subject is None and page.asking.wishes == Wishes() and page.asking.done is None
+    assert page.galaxy is None and page.controller.options == ImageOptions() and page.controller.done is None
 
 
 @pytest.fixture
@@ -403,15 +403,15 @@ def test_t12_only_paths_below_an_allowed_folder_are_read(folders):
 def test_t12_the_same_through_the_page(page, folders, monkeypatch):
     inner, outer = folders
     say(page, do="find", text=str(inner / "deep/a.png"))
-    assert page.image is None and "No galaxy" in page.asking.view.data["trouble"]
+    assert page.image is None and "No galaxy" in page.controller.view.data["trouble"]
     monkeypatch.setenv("SFNET_IMAGES", str(inner))
     say(page, do="find", text=str(outer / "b.png"))
-    assert page.image is None and "nothing of that name" in page.asking.view.data["trouble"]
+    assert page.image is None and "nothing of that name" in page.controller.view.data["trouble"]
     say(page, do="find", text="deep/a.png")
-    assert page.asking.view.data["trouble"] == "" and page.inspector.data["id"] == "a.png"
+    assert page.controller.view.data["trouble"] == "" and page.inspector.data["id"] == "a.png"
     for text in ("../secret", "/etc", "deep/a.png"):
         say(page, do="folder", text=text)
-        assert page.asking.done is None and page.asking.view.data["batch"]["trouble"]
+        assert page.controller.done is None and page.controller.view.data["batch"]["trouble"]
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_t12_the_same_through_the_page(page, folders, monkeypatch):
 def test_t18_no_address_is_fetched(page, address, monkeypatch):
     monkeypatch.setattr("socket.socket", None)
     say(page, do="find", text=address)
-    assert "can't be fetched" in page.asking.view.data["trouble"] and page.subject is None
+    assert "can't be fetched" in page.controller.view.data["trouble"] and page.galaxy is None
 
 
 def test_t10_names_are_data_and_control_characters_are_not_shown():
@@ -439,9 +439,9 @@ def test_t10_names_are_data_and_control_characters_are_not_shown():
 
 def test_t11_a_permalink_is_checked(page, sample):
     page.open_link("?galaxy=nobody&third=no-such-plot&sort=9&feature=1000000&off=1,2&page=3")
-    assert len(page.head.data["notices"]) == 4 and page.subject is None and not page.state.off
+    assert len(page.head.data["notices"]) == 4 and page.galaxy is None and not page.state.off
     page.open_link(f"?galaxy={sample[0].ids[4]}&sort=shared&third=margin_prediction")
-    assert page.subject.row == 4 and page.near.data["by"] == "shared" and page.state.third == "margin_prediction"
+    assert page.galaxy.row == 4 and page.neighbours.data["by"] == "shared" and page.state.third == "margin_prediction"
 
 
 # -- the network ---------------------------------------------------------------------------------------------------
@@ -451,11 +451,11 @@ def test_without_torch_images_are_refused_with_a_sentence_and_identifiers_work(p
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "torch" else real(name, *a))
     say(page, [GOOD], do="image", name="x.png")
-    assert 'pip install "sfnet-core[torch]"' in page.asking.view.data["trouble"]
+    assert 'pip install "sfnet-core[torch]"' in page.controller.view.data["trouble"]
     say(page, do="prepare")
-    assert not page.asking.view.data["busy"]
+    assert not page.controller.view.data["busy"]
     say(page, do="find", text=str(sample[0].ids[1]))
-    assert page.subject.row == 1
+    assert page.galaxy.row == 1
 
 
 def test_the_run_is_found_beside_the_codes_or_by_name(sample, tmp_path, monkeypatch):
@@ -497,17 +497,17 @@ def test_a_folder_becomes_a_codes_file_and_lists_what_was_set_aside(page, sample
     monkeypatch.setenv("SFNET_IMAGES", str(inner))
     monkeypatch.setenv("SFNET_OUTPUT", str(tmp_path / "out"))
     say(page, do="folder", text="many")
-    batch = page.asking.view.data["batch"]
+    batch = page.controller.view.data["batch"]
     assert batch["trouble"] == "" and batch["done"]["galaxies"] == 3, batch
     assert ["broken" in name for name, _reason in batch["done"]["aside"]] == [True]
-    made = type(codes).open(page.asking.done.codes)
+    made = type(codes).open(page.controller.done.codes)
     assert made.ids.tolist() == codes.ids[:3].tolist()
     np.testing.assert_allclose(made.values, codes.values[:3], rtol=1e-5, atol=1e-6)
     assert (made.indices == codes.indices[:3]).all()
     sent = []
-    monkeypatch.setattr(page.asking.view, "send", lambda message, buffers: sent.append((message, buffers)))
+    monkeypatch.setattr(page.controller.view, "send", lambda message, buffers: sent.append((message, buffers)))
     say(page, do="codes-file")
-    assert sent[0][1][0] == page.asking.done.codes.read_bytes()
+    assert sent[0][1][0] == page.controller.done.codes.read_bytes()
 
 
 # -- work in the background ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
-from sfnet_core.explorer.your_galaxy.plots import Where, menu
+from sfnet_core.explorer.your_galaxy.plots import GalaxyPlots, menu
 
 
 class NoLooks:
@@ -34,15 +34,16 @@ def codes(made_up) -> SparseCodes:
 
 
 @pytest.fixture
-def where(codes) -> Where:
+def where(codes) -> GalaxyPlots:
     scene = Scene(codes)
     state = State(codes.features, len(codes), scene.splits, 1, codes.indices.shape[1], k=codes.k)
     state.change(feature=scene.default_feature("", 0), third="mass", fourth="bpt")
-    return Where(scene, state, NoLooks(), menu(scene, False).plots, lambda feature: f"f{feature}", lambda row: None)
+    plots = menu(scene, False).plots
+    return GalaxyPlots(scene, state, NoLooks(), plots, lambda feature: f"f{feature}", lambda row: None)
 
 
 def test_zoomed_in_there_are_points_and_another_galaxy_in_focus_keeps_them(where, codes):
-    place = where.places[1]
+    place = where.panels[1]
     assert place.panel.density.visible and place.panel.density.data_source.data["image"][0].sum() == 7000
     place.panel.figure.x_range.update(start=8.8, end=8.9)
     low, high = place.panel.ranges[1]
@@ -62,8 +63,8 @@ def test_zoomed_in_there_are_points_and_another_galaxy_in_focus_keeps_them(where
 def test_a_density_of_the_whole_range_is_not_sent_again_for_another_galaxy(where, monkeypatch):
     where.draw(frozenset(), Someone(8.85))
     looked = []
-    monkeypatch.setattr(type(where.places[0]), "look", lambda self: looked.append(self.number))
+    monkeypatch.setattr(type(where.panels[0]), "look", lambda self: looked.append(self.number))
     where.draw(frozenset(), Someone(8.9))
-    assert looked == [] and all(place.panel.density.visible for place in where.places)
+    assert looked == [] and all(place.panel.density.visible for place in where.panels)
     where.draw(frozenset({"split"}), Someone(8.9))
     assert sorted(looked) == [0, 1, 2, 3]

@@ -220,15 +220,15 @@ def test_a_label_renames_the_axis_and_sends_no_point(page):
     text, feature = page.plots.panels[0].figure.title.text, page.state.feature
     here = text.splitlines()[-1]
     page.out.clear()
-    page.naming.book.set_feature(feature, label="dusty")
-    page.state.news()
+    page.labels.book.set_feature(feature, label="dusty")
+    page.state.labels_changed()
     title = page.plots.panels[0].figure.title.text
     assert "dusty" in title.splitlines()[0] and title.splitlines()[-1].endswith(here)
     assert "dusty" in page.plots.panels[0].figure.xaxis[0].axis_label
     sent = sum(len(str(m.get("payload", ""))) for m in page.out)
     assert 0 < sent < 5000
-    page.naming.book.set_feature(feature, label="")
-    page.state.news()
+    page.labels.book.set_feature(feature, label="")
+    page.state.labels_changed()
     assert page.plots.panels[0].figure.title.text == text
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sfnet_core.explorer.atlas.parts import front_end
 from sfnet_core.explorer.atlas.saving import Saving, file_name
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
-from sfnet_core.explorer.shared.page_header import Top
+from sfnet_core.explorer.shared.page_header import PageHeader
 from sfnet_core.explorer.shared.view import source, text, whole
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def status(almanac: Almanac, state: AtlasState) -> str:
     return " · ".join(parts)
 
 
-class AtlasHead(Top):
+class AtlasHead(PageHeader):
     """Title, badge, facts, split, sort, search; the number of features (``sf-status``), messages (``sf-notice``)."""
 
     _esm = front_end("shared/keys", "atlas/keys", "shared/page_head", "atlas/head")

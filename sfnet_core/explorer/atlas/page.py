@@ -16,9 +16,9 @@ from sfnet_core.explorer.atlas.head import AtlasHead
 from sfnet_core.explorer.atlas.mean_maps import AtlasPictures
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.atlas.tables import Tables
-from sfnet_core.explorer.shared.feature_stability import Steady
-from sfnet_core.explorer.shared.label_editor import Naming
-from sfnet_core.explorer.shared.notes import Strip
+from sfnet_core.explorer.shared.feature_stability import FeatureStability
+from sfnet_core.explorer.shared.label_editor import LabelEditor
+from sfnet_core.explorer.shared.notes import NoteStrip
 from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, show
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import LABELS
@@ -51,7 +51,7 @@ class Atlas:
     ):
         self.codes, self._dataset, self._title, self._notes = codes, dataset, title, notes or []
         self.scene = Scene(codes)
-        self.almanac = Almanac(self.scene, Steady.beside(codes))
+        self.almanac = Almanac(self.scene, FeatureStability.beside(codes))
         slots = codes.indices.shape[1]
         self.state = AtlasState(codes.features, len(codes), self.scene.splits, len(codes.targets), slots, k=codes.k)
         split = "validation" if "validation" in self.scene.splits else ""
@@ -59,7 +59,7 @@ class Atlas:
         self.state.change(split=split, sort="contribution", against=against)
         self.state.forget()
         self._defaults = self.state.values()
-        self.naming = Naming(codes, self.state)
+        self.naming = LabelEditor(codes, self.state)
         pictures = AtlasPictures(codes, dataset)
         self.head = AtlasHead(
             self.almanac,
@@ -70,7 +70,7 @@ class Atlas:
             make_page=self._page,
         )
         say = self.head.notify
-        self.strip = Strip(self.state, self.naming, say)
+        self.strip = NoteStrip(self.state, self.naming, say)
         self.deck = Deck(self.almanac, self.state, pictures, say, self.label, self.naming.star)
         self.leaf = Leaf(self.almanac, self.state, pictures, say, self.label)
         self.tables = Tables(self.almanac, self.state, say, self.label)

@@ -17,8 +17,8 @@ from sfnet_core.explorer.atlas.saved_about import about, accuracy, rmse_text, wr
 from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents, Thumbnails
 from sfnet_core.explorer.atlas.saved_file import block, ending, opening
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
-from sfnet_core.explorer.shared.feature_stability import Steady
-from sfnet_core.explorer.shared.label_editor import Naming
+from sfnet_core.explorer.shared.feature_stability import FeatureStability
+from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.opening import facts
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.utils.errors import SFNetError
@@ -70,7 +70,7 @@ def write_page(
     dataset: Dataset | None = None,
     *,
     choices: Choices | None = None,
-    naming: Naming | None = None,
+    naming: LabelEditor | None = None,
     title: str = "",
     notes: Sequence[str] = (),
     date: datetime.datetime | str | None = None,
@@ -89,9 +89,9 @@ def write_page(
     choices.check()
     date = written(date)
     scene = Scene(codes)
-    almanac = Almanac(scene, Steady.beside(codes))
+    almanac = Almanac(scene, FeatureStability.beside(codes))
     state = state_of(scene, choices)
-    naming = naming or Naming(codes, state)
+    naming = naming or LabelEditor(codes, state)
     title = title or f"{codes.path.stem if codes.path else 'SFNet'} · atlas"
     pictures = Thumbnails(codes, dataset, choices.pixels)
     contents = Contents(almanac, state, pictures, naming, features=choices.features, examples=choices.examples)

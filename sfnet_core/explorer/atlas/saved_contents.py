@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
     from sfnet_core.data.dataset import Dataset
     from sfnet_core.explorer.atlas.state import AtlasState
-    from sfnet_core.explorer.shared.label_editor import Naming
+    from sfnet_core.explorer.shared.label_editor import LabelEditor
 
 __all__ = ["Contents", "Thumbnails", "packed"]
 
@@ -81,7 +81,7 @@ class Contents:
         almanac: Almanac,
         state: AtlasState,
         pictures: AtlasPictures,
-        naming: Naming,
+        naming: LabelEditor,
         *,
         features: int | None = None,
         examples: int = 8,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from sfnet_core.analysis.contribution_differences import compare
-from sfnet_core.explorer.explore.table_pane import Report, bars, buttons, galaxies, heading, line
+from sfnet_core.explorer.explore.table_pane import TablePane, bars, buttons, galaxies, heading, line
 from sfnet_core.explorer.shared.header import MINUS, signed
 from sfnet_core.explorer.shared.state import unpack_rows
 
-__all__ = ["Pair"]
+__all__ = ["Comparison"]
 
 DIGITS = 4
 
 
-class Pair(Report):
+class Comparison(TablePane):
     """The galaxy in focus beside the pinned one; the selection beside the kept one."""
 
     tab = "compare"

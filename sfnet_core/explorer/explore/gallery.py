@@ -16,7 +16,7 @@ from sfnet_core.explorer.shared.view import View, front_end, text, whole
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.label_editor import Naming
+    from sfnet_core.explorer.shared.label_editor import LabelEditor
     from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["PAGE", "Gallery"]
@@ -52,7 +52,7 @@ class Gallery(View):
         state: State,
         pictures: Pictures,
         notify: Callable[[str], None],
-        naming: Naming | None = None,
+        naming: LabelEditor | None = None,
     ):
         self._scene, self._state, self._pictures, self._naming = scene, state, pictures, naming
         super().__init__(

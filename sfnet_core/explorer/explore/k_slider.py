@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.shared.scene import Scene
 
-__all__ = ["Gate", "trained"]
+__all__ = ["KSlider", "trained"]
 
 
 def trained(codes: SparseCodes) -> str:
@@ -22,7 +22,7 @@ def trained(codes: SparseCodes) -> str:
     return f"trained at k = {ks[0]}" if len(ks) == 1 else f"trained for k = {ks[0]} to {ks[-1]}"
 
 
-class Gate(View):
+class KSlider(View):
     """How many features the gate keeps, from 1 to the k + r that the codes hold, with the RMSE of each choice."""
 
     _esm = front_end("explore/k_slider")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from sfnet_core.analysis.neighbours import code_norms, nearest_by_catalogue, nearest_by_code, shared_features
-from sfnet_core.explorer.explore.table_pane import Report, galaxies, heading, line
+from sfnet_core.explorer.explore.table_pane import TablePane, galaxies, heading, line
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["Near"]
+__all__ = ["Neighbours"]
 
 SHOWN = 8
 
 
-class Near(Report):
+class Neighbours(TablePane):
     """The nearest galaxies in view, by code and by mass, SFR and redshift."""
 
     tab = "near"

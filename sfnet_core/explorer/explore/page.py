@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from sfnet_core.explorer.explore.comparison import Pair
+from sfnet_core.explorer.explore.comparison import Comparison
 from sfnet_core.explorer.explore.figures import Figures
 from sfnet_core.explorer.explore.gallery import Gallery
-from sfnet_core.explorer.explore.k_slider import Gate
-from sfnet_core.explorer.explore.neighbours import Near
+from sfnet_core.explorer.explore.k_slider import KSlider
+from sfnet_core.explorer.explore.neighbours import Neighbours
 from sfnet_core.explorer.explore.plots import Plots
-from sfnet_core.explorer.explore.selection import Special
+from sfnet_core.explorer.explore.selection import Selection
 from sfnet_core.explorer.explore.tabs import Tabs
 from sfnet_core.explorer.explore.toggles import Toggles
-from sfnet_core.explorer.shared.feature_stability import Steady
+from sfnet_core.explorer.shared.feature_stability import FeatureStability
 from sfnet_core.explorer.shared.header import Header
 from sfnet_core.explorer.shared.hover import Hover
 from sfnet_core.explorer.shared.inspector import Inspector
-from sfnet_core.explorer.shared.label_editor import Naming
+from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.notes import Notes
 from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, served, show
 from sfnet_core.explorer.shared.pictures import Pictures
-from sfnet_core.explorer.shared.plot_menu import Chooser
+from sfnet_core.explorer.shared.plot_menu import PlotMenu
 from sfnet_core.explorer.shared.quantities import name_target
 from sfnet_core.explorer.shared.saving import permalink
 from sfnet_core.explorer.shared.scene import Scene
@@ -61,9 +61,9 @@ class Explorer:
         self.state = State(codes.features, len(codes), self.scene.splits, len(codes.targets), slots, k=codes.k)
         self._first_choices()
         self._defaults = self.state.values()
-        self.naming = Naming(codes, self.state)
-        self.scene.given = self.naming.given()
-        self.steady = Steady.beside(codes)
+        self.labels = LabelEditor(codes, self.state)
+        self.scene.given = self.labels.given()
+        self.stability = FeatureStability.beside(codes)
         pictures = Pictures(codes, dataset)
         self.header = Header(
             self.scene,
@@ -75,43 +75,43 @@ class Explorer:
             label=self.label,
         )
         say = self.header.notify
-        self.toggles = Toggles(self.scene, self.state, say, self.label, self.naming.star, self.steady.of)
-        self.gate = Gate(self.scene, self.state, say)
-        self.plots = Plots(self.scene, self.state, self.naming.label_on_plots)
-        self.chooser = Chooser(self.scene, self.state, say)
+        self.toggles = Toggles(self.scene, self.state, say, self.label, self.labels.star, self.stability.of)
+        self.k_slider = KSlider(self.scene, self.state, say)
+        self.plots = Plots(self.scene, self.state, self.labels.label_on_plots)
+        self.plot_menu = PlotMenu(self.scene, self.state, say)
         self.tabs = Tabs(self.state, say)
         shared = (self.scene, self.state, pictures, say, self.label)
-        self.special = Special(*shared, self.plots.origin, self.link)
-        self.pair, self.near = Pair(*shared), Near(*shared)
-        self.pair.said = self.near.said = self.naming.galaxy
-        self.inspector = Inspector(self.scene, self.state, pictures, say, self.label, self.naming)
-        self.notes = Notes(self.scene, self.state, self.naming, say)
-        self.gallery = Gallery(self.scene, self.state, pictures, say, self.naming)
+        self.selection = Selection(*shared, self.plots.origin, self.link)
+        self.comparison, self.neighbours = Comparison(*shared), Neighbours(*shared)
+        self.comparison.said = self.neighbours.said = self.labels.galaxy
+        self.inspector = Inspector(self.scene, self.state, pictures, say, self.label, self.labels)
+        self.notes = Notes(self.scene, self.state, self.labels, say)
+        self.gallery = Gallery(self.scene, self.state, pictures, say, self.labels)
         self.figures = Figures(*shared, self.plots, self.inspector, self.link)
         self.hover = Hover(self.scene, pictures, say, self.plots.key)
         self._views = (
             self.toggles,
             self.plots,
             self.figures,
-            self.chooser,
+            self.plot_menu,
             self.tabs,
             self.inspector,
-            self.special,
-            self.pair,
-            self.near,
+            self.selection,
+            self.comparison,
+            self.neighbours,
             self.notes,
             self.gallery,
-            self.gate,
+            self.k_slider,
         )
         self.state.on_change(self._draw)
         self._draw(None)
-        for note in [*(notes or []), *self.naming.opening(), *self.steady.notes]:
+        for note in [*(notes or []), *self.labels.opening(), *self.stability.notes]:
             say(note)
         self.widget = self._layout()
 
     def label(self, feature: int) -> str:
         """A feature's name on the page: its number, and its label where it has one."""
-        return self.naming.label(feature)
+        return self.labels.label(feature)
 
     def _first_choices(self) -> None:
         """What a newcomer sees: validation galaxies, the strongest feature, the first galaxy, all features on."""
@@ -165,7 +165,7 @@ class Explorer:
     def _draw(self, changed: frozenset[str] | None) -> None:
         """Bring every view up to the state; only the views that look at what changed (all, for None) draw anew."""
         if changed is not None:
-            if self.naming.refresh():  # another page wrote meanwhile
+            if self.labels.refresh():  # another page wrote meanwhile
                 changed |= LABELS
             if changed & LABELS and self.scene.relabelled(self.state):
                 changed |= {"filter"}
@@ -179,10 +179,12 @@ class Explorer:
                 view.draw(changed)
 
     def _layout(self) -> ipywidgets.Widget:
-        left = ipywidgets.VBox([self.toggles, self.gate])
-        strip = ipywidgets.HBox([self.chooser, self.figures])
+        left = ipywidgets.VBox([self.toggles, self.k_slider])
+        strip = ipywidgets.HBox([self.plot_menu, self.figures])
         centre = ipywidgets.VBox([strip, self.plots.widget, self.hover])
-        right = ipywidgets.VBox([self.tabs, self.inspector, self.special, self.pair, self.near, self.notes])
+        right = ipywidgets.VBox(
+            [self.tabs, self.inspector, self.selection, self.comparison, self.neighbours, self.notes]
+        )
         panes = ipywidgets.HBox([left, centre, right])
         page = ipywidgets.VBox([self.header, panes, self.gallery])
         for widget, name in (

@@ -11,7 +11,7 @@ from bokeh.events import PanStart, SelectionGeometry, Tap
 from bokeh.layouts import gridplot
 from bokeh.models import ColumnDataSource
 
-from sfnet_core.explorer.shared.debounce import Soon
+from sfnet_core.explorer.shared.debounce import Debounced
 from sfnet_core.explorer.shared.label_editor import brief
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.panel import MOST_POINTS, Axes, Panel, inside
@@ -59,7 +59,7 @@ class Plots:
             toolbar_options={"logo": None},
         )
         self.source.selected.on_change("indices", self._selected)
-        self._follow = Soon(self._zoomed)
+        self._follow = Debounced(self._zoomed)
         for number, panel in enumerate(self.panels):
             fig = panel.figure
             fig.on_event(PanStart, lambda event, number=number: self._dragged(number, event))

@@ -11,13 +11,13 @@ import numpy as np
 from sfnet_core.analysis.ds9 import caption, export_selection
 from sfnet_core.analysis.enrichment import bpt_mix, enrichment, medians
 from sfnet_core.astro.galaxy_classes import CLASSES
-from sfnet_core.explorer.explore.table_pane import Report, buttons, heading, line, table
+from sfnet_core.explorer.explore.table_pane import TablePane, buttons, heading, line, table
 from sfnet_core.explorer.shared.header import signed
 from sfnet_core.explorer.shared.quantities import COLUMN_LABELS, format_value
 from sfnet_core.explorer.shared.state import unpack_rows
 from sfnet_core.explorer.shared.view import text
 
-__all__ = ["Special"]
+__all__ = ["Selection"]
 
 SHOWN = 12  # features in the table
 FORMATS = {
@@ -39,7 +39,7 @@ def short(value: float) -> str:
     return f"{float(f'{value:.2g}'):,.{digits}f}"
 
 
-class Special(Report):
+class Selection(TablePane):
     """Features enriched or depleted in the selection, its BPT mix, its medians, its export."""
 
     tab = "selection"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sfnet_core.explorer.shared.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
 
-__all__ = ["Report", "bars", "buttons", "galaxies", "heading", "line", "table"]
+__all__ = ["TablePane", "bars", "buttons", "galaxies", "heading", "line", "table"]
 
 
 def heading(words: str) -> dict:
@@ -55,10 +55,10 @@ def buttons(*items: tuple[str, str, str]) -> dict:
     return {"kind": "buttons", "items": [{"text": t, "do": action, "title": title} for t, action, title in items]}
 
 
-class Report(View):
+class TablePane(View):
     """A pane behind one of the right side's tabs; composed only while it is the one in front.
 
-    ``said``: what was said of a galaxy, by identifier (:meth:`Naming.galaxy`), for the stars on its pictures.
+    ``said``: what was said of a galaxy, by identifier (:meth:`LabelEditor.galaxy`), for the stars on its pictures.
     """
 
     _esm = front_end("shared/save", "explore/table_pane")

@@ -7,12 +7,12 @@ import logging
 import time
 from collections.abc import Callable
 
-__all__ = ["Soon"]
+__all__ = ["Debounced"]
 
 log = logging.getLogger(__name__)
 
 
-class Soon:
+class Debounced:
     """Calls ``function()`` a little after it is asked for, once for all that asked meanwhile.
 
     Up to ``wait`` seconds go by; of a function that takes longer than that, twice its time after the last one that

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from sfnet_core.codes.table import SparseCodes
 
-__all__ = ["Steady"]
+__all__ = ["FeatureStability"]
 
 HINT = "Is it the same feature in another training? `sfnet stability CODES OTHER…` measures it; the score stands here."
 LISTED = 4  # counterparts named
 
 
-class Steady:
+class FeatureStability:
     """The scores of one set of codes; false where there are none. ``notes``: sentences to say when a page opens."""
 
     def __init__(self, found: Stability | None = None, notes: list[str] | None = None):
@@ -27,7 +27,7 @@ class Steady:
         self._scores = {} if found is None else {one.feature: one for one in found.features}
 
     @classmethod
-    def beside(cls, codes: SparseCodes) -> Steady:
+    def beside(cls, codes: SparseCodes) -> FeatureStability:
         """From the folder of the labels or from beside the codes; a file that is not of these codes is not shown."""
         notes = []
         for path in _places(codes):

@@ -9,7 +9,7 @@ import numpy as np
 
 from sfnet_core.data.filters.grammar import FilterError
 from sfnet_core.explorer.explore.filter_box import FilterBox
-from sfnet_core.explorer.shared.page_header import Top
+from sfnet_core.explorer.shared.page_header import PageHeader
 from sfnet_core.explorer.shared.state import MAX_FILTER, State, unpack_rows
 from sfnet_core.explorer.shared.view import front_end, source, text, whole
 
@@ -53,7 +53,7 @@ def unlike_in_view(scene: Scene, state: State) -> int:
     return scene.remember(key, lambda: int((scene.own.unlike[scene.view(state)] > 1).sum()), keep=4)
 
 
-class Header(Top):
+class Header(PageHeader):
     """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
 
     _esm = front_end(

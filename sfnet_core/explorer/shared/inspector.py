@@ -22,7 +22,7 @@ from sfnet_core.explorer.shared.view import View, front_end, text, whole
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.label_editor import Naming
+    from sfnet_core.explorer.shared.label_editor import LabelEditor
     from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["DIGITS", "Inspector", "equation"]
@@ -79,7 +79,7 @@ class Inspector(View):
         pictures: Pictures,
         notify: Callable[[str], None],
         label: Callable[[int], str],
-        naming: Naming | None = None,
+        naming: LabelEditor | None = None,
     ):
         self._scene, self._state, self._pictures, self._label = scene, state, pictures, label
         self._naming = naming  # what was said of the galaxy, where the page keeps that

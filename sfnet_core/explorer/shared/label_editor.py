@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.shared.state import State
 
-__all__ = ["KINDS", "MOST_UPLOAD", "Naming", "brief", "feature_name", "home"]
+__all__ = ["KINDS", "MOST_UPLOAD", "LabelEditor", "brief", "feature_name", "home"]
 
 KINDS = ("features", "galaxies")
 MOST_UPLOAD = 8 << 20  # bytes of an imported file: one message of the browser's has to carry it
@@ -66,7 +66,7 @@ def feature_name(feature: int, label: str) -> str:
     return f"f{feature} · {shown(label)}" if label else f"f{feature}"
 
 
-class Naming:
+class LabelEditor:
     """The labels of a page. ``book`` is what is kept; ``written`` counts the changes made here."""
 
     def __init__(self, codes: SparseCodes, state: State):
@@ -156,7 +156,7 @@ class Naming:
     def look(self) -> None:
         """As :meth:`refresh`, and have the page drawn anew where anything is different."""
         if self.refresh():
-            self._state.news()
+            self._state.labels_changed()
 
     def change(
         self, act: Callable[[], Any], touched: Mapping[str, tuple[Iterable, Iterable]] | None, tag: str = ""
@@ -164,7 +164,7 @@ class Naming:
         """Do ``act`` as one step of the undo list; gives what it gives.
 
         ``touched``: kind → (keys, names of lists) that the step may change, so that an undo leaves what other pages
-        change meanwhile alone; ``None`` for whatever differs afterwards. ``tag``: see :meth:`State.did`.
+        change meanwhile alone; ``None`` for whatever differs afterwards. ``tag``: see :meth:`State.record`.
         """
         self.book.refresh()
         before = {kind: self.book.snapshot(kind) for kind in KINDS}
@@ -177,9 +177,9 @@ class Naming:
         if any(back != forth for back, forth in steps):
             self.written += 1
             back, forth = ({kind: step[i] for kind, step in zip(KINDS, steps, strict=True)} for i in (0, 1))
-            self._state.did(lambda: self._restore(back), lambda: self._restore(forth), tag)
+            self._state.record(lambda: self._restore(back), lambda: self._restore(forth), tag)
         elif self.book.trouble != trouble:
-            self._state.news()
+            self._state.labels_changed()
         return done
 
     def _restore(self, parts: Mapping[str, tuple[dict, dict]]) -> None:
@@ -208,7 +208,7 @@ class Naming:
             "leave": lambda m: self._join(m, add=False),
             "drop": self._drop,
             "look": lambda _m: self.look(),
-            "save": lambda _m: (self.book.save(), self._state.news()),
+            "save": lambda _m: (self.book.save(), self._state.labels_changed()),
         }
 
     def _subject(self, message: dict) -> tuple[str, int | str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
-from sfnet_core.explorer.shared.label_editor import KINDS, MOST_UPLOAD, MOST_WORDS, Naming
+from sfnet_core.explorer.shared.label_editor import KINDS, MOST_UPLOAD, MOST_WORDS, LabelEditor
 from sfnet_core.explorer.shared.state import State, unpack_rows
 from sfnet_core.explorer.shared.view import View, front_end, source, text, whole
 from sfnet_core.utils.errors import SFNetError
@@ -13,13 +13,13 @@ from sfnet_core.utils.errors import SFNetError
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
 
-__all__ = ["Notes", "Strip"]
+__all__ = ["NoteStrip", "Notes"]
 
 MOST_LISTED = 60  # features and lists that the overview names
 FILTERS = {"star": "star", "label": "label is known"}
 
 
-class Strip(View):
+class NoteStrip(View):
     """The form for the feature in focus as a strip (``sf-note-strip``), for pages with nothing else of the kind.
 
     In the page all the time, so that other pages' changes are noticed.
@@ -28,7 +28,7 @@ class Strip(View):
     _esm = front_end("shared/said", "shared/notes_editor", "shared/note_strip")
     _css = source("shared/notes.css")
 
-    def __init__(self, state: State, naming: Naming, notify: Callable[[str], None], *, watch_only: bool = False):
+    def __init__(self, state: State, naming: LabelEditor, notify: Callable[[str], None], *, watch_only: bool = False):
         self._state, self._naming, self._watch_only = state, naming, watch_only
         super().__init__(notify, {"look": lambda _m: naming.look()} if watch_only else naming.actions())
 
@@ -50,7 +50,7 @@ class Notes(View):
     observes = frozenset({"tab", "feature", "galaxy", "selection", "filter", "labels"})
     with_buffers: ClassVar[frozenset[str]] = frozenset({"import"})
 
-    def __init__(self, scene: Scene, state: State, naming: Naming, notify: Callable[[str], None]):
+    def __init__(self, scene: Scene, state: State, naming: LabelEditor, notify: Callable[[str], None]):
         self._scene, self._state, self._naming = scene, state, naming
         super().__init__(
             notify,

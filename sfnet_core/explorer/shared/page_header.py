@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.shared.state import State
 
-__all__ = ["Top"]
+__all__ = ["PageHeader"]
 
 MESSAGES = 4  # shown at once, the newest
 
 
-class Top(View):
+class PageHeader(View):
     """Keeps the messages (``sf-notice``) and how often a permalink was read; what else it shows, ``draw`` sends."""
 
     def __init__(

@@ -11,10 +11,10 @@ from sfnet_core.explorer.shared.view import View, front_end, text
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
 
-__all__ = ["Chooser"]
+__all__ = ["PlotMenu"]
 
 
-class Chooser(View):
+class PlotMenu(View):
     """Two menus: the third and the fourth plot."""
 
     _esm = front_end("shared/plot_menu")

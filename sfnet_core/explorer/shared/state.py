@@ -42,7 +42,7 @@ class Features(Instance):
         return super().validate(obj, value)
 
 
-class Deed(NamedTuple):
+class LabelStep(NamedTuple):
     """A step of the undo list that is no choice: what takes it back, and what does it again."""
 
     back: Callable[[], None]
@@ -87,8 +87,8 @@ class State(HasTraits):
         self._features, self._galaxies, self._splits, self._targets = features, galaxies, ("", *splits), targets
         self._slots = slots
         self._observers: list[Callable[[frozenset[str]], None]] = []
-        self._past: list[dict | Deed] = []
-        self._future: list[dict | Deed] = []
+        self._past: list[dict | LabelStep] = []
+        self._future: list[dict | LabelStep] = []
         super().__init__(**values)
 
     # -- what is allowed ---------------------------------------------------------------------------------------
@@ -175,19 +175,19 @@ class State(HasTraits):
             self._tell(changed)
         return changed
 
-    def did(self, back: Callable[[], None], forth: Callable[[], None], tag: str = "") -> None:
+    def record(self, back: Callable[[], None], forth: Callable[[], None], tag: str = "") -> None:
         """Put what was done to the labels on the undo list, and tell the observers (``labels``).
 
         Deeds one after the other with the same ``tag`` (letters typed in one sitting) are one step.
         """
         last = self._past[-1] if self._past else None
-        if tag and isinstance(last, Deed) and last.tag == tag:
+        if tag and isinstance(last, LabelStep) and last.tag == tag:
             back = self._past.pop().back
-        self._past = [*self._past[-(UNDO_STEPS - 1) :], Deed(back, forth, tag)]
+        self._past = [*self._past[-(UNDO_STEPS - 1) :], LabelStep(back, forth, tag)]
         self._future.clear()
         self._tell(LABELS)
 
-    def news(self) -> None:
+    def labels_changed(self) -> None:
         """Tell the observers that the labels are others: another page changed them."""
         self._tell(LABELS)
 
@@ -208,13 +208,13 @@ class State(HasTraits):
         """All choices by name, for the undo list and the permalink."""
         return {name: getattr(self, name) for name in self.trait_names()}
 
-    def _travel(self, source: list[dict | Deed], other: list[dict | Deed]) -> bool:
+    def _travel(self, source: list[dict | LabelStep], other: list[dict | LabelStep]) -> bool:
         if not source:
             return False
-        if isinstance(source[-1], Deed):
+        if isinstance(source[-1], LabelStep):
             source[-1].back()  # where that is refused the list stays as it is
             deed = source.pop()
-            other.append(Deed(deed.forth, deed.back))
+            other.append(LabelStep(deed.forth, deed.back))
             self._tell(LABELS)
             return True
         before = self.values()

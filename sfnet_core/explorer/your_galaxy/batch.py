@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sfnet_core.explorer.your_galaxy.engine import Wishes
+from sfnet_core.explorer.your_galaxy.engine import ImageOptions
 from sfnet_core.explorer.your_galaxy.inputs import shown_name
 from sfnet_core.utils.errors import SFNetError
 
@@ -50,8 +50,8 @@ def output_folder() -> Path:
 class Batch:
     """One folder's work. :meth:`run` does it and returns; :meth:`stop` (from another thread) ends it."""
 
-    def __init__(self, folder: Path, run: Path, wishes: Wishes, size: list[int]):
-        self._folder, self._run, self._wishes, self._size = folder, run, wishes, size
+    def __init__(self, folder: Path, run: Path, options: ImageOptions, size: list[int]):
+        self._folder, self._run, self._options, self._size = folder, run, options, size
         self._process: subprocess.Popen | None = None
         self._stopped = threading.Event()
 
@@ -69,12 +69,12 @@ class Batch:
         base.mkdir(parents=True, exist_ok=False)
         dataset, codes = base / "dataset", base / "codes.parquet"
         pack = ["pack", str(self._folder), "--out", str(dataset)]
-        if self._wishes.scale:
-            pack += ["--pixel-scale", repr(self._wishes.scale)]
-        if self._wishes.anyway and self._wishes.resample and self._size[0] == self._size[1]:
+        if self._options.scale:
+            pack += ["--pixel-scale", repr(self._options.scale)]
+        if self._options.anyway and self._options.resample and self._size[0] == self._size[1]:
             pack += ["--size", str(self._size[0])]
         infer = ["infer", str(self._run), str(dataset), "--out", str(codes)]
-        infer += ["--allow-mismatch"] if self._wishes.anyway else []
+        infer += ["--allow-mismatch"] if self._options.anyway else []
         packed = self._verb(pack, "Reading the images", tell)
         encoded = self._verb(infer, "Computing features", tell)
         notes = dict.fromkeys([*packed.get("notes", []), *encoded.get("notes", [])])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sfnet_core.explorer.shared.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.your_galaxy.galaxy import Subject
+    from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
 
 __all__ = ["Check", "Training"]
 
@@ -87,29 +87,27 @@ class Training:
                 out[name][part] = measured[name]
         return out
 
-    def checks(
-        self, subject: Subject, trained: dict[str, Any], target: int, label: Callable[[int], str]
-    ) -> list[Check]:
+    def checks(self, galaxy: Galaxy, trained: dict[str, Any], target: int, label: Callable[[int], str]) -> list[Check]:
         """All questions about one galaxy; ``trained``: see :mod:`sfnet_core.explorer.your_galaxy.engine`."""
         return [
-            *(self._image(subject, trained) if subject.row < 0 else []),
-            *self._looks(subject),
-            *self._activations(subject, label),
-            *self._unlike(subject, label),
-            self._kinship(subject),
-            self._prediction(subject, target),
+            *(self._image(galaxy, trained) if galaxy.row < 0 else []),
+            *self._looks(galaxy),
+            *self._activations(galaxy, label),
+            *self._unlike(galaxy, label),
+            self._kinship(galaxy),
+            self._prediction(galaxy, target),
         ]
 
-    def _image(self, subject: Subject, trained: dict[str, Any]) -> list[Check]:
+    def _image(self, galaxy: Galaxy, trained: dict[str, Any]) -> list[Check]:
         """Size and scale of the visitor's own image."""
-        (height, width), (h, w), used = trained["size"] or (0, 0), subject.given, subject.rgb.shape[:2]
+        (height, width), (h, w), used = trained["size"] or (0, 0), galaxy.given, galaxy.rgb.shape[:2]
         how = ""
         if used != (h, w):
             how = f"resampled to {used[1]}×{used[0]} px"
         elif (h, w) != (height, width):
             how = f"the central {trained['crop']} px were used as they are"
         out = [Check("image size", f"{w}×{h} px", f"{width}×{height} px", "warn" if how else "good", how)]
-        scale, was = subject.scale, trained["scale"]
+        scale, was = galaxy.scale, trained["scale"]
         state, why = "unknown", "at another scale the prediction is wrong without a sign of it"
         if scale and was:
             state, why = ("good", "") if abs(scale / was - 1) <= 0.01 else ("warn", "at another scale it is wrong")
@@ -120,9 +118,9 @@ class Training:
             out.append(Check("kind", "your image", "simulated galaxies", "warn", why))
         return out
 
-    def _looks(self, subject: Subject) -> list[Check]:
+    def _looks(self, galaxy: Galaxy) -> list[Check]:
         out = []
-        for name, value in subject.looks.items():
+        for name, value in galaxy.looks.items():
             span = Span.of(self.looks[name])
             if not span.n:
                 why = "the page has no images of the training data to compare with"
@@ -132,9 +130,9 @@ class Training:
             out.append(Check(LOOKS[name], number(value, 1), trained, "warn" if why else "good", why))
         return out
 
-    def _activations(self, subject: Subject, label: Callable[[int], str]) -> list[Check]:
+    def _activations(self, galaxy: Galaxy, label: Callable[[int], str]) -> list[Check]:
         out, ranges = [], self.ranges
-        for feature, value in zip(subject.features.tolist(), subject.activations.tolist(), strict=True):
+        for feature, value in zip(galaxy.features.tolist(), galaxy.activations.tolist(), strict=True):
             if feature < 0:
                 continue
             name, fires = f"activation of {label(feature)}", int(ranges.fires[feature])
@@ -151,21 +149,21 @@ class Training:
             return [Check("active features", "none", f"{self._scene.codes.k} kept", "warn", why)]
         return out
 
-    def _unlike(self, subject: Subject, label: Callable[[int], str]) -> list[Check]:
+    def _unlike(self, galaxy: Galaxy, label: Callable[[int], str]) -> list[Check]:
         """All activations together, those before the gate too; only where the codes say how the training's are."""
-        if subject.codes.unlike is None:
+        if galaxy.codes.unlike is None:
             return []
-        unlike, why = float(subject.codes.unlike[0]), why_unlike(subject.codes, 0, label)
+        unlike, why = float(galaxy.codes.unlike[0]), why_unlike(galaxy.codes, 0, label)
         state = "warn" if why else "good"
         return [Check("activations as a whole", f"{number(unlike, 2)} of the limit", "99 % are within it", state, why)]
 
-    def _kinship(self, subject: Subject) -> Check:
+    def _kinship(self, galaxy: Galaxy) -> Check:
         """How near the nearest training galaxy is, and whether one keeps all the same features."""
-        cosine, shared = similarity(self._scene.codes, subject.features, subject.activations)
-        rows = self.rows[self.rows != subject.row]
+        cosine, shared = similarity(self._scene.codes, galaxy.features, galaxy.activations)
+        rows = self.rows[self.rows != galaxy.row]
         if not len(rows):
             return Check("nearest galaxy", "–", "–", "unknown", "there is no other galaxy")
-        best, most, own = float(cosine[rows].max()), int(shared[rows].max()), int((subject.features >= 0).sum())
+        best, most, own = float(cosine[rows].max()), int(shared[rows].max()), int((galaxy.features >= 0).sum())
         value = f"cosine {number(best)}, {most} of {own} features"
         if len(self.typical) < LEAST_TYPICAL:
             return Check("nearest galaxy", value, "too few galaxies to say", "unknown")
@@ -175,16 +173,16 @@ class Training:
         why = " and ".join(reasons)
         return Check("nearest galaxy", value, f"99 % have one at ≥ {number(usual)}", "warn" if why else "good", why)
 
-    def _prediction(self, subject: Subject, target: int) -> Check:
+    def _prediction(self, galaxy: Galaxy, target: int) -> Check:
         span = Span.of(self._scene.codes.prediction(target)[self.rows])
-        value, unit = float(subject.codes.prediction(target)[0]), self._scene.unit(target)
+        value, unit = float(galaxy.codes.prediction(target)[0]), self._scene.unit(target)
         why = "" if span.holds(value) else "outside all predictions of the training"
         trained = f"{number(span.low)} … {number(span.high)}"
         return Check("prediction", f"{number(value)} {unit}".strip(), trained, "warn" if why else "good", why)
 
-    def margin_place(self, subject: Subject) -> str:
+    def margin_place(self, galaxy: Galaxy) -> str:
         """Where the galaxy's margin stands among the training's, in words; empty where it is not known."""
-        margin = float(subject.codes.margin[0])
+        margin = float(galaxy.codes.margin[0])
         below = share_below(margin, np.asarray(self._scene.codes.margin[self.rows], dtype=np.float64))
         if not np.isfinite(margin + below):
             return ""

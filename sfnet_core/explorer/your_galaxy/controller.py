@@ -10,8 +10,8 @@ import numpy as np
 
 from sfnet_core.explorer.shared.view import text
 from sfnet_core.explorer.your_galaxy.batch import Batch, Done
-from sfnet_core.explorer.your_galaxy.engine import Mismatch, Wishes
-from sfnet_core.explorer.your_galaxy.galaxy import Subject
+from sfnet_core.explorer.your_galaxy.engine import ImageOptions, Mismatch
+from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
 from sfnet_core.explorer.your_galaxy.inputs import (
     MOST_BYTES,
     allowed_folders,
@@ -21,7 +21,7 @@ from sfnet_core.explorer.your_galaxy.inputs import (
     read_upload,
     shown_name,
 )
-from sfnet_core.explorer.your_galaxy.views import Ask
+from sfnet_core.explorer.your_galaxy.views import Inputs
 from sfnet_core.explorer.your_galaxy.worker import Worker
 from sfnet_core.utils.errors import SFNetError
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 
     from sfnet_core.explorer.your_galaxy.page import YourGalaxy
 
-__all__ = ["Asking"]
+__all__ = ["Controller"]
 
 LISTED = 100  # set-aside images that the page lists; the rest is counted
 MOST_DOWNLOAD = 64 << 20  # bytes of a codes file that goes to the browser
 
 
-class Asking:
+class Controller:
     """The left pane's work. ``view`` is what the page shows of it."""
 
     def __init__(self, page: YourGalaxy):
         self._page = page
-        self.wishes = Wishes()
+        self.options = ImageOptions()
         self._worker, self._folder_worker = Worker(), Worker()
-        self._brought: tuple[str, np.ndarray] | None = None  # the last image, to read it anew when the wishes change
+        self._brought: tuple[str, np.ndarray] | None = None  # the last image, to read it anew when the options change
         self._ticket = 0  # of the newest request: an older one's answer is no longer wanted
         self._names: dict[str, int] = {}
         self._busy = self._trouble = ""
@@ -51,13 +51,13 @@ class Asking:
         self._batch: Batch | None = None
         self._batch_busy = self._batch_trouble = ""
         self.done: Done | None = None
-        self.view = Ask(
+        self.view = Inputs(
             self._complain,
             {
                 "prepare": lambda _m: self.prepare(),
                 "image": lambda m, buffers: self.image(text(m, "name"), one(buffers)),
                 "find": lambda m: self.find(text(m, "text", 1024)),
-                "wishes": lambda m: self.wish(text(m, "scale", 40), flag(m, "anyway"), flag(m, "resample")),
+                "options": lambda m: self.set_options(text(m, "scale", 40), flag(m, "anyway"), flag(m, "resample")),
                 "folder": lambda m: self.folder(text(m, "text", 1024)),
                 "stop": lambda _m: self.stop(),
                 "codes-file": lambda _m: self.send_codes(),
@@ -107,12 +107,12 @@ class Asking:
         self._need_engine()
         self._read(shown_name(path.name), lambda: read_file(path))
 
-    def wish(self, scale: str, anyway: bool, resample: bool) -> None:
+    def set_options(self, scale: str, anyway: bool, resample: bool) -> None:
         """Change how images are read; the last one is read anew."""
-        wishes = Wishes(arcsec(scale), anyway, resample)
-        if wishes == self.wishes:
+        options = ImageOptions(arcsec(scale), anyway, resample)
+        if options == self.options:
             return
-        self.wishes = wishes
+        self.options = options
         if self._brought is not None and (self._refused or self._page.state.galaxy < 0):
             name, rgb = self._brought
             self._read(name, lambda: rgb)
@@ -120,13 +120,13 @@ class Asking:
             self.draw()
 
     def _read(self, name: str, read: Callable[[], np.ndarray]) -> None:
-        engine, wishes = self._page.engine, self.wishes
+        engine, options = self._page.engine, self.options
 
         def job(tell: Callable[[str], None]) -> tuple:
             tell("Reading the image…")
             given = read()
             try:
-                return (name, given, *engine.encode(name, given, wishes, tell))
+                return (name, given, *engine.encode(name, given, options, tell))
             except Mismatch as refusal:
                 return name, given, refusal
 
@@ -150,7 +150,7 @@ class Asking:
         for note in self._page.engine.notes:
             self._page.head.notify(note)
         self._page.engine.notes.clear()
-        self._page.open_image(Subject(shown, codes, -1, rgb, given.shape[:2], scale))
+        self._page.open_image(Galaxy(shown, codes, -1, rgb, given.shape[:2], scale))
 
     def _start(self, job: Callable, answer: Callable[[Any], None]) -> None:
         self._ticket += 1
@@ -204,7 +204,7 @@ class Asking:
             self.draw()
             return
         self.done, self._batch_trouble, self._batch_busy = None, "", "Starting…"
-        self._batch = batch = Batch(path, self._page.engine.path, self.wishes, self._page.engine.trained["size"])
+        self._batch = batch = Batch(path, self._page.engine.path, self.options, self._page.engine.trained["size"])
         self.draw()
 
         def tell(line: str) -> None:
@@ -254,9 +254,9 @@ class Asking:
             "busy": self._busy,
             "trouble": self._trouble,
             "refused": self._refused,
-            "scale": f"{self.wishes.scale:g}" if self.wishes.scale else "",
-            "anyway": self.wishes.anyway,
-            "resample": self.wishes.resample,
+            "scale": f"{self.options.scale:g}" if self.options.scale else "",
+            "anyway": self.options.anyway,
+            "resample": self.options.resample,
             "batch": {"busy": self._batch_busy, "trouble": self._batch_trouble, "done": self._report()},
         }
 

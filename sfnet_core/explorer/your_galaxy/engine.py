@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sfnet_core.codes.empty_sky import Sky
     from sfnet_core.codes.table import SparseCodes
 
-__all__ = ["Engine", "Mismatch", "Wishes", "find_run", "mismatch"]
+__all__ = ["Engine", "ImageOptions", "Mismatch", "find_run", "mismatch"]
 
 MODEL = "model.safetensors"
 TELL_MISSING = (
@@ -29,7 +29,7 @@ TELL_MISSING = (
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ImageOptions:
     """How the visitor wants an image to be read. ``scale`` is in arcsec per pixel, ``None`` where not known.
 
     ``anyway``: go on although size or scale are not those of the training; then ``resample`` brings the central square
@@ -151,7 +151,7 @@ class Engine:
         }
 
     def encode(
-        self, name: str, rgb: np.ndarray, wishes: Wishes, tell: Callable[[str], None] = lambda line: None
+        self, name: str, rgb: np.ndarray, options: ImageOptions, tell: Callable[[str], None] = lambda line: None
     ) -> tuple[SparseCodes, np.ndarray, float | None]:
         """Decompose one image ``(H, W, 3)`` uint8 by the very path of ``sfnet infer``.
 
@@ -160,8 +160,8 @@ class Engine:
         not say to go on.
         """
         self.prepare(tell)
-        wrong = mismatch(self.trained, rgb.shape[:2], wishes.scale)
-        if wrong and not wishes.anyway:
+        wrong = mismatch(self.trained, rgb.shape[:2], options.scale)
+        if wrong and not options.anyway:
             raise Mismatch(
                 f"{'; '.join(wrong)}. A prediction would be wrong without a sign of it. Bring the image at the "
                 "training's size and scale, or tick “use it anyway”."
@@ -170,8 +170,8 @@ class Engine:
         from sfnet_core.data.dataset import Dataset
         from sfnet_core.inference.runner import infer
 
-        scale, (height, width) = wishes.scale, self.trained["size"]
-        if wishes.resample and wishes.anyway and height == width and rgb.shape[:2] != (height, width):
+        scale, (height, width) = options.scale, self.trained["size"]
+        if options.resample and options.anyway and height == width and rgb.shape[:2] != (height, width):
             scale = scale * min(rgb.shape[:2]) / height if scale else None
             rgb = resize(rgb, height)
         if min(rgb.shape[:2]) < self.trained["crop"]:
@@ -184,7 +184,7 @@ class Engine:
             one = Dataset.create(Path(folder, "dataset"), [name], rgb[None], pixel_scale=scale, source=name)
             out, r = Path(folder, "codes.parquet"), self._codes.runners_up
             found = infer(
-                self._run, one, out, runners_up=r, precision="float32", progress=False, allow_mismatch=wishes.anyway
+                self._run, one, out, runners_up=r, precision="float32", progress=False, allow_mismatch=options.anyway
             )
             same = found.provenance["run_fingerprint"] == self._codes.provenance.get("run_fingerprint")
             return in_memory(found, self._codes.sky if same else None), rgb, scale

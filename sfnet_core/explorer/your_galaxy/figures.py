@@ -13,18 +13,18 @@ from sfnet_core.figures.svg import drawing_svg
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.your_galaxy.plots import Place, Where
+    from sfnet_core.explorer.your_galaxy.plots import GalaxyPanel, GalaxyPlots
 
-__all__ = ["SubjectFigures"]
+__all__ = ["GalaxyFigures"]
 
 
-class SubjectFigures(SaveMenu):
+class GalaxyFigures(SaveMenu):
     """The page's menu: keys 'plot-0' … 'plot-3'."""
 
     def __init__(
         self,
         scene: Scene,
-        where: Where,
+        where: GalaxyPlots,
         notify: Callable[[str], None],
         link: Callable[[str], str],
         name: Callable[[], str],
@@ -35,13 +35,13 @@ class SubjectFigures(SaveMenu):
 
     def names(self) -> dict[str, str]:
         """The figures: key and words."""
-        axes = [place.axes for place in self._where.places]
+        axes = [place.axes for place in self._where.panels]
         return {
             f"plot-{i}": f"{PLACES[i]}: {bare(one.y_label)} against {bare(one.x_label)}" for i, one in enumerate(axes)
         }
 
-    def _place(self, key: str) -> Place:
-        return self._where.places[int(key[-1])]
+    def _place(self, key: str) -> GalaxyPanel:
+        return self._where.panels[int(key[-1])]
 
     def drawn(self, key: str, caption: str) -> str:
         """The text of its SVG file."""

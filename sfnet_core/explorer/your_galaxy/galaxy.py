@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.shared.state import State
 
-__all__ = ["Subject"]
+__all__ = ["Galaxy"]
 
 
 @dataclass
-class Subject:
+class Galaxy:
     """One galaxy under study. ``codes`` has this one row only; ``row`` is its row in the loaded codes, −1 for an image.
 
     ``rgb`` (H, W, 3) uint8 is the picture or ``None``; ``given`` the

@@ -43,7 +43,7 @@ function render({ model, el }) {
   );
 
   function wish() {
-    send({ do: "wishes", scale: scale.value, anyway: anyway.checked, resample: how.value === "resample" });
+    send({ do: "options", scale: scale.value, anyway: anyway.checked, resample: how.value === "resample" });
   }
 
   async function bring(files) {

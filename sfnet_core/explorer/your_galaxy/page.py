@@ -10,21 +10,21 @@ import numpy as np
 
 from sfnet_core.explorer.shared.header import signed
 from sfnet_core.explorer.shared.hover import Hover
-from sfnet_core.explorer.shared.label_editor import Naming
-from sfnet_core.explorer.shared.notes import Strip
+from sfnet_core.explorer.shared.label_editor import LabelEditor
+from sfnet_core.explorer.shared.notes import NoteStrip
 from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, show
 from sfnet_core.explorer.shared.pictures import Pictures
-from sfnet_core.explorer.shared.plot_menu import Chooser
+from sfnet_core.explorer.shared.plot_menu import PlotMenu
 from sfnet_core.explorer.shared.saving import permalink
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import LABELS, State
 from sfnet_core.explorer.your_galaxy.checks import Training
-from sfnet_core.explorer.your_galaxy.controller import Asking
+from sfnet_core.explorer.your_galaxy.controller import Controller
 from sfnet_core.explorer.your_galaxy.engine import Engine
-from sfnet_core.explorer.your_galaxy.figures import SubjectFigures
-from sfnet_core.explorer.your_galaxy.galaxy import Subject
-from sfnet_core.explorer.your_galaxy.plots import Where, menu
-from sfnet_core.explorer.your_galaxy.views import Checks, Head, Near, SubjectInspector
+from sfnet_core.explorer.your_galaxy.figures import GalaxyFigures
+from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
+from sfnet_core.explorer.your_galaxy.plots import GalaxyPlots, menu
+from sfnet_core.explorer.your_galaxy.views import Checks, GalaxyHeader, GalaxyInspector, Neighbours
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
@@ -37,7 +37,7 @@ OWN = frozenset({"split", "target", "galaxy", "feature", "map", "sky", "third", 
 
 
 class YourGalaxy:
-    """The page beside one codes file; every control is also here in Python (``page.asking.image(name, data)``).
+    """The page beside one codes file; every control is also here in Python (``page.controller.image(name, data)``).
 
     Parameters
     ----------
@@ -70,36 +70,36 @@ class YourGalaxy:
         self._plots = plots.plots
         self._first_choices()
         self._defaults = self.state.values()
-        self.naming = Naming(codes, self.state)
-        self.subject: Subject | None = None
-        self.image: Subject | None = None  # the last image of the visitor's; undo comes back to it
-        self.head = Head(
+        self.labels = LabelEditor(codes, self.state)
+        self.galaxy: Galaxy | None = None
+        self.image: Galaxy | None = None  # the last image of the visitor's; undo comes back to it
+        self.head = GalaxyHeader(
             self.scene,
             self.state,
             title=title or "Your galaxy",
             facts=facts(codes),
             open_link=self.open_link,
-            set_theme=lambda dark: self.where.theme(dark),
+            set_theme=lambda dark: self.plots.theme(dark),
         )
         say = self.head.notify
-        self.asking = Asking(self)
+        self.controller = Controller(self)
         self.checks = Checks(say, {})
-        self.where = Where(
-            self.scene, self.state, self.training, plots.plots, self.naming.label_on_plots, self.open_row
+        self.plots = GalaxyPlots(
+            self.scene, self.state, self.training, plots.plots, self.labels.label_on_plots, self.open_row
         )
-        self.chooser = Chooser(plots, self.state, say)
-        self.figures = SubjectFigures(self.scene, self.where, say, self.link, self._named)
-        self.hover = Hover(self.scene, self.pictures, say, self.where.key)
-        self.inspector = SubjectInspector(self.scene, self.state, self.pictures, say, self.label)
-        self.near = Near(self.scene, self.state, self.pictures, say, self.open_row)
-        self.watch = Strip(self.state, self.naming, say, watch_only=True)
+        self.plot_menu = PlotMenu(plots, self.state, say)
+        self.figures = GalaxyFigures(self.scene, self.plots, say, self.link, self._named)
+        self.hover = Hover(self.scene, self.pictures, say, self.plots.key)
+        self.inspector = GalaxyInspector(self.scene, self.state, self.pictures, say, self.label)
+        self.neighbours = Neighbours(self.scene, self.state, self.pictures, say, self.open_row)
+        self.watch = NoteStrip(self.state, self.labels, say, watch_only=True)
         self.state.on_change(self._draw)
         self._draw(None)
         self.widget = self._layout()
 
     def label(self, feature: int) -> str:
         """A feature's name on the page: its number, and its label where it has one."""
-        return self.naming.label(feature)
+        return self.labels.label(feature)
 
     def _first_choices(self) -> None:
         scene, plots = self.scene, list(self._plots)
@@ -116,31 +116,31 @@ class YourGalaxy:
         """Look at a galaxy of the loaded codes."""
         self.state.change(galaxy=row, map="sum", feature=self._strongest(self._of_row(row)))
 
-    def open_image(self, subject: Subject) -> None:
+    def open_image(self, galaxy: Galaxy) -> None:
         """Look at an image of the visitor's."""
-        self.image = subject
-        if not self.state.change(galaxy=-1, map="sum", feature=self._strongest(subject)):
+        self.image = galaxy
+        if not self.state.change(galaxy=-1, map="sum", feature=self._strongest(galaxy)):
             self._draw(frozenset())  # another image under the same choices
 
-    def _strongest(self, subject: Subject) -> int:
+    def _strongest(self, galaxy: Galaxy) -> int:
         """The feature with the largest |contribution|; the one in focus where the galaxy has none."""
-        features = subject.features[subject.features >= 0]
+        features = galaxy.features[galaxy.features >= 0]
         if not len(features):
             return self.state.feature
-        terms = self.codes.weight[self.state.target][features] * subject.activations[subject.features >= 0]
+        terms = self.codes.weight[self.state.target][features] * galaxy.activations[galaxy.features >= 0]
         return int(features[np.argmax(np.abs(terms))])
 
-    def _of_row(self, row: int) -> Subject:
+    def _of_row(self, row: int) -> Galaxy:
         scale = self.codes.provenance.get("pixel_scale")
-        return Subject(str(self.codes.ids[row]), self.codes.take([row]), row, self.pictures.pixels(row), None, scale)
+        return Galaxy(str(self.codes.ids[row]), self.codes.take([row]), row, self.pictures.pixels(row), None, scale)
 
-    def _now(self) -> Subject | None:
+    def _now(self) -> Galaxy | None:
         """The galaxy that the state names: a row, else the visitor's image, else none."""
         row = self.state.galaxy
         if row < 0:
             return self.image
-        if self.subject is not None and self.subject.row == row:
-            return self.subject
+        if self.galaxy is not None and self.galaxy.row == row:
+            return self.galaxy
         return self._of_row(row)
 
     def open_link(self, query: str) -> None:
@@ -165,62 +165,62 @@ class YourGalaxy:
 
     def _named(self) -> str:
         """The galaxy in focus in a caption."""
-        if self.subject is None:
+        if self.galaxy is None:
             return ""
-        return f"galaxy {self.subject.name}" if self.subject.row >= 0 else f"the visitor's image {self.subject.name}"
+        return f"galaxy {self.galaxy.name}" if self.galaxy.row >= 0 else f"the visitor's image {self.galaxy.name}"
 
     # -- drawing -----------------------------------------------------------------------------------------------
 
     def status(self) -> str:
         """The answer in one line, e.g. '12+log(O/H) 8.7312 dex · margin 0.0412 · true 8.69 dex · validation'."""
-        subject, target = self.subject, self.state.target
-        if subject is None:
+        galaxy, target = self.galaxy, self.state.target
+        if galaxy is None:
             return "no galaxy yet"
         unit = self.scene.unit(target)
-        value, truth = float(subject.codes.prediction(target)[0]), float(subject.codes.truth(target)[0])
+        value, truth = float(galaxy.codes.prediction(target)[0]), float(galaxy.codes.truth(target)[0])
         parts = [f"predicted {self.scene.target_label(target)} {value:.4f} {unit}".strip()]
         if np.isfinite(truth):
             parts += [f"true {truth:.4f}", f"predicted − true {signed(value - truth, 4)} {unit}".strip()]
-        if subject.row >= 0:
-            parts.append(str(subject.codes.split[0]) or "no split")
+        if galaxy.row >= 0:
+            parts.append(str(galaxy.codes.split[0]) or "no split")
         return " · ".join(parts)
 
     def _draw(self, changed: frozenset[str] | None) -> None:
         """Bring every view up to the state; only what the change touches is sent."""
-        if changed is not None and (self.naming.refresh() or changed & LABELS):
+        if changed is not None and (self.labels.refresh() or changed & LABELS):
             changed = None  # features have other names
-        before, self.subject = self.subject, self._now()
-        other = changed is None or before is not self.subject
+        before, self.galaxy = self.galaxy, self._now()
+        other = changed is None or before is not self.galaxy
 
         def touched(*names: str) -> bool:
             return changed is None or bool(changed & set(names))
 
-        subject = self.subject
+        galaxy = self.galaxy
         self.head.draw(self.query, self.status())
         self.watch.draw()
         if other or touched("target"):
             checks = None
-            if subject is not None:
-                checks = self.training.checks(subject, self.engine.trained, self.state.target, self.label)
+            if galaxy is not None:
+                checks = self.training.checks(galaxy, self.engine.trained, self.state.target, self.label)
             self.checks.draw(checks, self.training.name)
         if other or touched("target", "map", "sky", "feature"):
-            margin = self.training.margin_place(subject) if subject is not None else ""
-            self.inspector.show(subject, margin)
+            margin = self.training.margin_place(galaxy) if galaxy is not None else ""
+            self.inspector.show(galaxy, margin)
         if other or touched("split", "target", "feature", "third", "fourth"):
-            self.where.draw(changed, subject)
+            self.plots.draw(changed, galaxy)
             self.figures.draw()
-        if other or touched("target", "sort") or (subject is None and touched("split")):
-            self.near.draw(subject)
+        if other or touched("target", "sort") or (galaxy is None and touched("split")):
+            self.neighbours.draw(galaxy)
         if touched("third", "fourth"):
-            self.chooser.draw()
+            self.plot_menu.draw()
 
     def _layout(self) -> ipywidgets.Widget:
-        left = ipywidgets.VBox([self.asking.view, self.checks])
-        strip = ipywidgets.HBox([self.chooser, self.figures])
-        centre = ipywidgets.VBox([strip, self.where.widget, self.hover])
+        left = ipywidgets.VBox([self.controller.view, self.checks])
+        strip = ipywidgets.HBox([self.plot_menu, self.figures])
+        centre = ipywidgets.VBox([strip, self.plots.widget, self.hover])
         right = ipywidgets.VBox([self.inspector])
         panes = ipywidgets.HBox([left, centre, right])
-        page = ipywidgets.VBox([self.head, panes, self.near, self.watch])
+        page = ipywidgets.VBox([self.head, panes, self.neighbours, self.watch])
         for widget, name in (
             (left, "sf-bring"),
             (centre, "sf-centre"),
@@ -228,8 +228,8 @@ class YourGalaxy:
             (right, "sf-right"),
             (panes, "sf-panes"),
             (self.head, "sf-above"),
-            (self.near, "sf-below"),
-            (self.where.widget, "sf-plots"),
+            (self.neighbours, "sf-below"),
+            (self.plots.widget, "sf-plots"),
             (page, "sf-root"),
             (page, "sf-yours"),
         ):
@@ -237,7 +237,7 @@ class YourGalaxy:
         return page
 
     def _ipython_display_(self) -> None:
-        self.where.widget.refresh_bundle()
+        self.plots.widget.refresh_bundle()
         show(self.widget, bokeh=True)
 
 

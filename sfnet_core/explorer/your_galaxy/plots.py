@@ -12,7 +12,7 @@ from bokeh.events import Tap
 from bokeh.layouts import gridplot
 from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
 
-from sfnet_core.explorer.shared.debounce import Soon
+from sfnet_core.explorer.shared.debounce import Debounced
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.panel import DARK, LIGHT, MOST_POINTS, Axes, Names, Panel
 from sfnet_core.explorer.shared.quantities import Plot
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.shared.state import State
     from sfnet_core.explorer.your_galaxy.checks import Training
-    from sfnet_core.explorer.your_galaxy.galaxy import Subject
+    from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
 
-__all__ = ["Where", "menu"]
+__all__ = ["GalaxyPlots", "menu"]
 
 OWN = (
     Plot("look", "brightness and sky", "background", "brightness"),
@@ -34,7 +34,7 @@ OWN = (
 
 
 class Menu:
-    """The plots to choose from, in the form that :class:`~sfnet_core.explorer.shared.plot_menu.Chooser` asks for."""
+    """The plots to choose from, in the form that :class:`~sfnet_core.explorer.shared.plot_menu.PlotMenu` asks for."""
 
     def __init__(self, plots: dict[str, Plot]):
         self.plots = plots
@@ -46,7 +46,7 @@ def menu(scene: Scene, pictures: bool) -> Menu:
     return Menu({plot.key: plot for plot in [*own, *scene.plots.values()]})
 
 
-class Where:
+class GalaxyPlots:
     """Builds the figures and keeps them equal to the state; ``widget`` is what the page shows."""
 
     def __init__(
@@ -61,12 +61,12 @@ class Where:
         self._scene, self._state, self._training, self._plots, self._label = scene, state, training, plots, label
         self._open = open_row
         self.key = secrets.token_hex(8)  # these figures' own, for the pane at the pointer
-        self.places = [Place(i, self.key) for i in range(4)]
-        for place in self.places:
+        self.panels = [GalaxyPanel(i, self.key) for i in range(4)]
+        for place in self.panels:
             place.panel.figure.on_event(Tap, lambda event, place=place: self._tap(place, event))
             place.panel.on_range(self._range_changed)
-        self._follow, self._drawing = Soon(self._zoomed), False
-        figures = [place.panel.figure for place in self.places]
+        self._follow, self._drawing = Debounced(self._zoomed), False
+        figures = [place.panel.figure for place in self.panels]
         grid = gridplot(
             [figures[:2], figures[2:]],
             sizing_mode="stretch_both",
@@ -78,23 +78,23 @@ class Where:
         self.draw(None, None)
         self.widget = LinkedFigures(grid)
 
-    def draw(self, changed: frozenset[str] | None, subject: Subject | None) -> None:
+    def draw(self, changed: frozenset[str] | None, galaxy: Galaxy | None) -> None:
         """Bring the figures up to the state and the galaxy in focus, in one patch."""
         self._drawing = True
         with self.widget.one_patch() if self.widget else contextlib.nullcontext():
             try:
-                self._draw(changed, subject)
+                self._draw(changed, galaxy)
             finally:
                 self._drawing = False
 
-    def _draw(self, changed: frozenset[str] | None, subject: Subject | None) -> None:
-        for place in self.places:
+    def _draw(self, changed: frozenset[str] | None, galaxy: Galaxy | None) -> None:
+        for place in self.panels:
             asked = self._asked(place.number)
             moved = changed is None or asked != place.asked or bool(changed & {"split", "target"})
             if moved or ("activation" in asked[1:3] and "feature" in changed):
                 place.asked = asked
                 self._points(place)
-            self._focus(place, subject)
+            self._focus(place, galaxy)
 
     def _range_changed(self) -> None:
         if self.widget is not None and not self._drawing:
@@ -103,14 +103,14 @@ class Where:
     def _zoomed(self) -> None:
         """After a pan or a zoom: draw the densities anew of what is in sight, or the points where they are few."""
         with self.widget.one_patch():
-            for place in self.places:
+            for place in self.panels:
                 if place.aggregate and place.panel.view() != place.panel.drawn:
                     place.look()
 
     def theme(self, dark: bool) -> None:
         """Colours for a dark or a light page, in one patch."""
         with self.widget.one_patch() if self.widget else contextlib.nullcontext():
-            for place in self.places:
+            for place in self.panels:
                 place.theme(dark)
 
     # -- what each figure shows --------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class Where:
         kind = "bpt" if plot.key == "bpt" else "residual" if plot.y == "residual" else ""
         return kind, plot.x, plot.y, plot.label
 
-    def _points(self, place: Place) -> None:
+    def _points(self, place: GalaxyPanel) -> None:
         kind, x_key, y_key, _ = place.asked
         if x_key in LOOKS:  # measured on training galaxies, whichever split is in view
             place.rows = np.flatnonzero(np.isfinite(self._training.looks[x_key]))
@@ -150,15 +150,15 @@ class Where:
             return f"activation of {self._label(self._state.feature)}" if self._state.feature >= 0 else "activation"
         return self._scene.quantities[key].axis
 
-    def _focus(self, place: Place, subject: Subject | None) -> None:
+    def _focus(self, place: GalaxyPanel, galaxy: Galaxy | None) -> None:
         """The galaxy in focus: a ring where both its values are known, a line where one is."""
         _, x_key, y_key, words = place.asked
         x = y = np.nan
         note = ""
-        if subject is not None:
-            x, y = (subject.value(key, self._state, self._scene) for key in (x_key, y_key))
+        if galaxy is not None:
+            x, y = (galaxy.value(key, self._state, self._scene) for key in (x_key, y_key))
             if place.number == 0 and y_key == "truth" and not np.isfinite(y):
-                y, note = subject.value("prediction", self._state, self._scene), " · ring: predicted"
+                y, note = galaxy.value("prediction", self._state, self._scene), " · ring: predicted"
         if place.number == 0:
             words = self._label(self._state.feature) if self._state.feature >= 0 else "no feature chosen"
         axes = place.axes
@@ -169,13 +169,13 @@ class Where:
         axes.span = (np.array([x]), np.array([y]))
         place.show(axes, x, y)
 
-    def _tap(self, place: Place, event: Tap) -> None:
+    def _tap(self, place: GalaxyPanel, event: Tap) -> None:
         position = place.panel.nearest(place.axes, float(event.x), float(event.y))
         if position >= 0:
             self._open(int(place.rows[position]))
 
 
-class Place:
+class GalaxyPanel:
     """One figure with its own galaxies and its cross lines."""
 
     def __init__(self, number: int, key: str):

@@ -9,7 +9,7 @@ import numpy as np
 
 from sfnet_core.analysis.neighbours import nearest_to_code
 from sfnet_core.explorer.shared.inspector import Inspector
-from sfnet_core.explorer.shared.page_header import Top
+from sfnet_core.explorer.shared.page_header import PageHeader
 from sfnet_core.explorer.shared.state import State
 from sfnet_core.explorer.shared.view import View, front_end, source, text
 from sfnet_core.utils.subsample import evenly
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from sfnet_core.explorer.shared.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.your_galaxy.checks import Check
-    from sfnet_core.explorer.your_galaxy.galaxy import Subject
+    from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
 
-__all__ = ["Ask", "Checks", "Head", "Near", "SubjectInspector"]
+__all__ = ["Checks", "GalaxyHeader", "GalaxyInspector", "Inputs", "Neighbours"]
 
 NEIGHBOURS = 24
 ORDERS = {"cosine": "cosine of the codes", "shared": "shared features"}
 
 
-class Head(Top):
+class GalaxyHeader(PageHeader):
     """Title, provenance, split, the one-line answer (``sf-status``), messages (``sf-notice``)."""
 
     _esm = front_end("shared/keys", "your_galaxy/keys", "shared/page_head", "your_galaxy/head")
@@ -62,7 +62,7 @@ class Head(Top):
         self.data = self.shared(query) | {"status": self._status}
 
 
-class Ask(View):
+class Inputs(View):
     """Where the visitor brings a galaxy: an image, a path or an identifier; and a folder for a codes file."""
 
     _esm = front_end("your_galaxy/inputs")
@@ -85,7 +85,7 @@ class Checks(View):
         }
 
 
-class Near(View):
+class Neighbours(View):
     """The nearest galaxies by code (``sf-galaxy`` with ``data-id``); galaxies to try where there is none in focus."""
 
     _esm = front_end("your_galaxy/near")
@@ -118,17 +118,17 @@ class Near(View):
             raise ValueError("there is no such order")
         return by
 
-    def draw(self, subject: Subject | None) -> None:
+    def draw(self, galaxy: Galaxy | None) -> None:
         """Send the neighbours of the galaxy in focus."""
         scene, state, codes = self._scene, self._state, self._scene.codes
         by = state.sort if state.sort in ORDERS else "cosine"
-        if subject is None:
+        if galaxy is None:
             rows = scene.rows(state.split)
             rows = rows[evenly(len(rows), NEIGHBOURS)]
             likeness = [""] * len(rows)
         else:
-            found = nearest_to_code(codes, subject.features, subject.activations, NEIGHBOURS, by=by, skip=subject.row)
-            rows, own = found.rows, int((subject.features >= 0).sum())
+            found = nearest_to_code(codes, galaxy.features, galaxy.activations, NEIGHBOURS, by=by, skip=galaxy.row)
+            rows, own = found.rows, int((galaxy.features >= 0).sum())
             likeness = [f"{c:.4f} · {s} of {own}" for c, s in zip(found.cosine, found.shared, strict=True)]
         prediction, truth = codes.prediction(state.target), codes.truth(state.target)
         self.data = {
@@ -143,7 +143,7 @@ class Near(View):
                 }
                 for row, words in zip(rows, likeness, strict=True)
             ],
-            "near": subject is not None,
+            "near": galaxy is not None,
             "by": by,
             "orders": [[key, label] for key, label in ORDERS.items()],
             "n": scene.n,
@@ -154,7 +154,7 @@ class Near(View):
 
 
 class OnePicture:
-    """The subject's picture in the form that the inspector asks for."""
+    """The galaxy's picture in the form that the inspector asks for."""
 
     def __init__(self, rgb: np.ndarray | None, why: str):
         self._rgb, self.why = rgb, "" if rgb is not None else why
@@ -169,7 +169,7 @@ class OnePicture:
         return encode_jpeg(np.ascontiguousarray(self._rgb), quality=94)
 
 
-class SubjectInspector(Inspector):
+class GalaxyInspector(Inspector):
     """The explorer's inspector, of the galaxy that this page is about."""
 
     among_others = False
@@ -181,20 +181,20 @@ class SubjectInspector(Inspector):
         self._page_state, self._why = state, pictures.why
         super().__init__(scene, state, pictures, notify, label)
 
-    def show(self, subject: Subject | None, margin: str = "") -> None:
-        """Draw ``subject``; ``margin`` says where its margin stands."""
-        if subject is None:
+    def show(self, galaxy: Galaxy | None, margin: str = "") -> None:
+        """Draw ``galaxy``; ``margin`` says where its margin stands."""
+        if galaxy is None:
             self.data = {"shown": True, "id": "", "empty": self.empty}
             return
-        page, codes = self._page_state, subject.codes
-        state = State(codes.features, 1, subject.scene.splits, len(codes.targets), k=codes.k)
+        page, codes = self._page_state, galaxy.codes
+        state = State(codes.features, 1, galaxy.scene.splits, len(codes.targets), k=codes.k)
         state.change(galaxy=0, target=page.target, map=page.map, sky=page.sky, feature=page.feature)
-        self._scene, self._state = subject.scene, state
-        self._pictures = OnePicture(subject.rgb, self._why)
+        self._scene, self._state = galaxy.scene, state
+        self._pictures = OnePicture(galaxy.rgb, self._why)
         with self.hold_sync():
             self.draw()
             facts = [
                 [name, f"{value}, {margin}" if name.startswith("margin") and margin else value, *hint]
                 for name, value, *hint in self.data["facts"]
             ]
-            self.data = {**self.data, "id": subject.name, "scale": subject.scale, "facts": facts}
+            self.data = {**self.data, "id": galaxy.name, "scale": galaxy.scale, "facts": facts}
