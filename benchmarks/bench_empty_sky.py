@@ -27,9 +27,9 @@ from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, samp
 from sfnet_core.inference.encoding import Encoder
 from sfnet_core.model.preprocess import centre, to_input
 from sfnet_core.model.run import Run
-from sfnet_core.reports.faithful.ablation import resample_counts
 from sfnet_core.reports.faithful.insertion_deletion import Covering, areas, blocks, cover_of, curves
 from sfnet_core.reports.faithful.wording import ORDERS
+from sfnet_core.stats.bootstrap import bootstrap_interval
 from sfnet_core.utils.array_cache import kept
 
 KINDS = {"deletion": 1, "insertion": -1}  # the sign of what is better
@@ -133,11 +133,9 @@ def measured(arguments: argparse.Namespace, work: Path, run: Run, dataset: Datas
         parts.append(kept(work / f"part-{start}.npz", f"{run.fingerprint} {rows.tolist()}", make))
     names = [*(name for name in ORDERS if name != "random"), *ALSO, "random"]
     out: dict[str, Any] = {"galaxies": len(rows), "sky": list(level), "areas": {}, "gain_of_map_less_sky": {}}
-    counts = resample_counts(len(rows))
 
     def interval(values: np.ndarray) -> dict[str, float]:
-        low, high = np.percentile(counts @ values / len(rows), [2.5, 97.5])
-        return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+        return bootstrap_interval(np.mean, values, resamples=2000)._asdict()
 
     for kind, sign in KINDS.items():
         area = np.concatenate([part[kind] for part in parts])  # (n, O)

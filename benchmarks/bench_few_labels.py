@@ -27,6 +27,7 @@ import torch
 from benchmarks import common
 from benchmarks.few_labels_work import CHOSEN, FOLDS, STARTS, TAUGHT, WORDS, Bench, OutOfTime, rmse
 from sfnet_core.astro.photometry import NAMES, Process, forest, photometry, ridge
+from sfnet_core.stats.bootstrap import bootstrap_interval
 from sfnet_core.utils.files import write_json
 
 RESAMPLES = 2000
@@ -34,8 +35,7 @@ RESAMPLES = 2000
 
 def interval(statistic: Any, n: int) -> list[float]:
     """95 % bootstrap interval over galaxies of a statistic of rows."""
-    rng = np.random.default_rng(0)
-    return np.percentile([statistic(rng.integers(n, size=n)) for _ in range(RESAMPLES)], [2.5, 97.5]).tolist()
+    return list(bootstrap_interval(statistic, np.arange(n), resamples=RESAMPLES)[1:])
 
 
 def scored(errors: np.ndarray, beside: np.ndarray | None) -> dict[str, Any]:

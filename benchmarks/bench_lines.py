@@ -25,6 +25,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.packing import pack
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
+from sfnet_core.stats.bootstrap import percentile_interval, resampled
 
 RESAMPLES = 2000
 FLUXES = tuple(LINES.values())
@@ -114,12 +115,8 @@ def scores(each: list[SparseCodes], rows: np.ndarray, trained: SparseCodes) -> d
 def interval(squared: np.ndarray) -> dict[str, Any]:
     """RMSE of (seeds, n) squared residuals, mean over the seeds, with a 95 % bootstrap over galaxies."""
     n = squared.shape[1]
-    draws = np.random.default_rng(0).integers(0, n, (RESAMPLES, n))
-    means = np.sqrt(squared[:, draws].mean(axis=2)).mean(axis=0)
-    return {
-        "rmse": float(np.sqrt(squared.mean(axis=1)).mean()),
-        "interval_95": np.percentile(means, [2.5, 97.5]).tolist(),
-    }
+    value, *ends = percentile_interval(resampled(lambda c: np.sqrt(c @ squared.T / n).mean(axis=1), n, RESAMPLES))
+    return {"rmse": value, "interval_95": ends}
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from benchmarks.training_tricks import TRICKS, tricks
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.model.preprocess import centre, to_input
 from sfnet_core.model.run import Run
+from sfnet_core.stats.bootstrap import percentile_interval, resampled
 from sfnet_core.training.loop import train
 from sfnet_core.training.plan import make_plan
 from sfnet_core.training.recipes import RECIPES, Recipe
@@ -215,12 +216,10 @@ def numbers(trainings: Sequence[dict[str, Any]], part: slice) -> dict[str, Any]:
 def difference(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]], part: slice) -> dict[str, Any]:
     """RMSE of ours minus theirs, means over seeds, with a 95 % bootstrap over galaxies."""
     first, second = (np.square([t["residuals"][part] for t in each]) for each in (ours, theirs))
-    draws = np.random.default_rng(0).integers(0, first.shape[1], (RESAMPLES, first.shape[1]))
-
-    def apart(rows: np.ndarray | slice) -> float:
-        return float(np.sqrt(first[:, rows].mean(1)).mean() - np.sqrt(second[:, rows].mean(1)).mean())
-
-    return {"dex": apart(slice(None)), "95": np.percentile([apart(rows) for rows in draws], [2.5, 97.5]).tolist()}
+    n = first.shape[1]
+    drawn = [resampled(lambda c, s=s: np.sqrt(c @ s.T / n).mean(axis=1), n, RESAMPLES) for s in (first, second)]
+    value, *ends = percentile_interval(drawn[0] - drawn[1])
+    return {"dex": value, "95": ends}
 
 
 def compare(arguments: argparse.Namespace, work: Trainings) -> None:

@@ -29,6 +29,7 @@ from sfnet_core.data.packing import pack
 from sfnet_core.explorer.shared.sample import sample_dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
+from sfnet_core.stats.bootstrap import bootstrap_interval
 from sfnet_core.stats.proportions import wilson
 from sfnet_core.training.loop import train
 
@@ -178,17 +179,18 @@ def auc(low: np.ndarray, high: np.ndarray) -> float:
 def separation(inside: list[np.ndarray], outside: list[np.ndarray], same: bool) -> dict[str, Any]:
     """Mean AUC over folds of held-out against other galaxies, with a bootstrap; ``same``: the others are the same in
     every fold, so one draw of them serves all folds."""
-    rng = np.random.default_rng(0)
-    draws = []
-    for _ in range(RESAMPLES):
-        picked = rng.integers(0, len(outside[0]), len(outside[0])) if same else None
-        each = []
-        for low, high in zip(inside, outside, strict=True):
-            rows = picked if same else rng.integers(0, len(high), len(high))
-            each.append(auc(low[rng.integers(0, len(low), len(low))], high[rows]))
-        draws.append(np.mean(each))
     folds = [auc(low, high) for low, high in zip(inside, outside, strict=True)]
-    return {"auc": float(np.mean(folds)), "auc_95": np.percentile(draws, [2.5, 97.5]).tolist(), "auc_each_fold": folds}
+    sets = [*inside, *(outside[:1] if same else outside)]  # each resampled on its own
+    of = np.repeat(np.arange(len(sets)), [len(one) for one in sets])
+    first = np.cumsum([0, *(len(one) for one in sets)])
+
+    def mean(rows: np.ndarray) -> float:
+        drawn = [one[rows[of[rows] == i] - first[i]] for i, one in enumerate(sets)]
+        lows, highs = drawn[: len(inside)], drawn[len(inside) :]
+        return float(np.mean([auc(low, highs[0 if same else i]) for i, low in enumerate(lows)]))
+
+    value, *ends = bootstrap_interval(mean, np.arange(len(of)), resamples=RESAMPLES, strata=of)
+    return {"auc": value, "auc_95": ends, "auc_each_fold": folds}
 
 
 def flagged(scores: list[np.ndarray], limits: list[float] | None = None) -> dict[str, Any]:
@@ -253,13 +255,8 @@ def rmse(error: np.ndarray) -> dict[str, Any]:
     """RMSE in dex with a bootstrap over galaxies; only n where they are few."""
     if len(error) < FEW:
         return {"n": len(error)}
-    rng = np.random.default_rng(0)
-    again = [np.sqrt(np.mean(error[rng.integers(0, len(error), len(error))] ** 2)) for _ in range(RESAMPLES)]
-    return {
-        "n": len(error),
-        "rmse_dex": float(np.sqrt(np.mean(error**2))),
-        "rmse_dex_95": np.percentile(again, [2.5, 97.5]).tolist(),
-    }
+    value, *ends = bootstrap_interval(lambda e: np.sqrt(np.mean(e**2)), error, resamples=RESAMPLES)
+    return {"n": len(error), "rmse_dex": value, "rmse_dex_95": ends}
 
 
 def errors(folds: list[dict[str, SparseCodes]], held: list[np.ndarray]) -> dict[str, Any]:
@@ -269,15 +266,13 @@ def errors(folds: list[dict[str, SparseCodes]], held: list[np.ndarray]) -> dict[
     unlike = np.concatenate([c.unlike[rows] for c, rows in zip(codes, held, strict=True)])
     edges = np.quantile(unlike, [0, 0.25, 0.5, 0.75, 1])
     place = np.clip(np.searchsorted(edges, unlike, side="right") - 1, 0, 3)
-    rng, found = np.random.default_rng(0), spearmanr(unlike, np.abs(error))
-    draws = (rng.integers(0, len(error), len(error)) for _ in range(RESAMPLES))
-    again = [spearmanr(unlike[rows], np.abs(error[rows]))[0] for rows in draws]
+    found, *ends = bootstrap_interval(lambda u, e: spearmanr(u, e)[0], unlike, np.abs(error), resamples=RESAMPLES)
     return {
         "flagged": rmse(error[unlike > 1]),
         "not flagged": rmse(error[unlike <= 1]),
         "quarters by unlike": [rmse(error[place == quarter]) for quarter in range(4)],
-        "rank correlation of unlike with |error|": float(found[0]),
-        "rank correlation 95 %": np.percentile(again, [2.5, 97.5]).tolist(),
+        "rank correlation of unlike with |error|": found,
+        "rank correlation 95 %": ends,
     }
 
 

@@ -17,7 +17,7 @@ from bokeh.plotting import figure
 from jupyter_bokeh.widgets import BokehModel
 
 from sfnet_core.analysis.interpret import activations, feature_table
-from sfnet_core.astro.relations import log_ratio
+from sfnet_core.astro.bpt import log_ratio
 from sfnet_core.codes.table import SparseCodes
 
 SWITCHES = 16

@@ -17,6 +17,7 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.data.simulate.survey import draw_galaxies, simulate
 from sfnet_core.inference.runner import infer
+from sfnet_core.stats.bootstrap import percentile_interval, resampled
 from sfnet_core.training.loop import train
 from sfnet_core.training.recipes import RECIPES, Recipe, choose
 
@@ -129,7 +130,7 @@ def rmse(squares: np.ndarray) -> float:
 def ratio(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, list[float]]:
     """Our :func:`rmse` over theirs, and its 95 % bootstrap over galaxies and trainings (paired)."""
     trainings, n = ours.shape
-    rng = np.random.default_rng(0)
-    draws = [(rng.integers(0, trainings, trainings)[:, None], rng.integers(0, n, n)) for _ in range(RESAMPLES)]
-    spread = [rmse(ours[draw]) / rmse(theirs[draw]) for draw in draws]
-    return rmse(ours) / rmse(theirs), np.percentile(spread, [2.5, 97.5]).tolist()
+    which = resampled(lambda counts: counts, trainings, RESAMPLES, seed=1)  # (1 + R, trainings)
+    roots = [resampled(lambda c, s=s: np.sqrt(c @ s.T / n), n, RESAMPLES) for s in (ours, theirs)]
+    value, *ends = percentile_interval((which * roots[0]).sum(axis=1) / (which * roots[1]).sum(axis=1))
+    return value, ends

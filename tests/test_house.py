@@ -169,7 +169,7 @@ def test_the_face_is_light_and_whole():
 
 def test_arithmetic_on_codes_loads_numpy_only():
     fresh(
-        "import sys, sfnet_core.analysis.interpret, sfnet_core.astro.relations, sfnet_core.stats.metrics\n"
+        "import sys, sfnet_core.analysis.interpret, sfnet_core.astro.bpt, sfnet_core.stats.metrics\n"
         "import sfnet_core.codes.table\n"
         "heavy = ('torch', 'pandas', 'astropy', 'scipy', 'bokeh', 'ipywidgets', 'matplotlib', 'PIL')\n"
         "assert not set(heavy) & set(sys.modules), set(heavy) & set(sys.modules)"

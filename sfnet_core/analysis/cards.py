@@ -146,8 +146,8 @@ class Almanac:
 def partial_all(firing: Firing, y: np.ndarray, controls: list[np.ndarray]) -> np.ndarray:
     """(F,) partial correlation of every feature's activation with ``y`` (n,) at fixed ``controls`` (each (n,)).
 
-    The same number as :func:`sfnet_core.astro.relations.partial_correlation` gives for each feature's dense activations
-    (0 where it does not fire), from sums over the kept activations only. NaN where fewer than C + 3 galaxies have all
+    What :func:`sfnet_core.stats.correlation.partial_correlation` gives for each feature's dense activations (0 where
+    it does not fire), from sums over the kept activations only. NaN where fewer than C + 3 galaxies have all
     values, or where nothing varies.
     """
     size = firing.codes.features

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfnet_core.astro.bpt import bpt_class
 from sfnet_core.astro.emission_lines import RATIOS, has_lines
 from sfnet_core.astro.galaxy_classes import CLASSES, class_index
-from sfnet_core.astro.relations import bpt_class
 from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.codes.sums import activations
 from sfnet_core.data.filters.names import Names, UnknownName, Values, Words

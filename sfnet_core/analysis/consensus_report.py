@@ -10,6 +10,7 @@ import numpy as np
 from sfnet_core.analysis.consensus_codes import LOWERS, RAISES
 from sfnet_core.analysis.interpret import activations
 from sfnet_core.annotations.labels import LabelBook, labels_path
+from sfnet_core.stats.bootstrap import percentile_interval, resampled
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.consensus_codes import Consensus
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["as_dict", "errors", "name_features", "report"]
 
-RESAMPLES = 1000
 _NAMED = 4  # members named in a line of the table
 
 
@@ -46,13 +46,15 @@ def errors(found: Consensus, files: Sequence[SparseCodes], seed: int = 0) -> dic
     n = int(use.sum())
     if n < 2:
         return {"n": n}
-    draw = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
-    drawn = {key: np.array([_rmse(value[:, rows]) for rows in draw]) for key, value in square.items()}
-    whole = {key: _rmse(value) for key, value in square.items()}
+    drawn = {  # (1 + R,): mean over trainings of the RMSE
+        key: resampled(lambda counts, value=value: np.sqrt(counts @ value.T / n).mean(axis=1), n, seed=seed)
+        for key, value in square.items()
+    }
+    whole = {key: float(value[0]) for key, value in drawn.items()}
 
     def ratio(one: str, other: str) -> dict[str, Any]:
-        low, high = np.percentile(drawn[one] / drawn[other], [2.5, 97.5])
-        return {"ratio": whole[one] / whole[other], "low": float(low), "high": float(high)}
+        value, low, high = percentile_interval(drawn[one] / drawn[other])
+        return {"ratio": value, "low": low, "high": high}
 
     return {
         "n": n,
@@ -63,11 +65,6 @@ def errors(found: Consensus, files: Sequence[SparseCodes], seed: int = 0) -> dic
         "consensus_over_mean": ratio("consensus", "each"),
         "shared_part_over_mean": ratio("shared", "each"),
     }
-
-
-def _rmse(square: np.ndarray) -> float:
-    """Mean over trainings of the root of (S, n) squared residuals' mean."""
-    return float(np.sqrt(square.mean(axis=1)).mean())
 
 
 def as_dict(found: Consensus, files: Sequence[SparseCodes]) -> dict[str, Any]:

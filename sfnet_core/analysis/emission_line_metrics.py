@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.astro import relations as astro
+from sfnet_core.astro.bpt import AGN, BPT_NAMES, COMPOSITE, STAR_FORMING, bpt_class
 from sfnet_core.astro.emission_lines import LABELS, LINES, RATIOS
 from sfnet_core.stats.metrics import evaluate_arrays
 from sfnet_core.stats.proportions import wilson
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["CLASSES", "confusion", "report_lines", "score_lines"]
 
 #: Classes of the [NII] diagram, in the order of the confusion matrix.
-CLASSES = (astro.STAR_FORMING, astro.COMPOSITE, astro.AGN)
+CLASSES = (STAR_FORMING, COMPOSITE, AGN)
 _RATIO_LABELS = {"n2_ha": "log [NII]/Hα", "o3_hb": "log [OIII]/Hβ"}
 
 
@@ -53,7 +53,7 @@ def score_lines(codes: SparseCodes, rows: np.ndarray, *, intervals: int = 1000, 
         "all": {"rmse": together["rmse"], **ends},
         "lines": {name: metrics(truth[:, i], found[:, i]) for i, name in enumerate(names)},
         "ratios": {name: metrics(*pair) for name, pair in ratios.items()},
-        "bpt": _classes(*(astro.bpt_class(ratios["n2_ha"][i], ratios["o3_hb"][i]) for i in (0, 1))),
+        "bpt": _classes(*(bpt_class(ratios["n2_ha"][i], ratios["o3_hb"][i]) for i in (0, 1))),
     }
 
 
@@ -67,7 +67,7 @@ def _classes(measured: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     n, right, of_class = int(table.sum()), int(np.trace(table)), table.sum(axis=1)
     low, high = wilson(right, n)
     return {
-        "classes": [astro.BPT_NAMES[name] for name in CLASSES],
+        "classes": [BPT_NAMES[name] for name in CLASSES],
         "confusion": table.tolist(),
         "right": right / n if n else None,
         "low": float(low) if n else None,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sfnet_core.astro.relations import bpt_class_from_fluxes, log_ratio
+from sfnet_core.astro.bpt import bpt_class_from_fluxes, log_ratio
 
 __all__ = ["CLASSES", "FLUXES", "Catalogue", "class_index", "galaxy_classes", "line_ratio"]
 

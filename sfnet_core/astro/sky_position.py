@@ -1,13 +1,15 @@
-"""A position typed by hand: RA and Dec, and how far around it to look."""
+"""Positions on the sky: one typed by hand, how far around it to look, and distances between two."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["Place", "read_place"]
+__all__ = ["Place", "read_place", "separation"]
 
 EXAMPLES = "150.1 2.2 5', or 10:00:24 +02:12:00 30\""
 LONGEST = 120  # characters of a position that are read
@@ -127,3 +129,17 @@ def _sixties(parts: list[str]) -> float:
     if any(value >= 60 for value in values[1:]):
         raise SFNetError(f"{':'.join(parts)} is no sexagesimal number: minutes and seconds are below 60.")
     return sum(value / 60**i for i, value in enumerate(values))
+
+
+def separation(ra: np.ndarray, dec: np.ndarray, ra0: float, dec0: float) -> np.ndarray:
+    """Angular distance (N,) in deg between positions ``ra``, ``dec`` (N,) and one position, all in deg; NaN stays NaN.
+
+    Vincenty's formula on a sphere (Vincenty 1975, Survey Review 23, 88; its special case of a flattening of 0), which
+    keeps its digits at every distance, at the poles, across RA 0, and opposite on the sky.
+    """
+    step = np.radians(np.asarray(ra, dtype=np.float64) - ra0)
+    d1, d0 = np.radians(np.asarray(dec, dtype=np.float64)), np.radians(float(dec0))
+    east = np.cos(d1) * np.sin(step)
+    north = np.cos(d0) * np.sin(d1) - np.sin(d0) * np.cos(d1) * np.cos(step)
+    along = np.sin(d0) * np.sin(d1) + np.cos(d0) * np.cos(d1) * np.cos(step)
+    return np.degrees(np.arctan2(np.hypot(east, north), along))

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sfnet_core.astro import relations as astro
+from sfnet_core.astro.bpt import kauffmann03, kewley01
+from sfnet_core.stats.binned import running_median
 
 __all__ = ["BPT_RANGE", "MOST_POINTS", "Ranks", "bpt_curves", "cells", "padded", "points", "running"]
 
@@ -99,7 +100,7 @@ def running(x: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
     bins = min(10, known // 10)
     if bins < 2:
         return {}
-    found = astro.running_median(x, y, bins, 5)
+    found = running_median(x, y, bins, 5)
     return {name: getattr(found, name).astype(float).tolist() for name in ("x", "median", "low", "high")}
 
 
@@ -107,7 +108,7 @@ def bpt_curves() -> list[dict[str, Any]]:
     """Kauffmann's and Kewley's curves inside the diagram's range."""
     out = []
     (x0, x1), (y0, _) = BPT_RANGE
-    for name, curve, dash in (("Kauffmann+03", astro.kauffmann03, ""), ("Kewley+01", astro.kewley01, "6 4")):
+    for name, curve, dash in (("Kauffmann+03", kauffmann03, ""), ("Kewley+01", kewley01, "6 4")):
         x = np.linspace(x0, x1, 240)
         y = curve(x)
         keep = y >= y0

@@ -9,17 +9,15 @@ answer is NaN, never a warning.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
+from sfnet_core.stats.bootstrap import percentile_interval, resampled
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = [
     "METRICS",
-    "Interval",
     "bias",
-    "bootstrap",
     "evaluate_arrays",
     "nmad",
     "outlier_fraction",
@@ -34,14 +32,6 @@ NMAD_SCALE = 1.482602218505602
 OUTLIER_NMAD = 3.0
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
-
-
-class Interval(NamedTuple):
-    """A value and the ends of its bootstrap interval, in the value's unit."""
-
-    value: float
-    low: float
-    high: float
 
 
 def rmse(truth: np.ndarray, prediction: np.ndarray) -> float:
@@ -94,47 +84,6 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def bootstrap(
-    fn: Metric,
-    truth: np.ndarray,
-    prediction: np.ndarray,
-    n: int = 1000,
-    seed: int = 0,
-    groups: np.ndarray | None = None,
-    level: float = 0.95,
-) -> Interval:
-    """``fn(truth, prediction)`` with its percentile bootstrap interval (Efron 1979, Ann. Statist. 7, 1).
-
-    Parameters
-    ----------
-    fn : callable
-        Takes two (N,) arrays, returns a number.
-    truth, prediction : (N,) arrays
-    n : int
-        Number of resamples.
-    seed : int
-        The same seed gives the same interval.
-    groups : (N,) array, optional
-        One label a row (an object's id, say): whole groups are drawn, so that repeat spectra of one galaxy are not
-        counted as independent.
-    level : float
-        Coverage, 0.95 for a 95 % interval.
-    """
-    truth, prediction, groups = _finite(truth, prediction, groups)
-    if n < 1 or not 0.0 < level < 1.0:
-        raise SFNetError(f"A bootstrap needs n ≥ 1 and 0 < level < 1; it was given n={n}, level={level}.")
-    value = float(fn(truth, prediction))
-    if truth.size == 0:
-        return Interval(value, float("nan"), float("nan"))
-    draw = _drawer(truth.size, groups)
-    rng = np.random.default_rng(seed)
-    values = np.empty(n)
-    for i in range(n):
-        rows = draw(rng)
-        values[i] = fn(truth[rows], prediction[rows])
-    return Interval(value, *_percentiles(values, level))
-
-
 def evaluate_arrays(
     truth: np.ndarray,
     prediction: np.ndarray,
@@ -156,65 +105,45 @@ def evaluate_arrays(
     for name, fn in METRICS.items():
         answer[name] = _json(fn(truth, prediction))
     if intervals:
-        drawn = _resampled(truth, prediction, intervals, seed, groups) if truth.size else {}
-        answer["intervals"] = {
-            name: [_json(end) for end in _percentiles(drawn.get(name, np.empty(0)), 0.95)] for name in METRICS
-        }
+        ends = np.full((2, len(METRICS)), np.nan)
+        if truth.size:
+            order = np.argsort(_residual(truth, prediction), kind="stable")
+            named = {"seed": seed, "groups": None if groups is None else groups[order]}
+            drawn = resampled(_of_counts(truth[order], prediction[order]), truth.size, intervals, **named)
+            ends = np.array(percentile_interval(drawn)[1:])
+        answer["intervals"] = {name: [_json(end) for end in ends[:, i]] for i, name in enumerate(METRICS)}
     return answer
 
 
-def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
-    """The ends of the central ``level`` of the finite ``values``; NaN where there are none."""
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return float("nan"), float("nan")
-    tail = 50.0 * (1.0 - level)
-    low, high = np.percentile(values, [tail, 100.0 - tail])
-    return float(low), float(high)
+def _of_counts(truth: np.ndarray, prediction: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A statistic for :func:`sfnet_core.stats.bootstrap.resampled`: (r, N) counts → (r, 5), all of :data:`METRICS`.
 
-
-def _resampled(
-    truth: np.ndarray, prediction: np.ndarray, n: int, seed: int, groups: np.ndarray | None
-) -> dict[str, np.ndarray]:
-    """Every one of :data:`METRICS` on the same ``n`` resamples that :func:`bootstrap` draws, name → (n,).
-
-    No resample is written out: it is how often each row was drawn, with the rows in the order of their residual. The
-    sums behind RMSE, bias and R² are then products with these counts, and a quantile is a place in their running
-    total. The numbers are those of drawing the rows, to rounding (the tests compare), at about a tenth of the time.
+    The rows come in the order of their residual. No resample is written out: the sums behind RMSE, bias and R² are
+    products with the counts, and a quantile is a place in their running total. The numbers are those of drawing the
+    rows, to rounding (the tests compare), at about a tenth of the time.
     """
-    residual = _residual(truth, prediction)
-    order = np.argsort(residual, kind="stable")
-    residual, centred = residual[order], (truth - truth.mean())[order]
-    rows = residual.size
-    terms = np.stack([residual, residual**2, centred, centred**2])  # (4, N)
-    count = _counter(rows, groups)
-    rng = np.random.default_rng(seed)
-    block = max(1, min(n, _BLOCK // rows))
-    found: dict[str, list[np.ndarray]] = {name: [] for name in METRICS}
-    for start in range(0, n, block):
-        size = min(block, n - start)
-        running = np.zeros((size, rows + 1), dtype=np.int64)  # how many were drawn of the rows before each
-        sums = np.empty((size, 4))
-        for i in range(size):
-            times = count(rng)[order]
-            np.cumsum(times, out=running[i, 1:])
-            sums[i] = terms @ times.astype(np.float64)
-        drawn = running[:, -1]
-        mean_square = sums[:, 1] / drawn
+    residual, centred = _residual(truth, prediction), truth - truth.mean()
+    terms = np.stack([residual, residual**2, centred, centred**2], axis=1)  # (N, 4)
+
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        running = np.zeros((len(counts), residual.size + 1))  # how many were drawn of the rows before each
+        np.cumsum(counts, axis=1, out=running[:, 1:])
+        sums, drawn = counts @ terms, running[:, -1]
         total = sums[:, 3] - sums[:, 2] ** 2 / drawn
         flat = total <= 1e-12 * sums[:, 3]  # one truth only, up to rounding
-        middle = _middle(drawn, lambda k, running=running: _value_at(residual, running, k))
-        mad = _middle(drawn, lambda k, running=running, middle=middle: _distance_at(residual, running, middle, k))
+        middle = _middle(drawn, lambda k: _value_at(residual, running, k))
+        mad = _middle(drawn, lambda k: _distance_at(residual, running, middle, k))
         within = _drawn_within(residual, running, middle, OUTLIER_NMAD * NMAD_SCALE * mad)
-        found["rmse"].append(np.sqrt(mean_square))
-        found["nmad"].append(NMAD_SCALE * mad)
-        found["r2"].append(1.0 - np.where(flat, np.nan, sums[:, 1] / np.where(flat, 1.0, total)))
-        found["bias"].append(sums[:, 0] / drawn)
-        found["outlier_fraction"].append(1.0 - within / drawn)
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+        found = {
+            "rmse": np.sqrt(sums[:, 1] / drawn),
+            "nmad": NMAD_SCALE * mad,
+            "r2": 1.0 - np.where(flat, np.nan, sums[:, 1] / np.where(flat, 1.0, total)),
+            "bias": sums[:, 0] / drawn,
+            "outlier_fraction": 1.0 - within / drawn,
+        }
+        return np.stack([found[name] for name in METRICS], axis=1)
 
-
-_BLOCK = 1 << 21  # rows × resamples held at once
+    return statistic
 
 
 def _middle(drawn: np.ndarray, at: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -243,24 +172,6 @@ def _distance_at(ordered: np.ndarray, running: np.ndarray, centre: np.ndarray, k
         enough = _drawn_within(ordered, running, centre, half) > k
         low, high = np.where(enough, low, half), np.where(enough, half, high)
     return high
-
-
-def _counter(size: int, groups: np.ndarray | None) -> Callable[[np.random.Generator], np.ndarray]:
-    """A function that draws one resample as :func:`_drawer` does and says how often each row is in it, (N,)."""
-    if groups is None:
-        return lambda rng: np.bincount(rng.integers(0, size, size), minlength=size)
-    labels, inverse = np.unique(groups, return_inverse=True)
-    return lambda rng: np.bincount(rng.integers(0, labels.size, labels.size), minlength=labels.size)[inverse]
-
-
-def _drawer(size: int, groups: np.ndarray | None) -> Callable[[np.random.Generator], np.ndarray]:
-    """A function that draws one resample of row numbers, by row or by whole group."""
-    if groups is None:
-        return lambda rng: rng.integers(0, size, size)
-    labels, inverse = np.unique(groups, return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(inverse))[:-1])
-    return lambda rng: np.concatenate([members[g] for g in rng.integers(0, labels.size, labels.size)])
 
 
 def _finite(

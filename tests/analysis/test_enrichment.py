@@ -247,7 +247,7 @@ def test_classes_from_the_catalogues_numbers(codes):
 
 
 def test_classes_from_fluxes_where_the_catalogue_has_no_classes(codes):
-    from sfnet_core.astro.relations import bpt_class_from_fluxes
+    from sfnet_core.astro.bpt import bpt_class_from_fluxes
 
     lines = ("nii_6584", "h_alpha", "oiii_5007", "h_beta")
     flux = {f"{line}_flux": codes.column(f"{line}_flux") for line in lines}

@@ -24,8 +24,8 @@ from sfnet_core.analysis.interpret import (
     surviving_slots,
     top_galaxies,
 )
-from sfnet_core.astro.relations import partial_correlation
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.stats.correlation import partial_correlation
 from sfnet_core.utils.errors import SFNetError
 
 simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sfnet_core.astro import relations as astro
 from sfnet_core.astro import scaling_relations as r
+from sfnet_core.astro.bpt import STAR_FORMING, bpt_class
 
 
 def test_distances_agree_with_astropy():
@@ -81,9 +81,20 @@ def test_line_ratios_run_along_the_star_forming_sequence():
     oh = np.linspace(8.3, 9.2, 50)
     n2, o3 = r.line_ratios(oh)
     assert np.all(np.diff(n2) > 0) and np.all(np.diff(o3) < 0)
-    assert np.all(astro.bpt_class(n2, o3) == astro.STAR_FORMING)
+    assert np.all(bpt_class(n2, o3) == STAR_FORMING)
 
 
 def test_mass_to_light_rises_with_colour():
     assert float(r.mass_to_light_r(0.5)) == pytest.approx(0.0225)
     assert r.mass_to_light_r(0.8) > r.mass_to_light_r(0.3)
+
+
+def test_mannucci_equation_2():
+    # By hand: m = 0, s = 0 → 8.90; m = 0.5, s = −0.4 → 8.90 + .185 + .056 − .0475 − .024 − .00864.
+    assert r.fmr_oh(10.0, 0.0) == pytest.approx(8.90)
+    assert r.fmr_oh(10.5, -0.4) == pytest.approx(9.06086)
+
+
+def test_fmr_falls_with_sfr_at_low_mass_only():
+    assert r.fmr_oh(9.2, 0.3) < r.fmr_oh(9.2, -0.3) - 0.1
+    assert abs(r.fmr_oh(11.2, 0.3) - r.fmr_oh(11.2, -0.3)) < 0.02

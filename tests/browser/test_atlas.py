@@ -11,10 +11,10 @@ from playwright.sync_api import expect
 from waiting import until
 
 from sfnet_core.analysis.cards import Almanac
-from sfnet_core.astro import relations as astro
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.stats.correlation import partial_correlation
 
 N, K, R, F = 240, 3, 2, 12
 
@@ -128,7 +128,7 @@ def test_a_card_opens_its_feature_and_the_browser_goes_back(made, address, open_
     assert page.locator(".sf-group").count() == 5
     assert page.locator(".sf-group img").count() >= 32
     controls = [codes.column(name)[rows] for name in ("lgm_tot_p50", "sfr_tot_p50", "z")]
-    plain = astro.partial_correlation(a, codes.truth()[rows], controls, n=1000, seed=0)
+    plain = partial_correlation(a, codes.truth()[rows], controls, n=1000, seed=0)
     row = page.locator(".sf-forest-row[data-key=all]").inner_text().replace("\N{MINUS SIGN}", "-")
     digits = 3 if plain.high - plain.low < 0.1 else 2
     assert f"{plain.value:+.3f}" in row and f"[{plain.low:+.{digits}f}, {plain.high:+.{digits}f}]" in row

@@ -11,13 +11,12 @@ from sfnet_core.analysis.cards import BINS, Almanac, clear, disagree, partial_al
 from sfnet_core.analysis.examples import examples
 from sfnet_core.analysis.firing import Firing
 from sfnet_core.analysis.interpret import predict, top_galaxies
-from sfnet_core.astro import relations as astro
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.figures.plot_data import cells, points
-from sfnet_core.stats.bootstrap import correlations
+from sfnet_core.stats.correlation import partial_correlation
 
 N, K, R, F = 400, 4, 3, 24
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -115,7 +114,7 @@ def test_partial_correlations_are_those_of_residuals(codes):
     fixed = [c[rows] for c in (mass, codes.column("sfr_tot_p50"), codes.column("z"))]
     assert len(table["feature"]) > 10
     for feature, partial, pearson in zip(table["feature"], table["partial"], table["pearson"], strict=True):
-        plain = astro.partial_correlation(dense[:, feature], truth, fixed)
+        plain = partial_correlation(dense[:, feature], truth, fixed)
         assert partial == pytest.approx(plain.value, abs=1e-9)
         known = np.isfinite(truth)
         assert pearson == pytest.approx(np.corrcoef(dense[known, feature], truth[known])[0, 1], abs=1e-9)
@@ -229,7 +228,7 @@ def test_few_galaxies_have_no_partial_correlation():
         y = np.where(rows < keep, few.truth(), np.nan)
         found = partial_all(Firing(few, rows), y, controls)
         for feature in range(F):
-            plain = astro.partial_correlation(dense_of(few)[:, feature], y, controls)
+            plain = partial_correlation(dense_of(few)[:, feature], y, controls)
             assert found[feature] == pytest.approx(plain.value, abs=1e-9, nan_ok=True)
         assert np.isnan(found).all() == (keep == 7)  # 5 left, 3 controls: 6 are needed
 
@@ -336,26 +335,6 @@ def test_another_draw_is_another_and_comes_back(opened):
     assert drawn() == first
 
 
-@pytest.mark.parametrize("resamples", [0, 60])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_bootstrap_from_moments_is_the_plain_bootstrap(resamples, seed):
-    rng = np.random.default_rng(seed)
-    data = rng.normal(size=(90, 5)) @ rng.normal(size=(5, 5)) + 100.0
-    data[:, 0] = np.maximum(data[:, 0] - 100, 0)
-    sets = [(), (2,), (2, 3), (2, 3, 4)]
-    for chosen, found in zip(sets, correlations(data, sets, resamples, seed), strict=True):
-        plain = astro.partial_correlation(data[:, 0], data[:, 1], [data[:, c] for c in chosen], n=resamples, seed=seed)
-        assert found == pytest.approx(plain[:3], abs=1e-9, nan_ok=True)
-
-
-def test_a_bootstrap_of_a_constant_or_of_nothing_is_unknown():
-    flat = np.column_stack([np.ones(20), np.arange(20.0), np.arange(20.0)])
-    assert np.isnan(correlations(flat, [(), (2,)], 20)).all()
-    assert np.isnan(correlations(flat[:2], [()], 20)).all()
-    same = np.column_stack([np.arange(20.0), np.arange(20.0) ** 2, np.arange(20.0)])  # the control is the activation
-    assert np.isnan(correlations(same, [(2,)], 20)[0]).all()
-
-
 def test_coefficients_state_their_own_galaxies(codes, opened):
     feature = opened.state.feature
     rows, a, _ = view_of(codes, feature)
@@ -368,7 +347,7 @@ def test_coefficients_state_their_own_galaxies(codes, opened):
     for quick, slow in zip(opened.leaf.data["coefficients"], opened.leaf.slow["coefficients"], strict=True):
         only = a > 0 if quick["key"] == "fires" else np.ones(len(a), dtype=bool)
         controls = [columns[name][only] for name in fixed[quick["key"]]]
-        plain = astro.partial_correlation(a[only], truth[only], controls, n=1000, seed=0)
+        plain = partial_correlation(a[only], truth[only], controls, n=1000, seed=0)
         assert (quick["value"], quick["n"], quick["low"]) == (pytest.approx(plain.value, abs=1e-9), plain.n, None)
         assert (slow["value"], slow["low"], slow["high"]) == pytest.approx(plain[:3], abs=1e-9)
         assert slow["resamples"] == 1000

@@ -18,7 +18,6 @@ from sfnet_core.analysis.cards import Almanac
 from sfnet_core.analysis.evaluation import evaluate
 from sfnet_core.analysis.firing import Firing
 from sfnet_core.annotations.labels import LabelBook
-from sfnet_core.astro import relations as astro
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS, why_unlike
 from sfnet_core.codes.table import SparseCodes
@@ -33,6 +32,7 @@ from sfnet_core.explorer.atlas.saved_file import as_json
 from sfnet_core.explorer.atlas.saving import PART, Saving, file_name
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.figures.plot_data import Ranks
+from sfnet_core.stats.correlation import partial_correlation
 from sfnet_core.utils.errors import SFNetError
 
 N, K, R, F = 300, 3, 2, 14
@@ -219,7 +219,7 @@ def test_cards_and_pages_say_what_plain_numpy_says(made, blocks):
         assert card["weight"] == weight and card["fires"] == (a > 0).sum()
         assert card["rate"] == pytest.approx((a > 0).mean()) and card["mean"] == pytest.approx((weight * a).mean())
         assert card["pearson"] == pytest.approx(np.corrcoef(a[known], truth[known])[0, 1])
-        assert card["partial"] == pytest.approx(astro.partial_correlation(a, truth, fixed).value, abs=1e-9)
+        assert card["partial"] == pytest.approx(partial_correlation(a, truth, fixed).value, abs=1e-9)
         assert card["bars"] == np.histogram(a[a > 0], len(card["bars"]), (0, a.max()))[0].tolist()
         top = np.argsort(-a, kind="stable")[:6]
         assert [blocks["index"]["ids"][g] for g, _ in card["strip"]] == codes.ids[top].tolist()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sfnet_core.analysis.code_names import CodeNames
 from sfnet_core.astro.galaxy_classes import CLASSES, galaxy_classes
-from sfnet_core.astro.relations import separation
+from sfnet_core.astro.sky_position import separation
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.completion import complete, word_at
 from sfnet_core.data.filters.grammar import FilterError, parse
@@ -388,7 +388,7 @@ def test_classes_from_line_fluxes(made_up):
         weight=codes.weight, bias=codes.bias, targets=["oh_p50"], columns=flux,
     )  # fmt: skip
     names = CodeNames(other)
-    from sfnet_core.astro.relations import bpt_class, log_ratio
+    from sfnet_core.astro.bpt import bpt_class, log_ratio
 
     n2, o3 = (
         log_ratio(flux["nii_6584_flux"], flux["h_alpha_flux"]),

@@ -9,8 +9,7 @@ from astropy.coordinates import SkyCoord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.astro.relations import separation
-from sfnet_core.astro.sky_position import Place, read_place
+from sfnet_core.astro.sky_position import Place, read_place, separation
 from sfnet_core.data.filters.grammar import parse
 from sfnet_core.data.filters.masks import first_cone
 from sfnet_core.explorer.explore.page import Explorer

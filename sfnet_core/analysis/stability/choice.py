@@ -9,15 +9,16 @@ Shape letters: S trainings, n galaxies, A features of one training, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sfnet_core.stats.bootstrap import percentile_interval, resampled
+
 __all__ = ["Agreement", "agreements"]
 
 RESAMPLES = 400
-_BLOCK = 50  # resamples at a time
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,10 @@ def agreements(
     feature; ``pairs``: (s, u) with s < u → columns of s and their counterparts in u. The pairing is that of all
     galaxies in every resample; a feature without a counterpart, or without activations in a resample, counts as 0.
     """
-    n, several = len(units[0]), len(units)
-    whole = _of(np.ones((1, n)), units, kept, pairs)[:, 0]  # (S,)
-    drawn = np.concatenate([_of(w, units, kept, pairs) for w in _draws(n, resamples, seed)], axis=1)  # (S, R)
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=1)
-    best = int(np.argmax(whole))
-    behind = np.percentile(drawn[best] - drawn, 2.5, axis=1) > 0
-    return [Agreement(float(whole[s]), float(low[s]), float(high[s]), not behind[s]) for s in range(several)]
-
-
-def _draws(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """(up to _BLOCK, n) float64 how often each galaxy is drawn."""
-    rng = np.random.default_rng([seed, 7])
-    for start in range(0, resamples, _BLOCK):
-        size = min(_BLOCK, resamples - start)
-        yield np.array([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(size)], dtype=np.float64)
+    drawn = resampled(lambda w: _of(w, units, kept, pairs).T, len(units[0]), resamples, [seed, 7])  # (1 + R, S)
+    each = np.transpose(percentile_interval(drawn))  # (S, 3)
+    behind = percentile_interval(drawn[:, [np.argmax(drawn[0])]] - drawn).low > 0
+    return [Agreement(*ends.tolist(), not far) for ends, far in zip(each, behind, strict=True)]
 
 
 def _of(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from sfnet_core.astro.relations import separation
+from sfnet_core.astro.sky_position import separation
 from sfnet_core.data.filters.grammar import parse
 from sfnet_core.data.filters.names import Names, Tags, UnknownName, Values, Words, kind_of
 from sfnet_core.data.filters.tokens import FilterError, shown

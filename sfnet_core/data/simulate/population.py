@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from sfnet_core.astro import relations as astro
 from sfnet_core.astro import scaling_relations as relations
+from sfnet_core.astro.scaling_relations import fmr_oh
 
 __all__ = ["LINES", "Form", "Physics", "draw_form", "draw_lines", "draw_physics", "sky_position"]
 
@@ -94,7 +94,7 @@ def draw_physics(rng: np.random.Generator) -> Physics:
     log_sfr = float(relations.main_sequence(log_mass)) + offset
     size = float(np.clip(rng.normal(), -1.7, 1.7))
     # Eq. 2 was fitted down to log SFR = −1.45; below that the parabola turns over, which is no more than its form.
-    oh = float(astro.fmr_oh(log_mass, np.clip(log_sfr, -1.45, 1.5)))
+    oh = float(fmr_oh(log_mass, np.clip(log_sfr, -1.45, 1.5)))
     oh += OH_WITH_SIZE * size + rng.normal(0.0, OH_SCATTER)
     if kind == "merger":
         # Close pairs lie about 0.05–0.1 dex low (Ellison et al. 2008, AJ 135, 1877; Kewley et al. 2006, AJ 131, 2004).

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.astro import relations as astro
+from sfnet_core.astro.bpt import bpt_class_from_fluxes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.simulate import light, population, render
 from sfnet_core.data.store import META
@@ -210,7 +210,7 @@ def _row(
         "lgm_tot_p50": physics.log_mass,
         "sfr_tot_p50": physics.log_sfr,
         **lines,
-        "bptclass": int(astro.bpt_class_from_fluxes(*fluxes, *errors)),
+        "bptclass": int(bpt_class_from_fluxes(*fluxes, *errors)),
         "kind": physics.kind,
         "r_mag": r_mag,
         "r50": form.r50,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.astro import relations as astro
-from sfnet_core.stats.bootstrap import correlations, resamples_for
+from sfnet_core.astro.bpt import AGN, COMPOSITE, STAR_FORMING, bpt_class
+from sfnet_core.stats.bootstrap import resamples_for
+from sfnet_core.stats.correlation import correlations
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
@@ -131,8 +132,8 @@ def companions(almanac: Almanac, split: str, feature: int) -> Companions:
 
 def bpt_mix(n2_ha: np.ndarray, o3_hb: np.ndarray) -> dict[str, int]:
     """How many galaxies are star-forming, composite and AGN by the BPT curves; those without ratios are left out."""
-    classes = astro.bpt_class(n2_ha, o3_hb)
-    kinds = (("star-forming", astro.STAR_FORMING), ("composite", astro.COMPOSITE), ("AGN", astro.AGN))
+    classes = bpt_class(n2_ha, o3_hb)
+    kinds = (("star-forming", STAR_FORMING), ("composite", COMPOSITE), ("AGN", AGN))
     return {name: int((classes == kind).sum()) for name, kind in kinds}
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.explorer.atlas.feature import Coefficient, wanted_coefficients
-from sfnet_core.stats.bootstrap import answers, correlations, resamples_for
+from sfnet_core.stats.bootstrap import resample_counts, resamples_for
+from sfnet_core.stats.correlation import correlations, correlations_of_moments
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
@@ -72,11 +73,8 @@ class _Draws:
         self._place = np.where(mask, np.cumsum(mask) - 1, -1)
         scale = fixed.std(axis=0)
         self._table = np.column_stack([np.ones(n), (fixed - fixed.mean(axis=0)) / np.where(scale > 0, scale, 1.0)])
-        rng = np.random.default_rng(seed)
-        self._counts = np.empty((n, 1 + self.resamples), dtype=np.uint8)
-        self._counts[:, 0] = 1
-        for r in range(1, 1 + self.resamples):
-            self._counts[:, r] = np.bincount(rng.integers(0, n, n), minlength=n)
+        drawn = [counts.T.astype(np.uint8) for counts in resample_counts(n, self.resamples, seed)]
+        self._counts = np.concatenate([np.ones((n, 1), dtype=np.uint8), *drawn], axis=1)
         size = self._table.shape[1]
         upper = np.triu_indices(size)
         sums = self._sums(np.arange(n), self._table[:, upper[0]] * self._table[:, upper[1]])
@@ -112,4 +110,4 @@ class _Draws:
         rest = [0, *range(2, size + 1)]
         moment[:, 1, rest] = moment[:, rest, 1] = scaled
         moment[np.ix_(range(1 + self.resamples), rest, rest)] = self._fixed
-        return answers(moment, sets, n)
+        return correlations_of_moments(moment, sets, n)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.astro.relations import separation
+from sfnet_core.astro.sky_position import separation
 from sfnet_core.data.filters.grammar import parse
 from sfnet_core.data.filters.masks import first_cone
 from sfnet_core.data.filters.tree import And, Cone, Or

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.astro import relations as astro
+from sfnet_core.astro.bpt import AGN, COMPOSITE, STAR_FORMING, bpt_class
 from sfnet_core.astro.emission_lines import LINES as TARGETS
 from sfnet_core.astro.emission_lines import RATIOS, flux_of, has_lines
 from sfnet_core.explorer.shared.quantities import LINES, PLOTS, Plot, Quantity, format_value
@@ -23,7 +23,7 @@ AXES = {"n2_ha": "log([NII]λ6584 / Hα)", "o3_hb": "log([OIII]λ5007 / Hβ)"}
 FLUXES = {"n2_ha": ("nii_6584_flux", "h_alpha_flux"), "o3_hb": ("oiii_5007_flux", "h_beta_flux")}
 PREDICTED = {"n2_ha": "predicted log([NII] / Hα)", "o3_hb": "predicted log([OIII] / Hβ)"}  # short: axes are
 FLUX = "predicted flux [10⁻¹⁷ erg/s/cm²]"
-CLASS = {astro.STAR_FORMING: "SF", astro.COMPOSITE: "composite", astro.AGN: "AGN"}
+CLASS = {STAR_FORMING: "SF", COMPOSITE: "composite", AGN: "AGN"}
 ABOUT = (
     "Class (Kauffmann et al. 2003, Kewley et al. 2001), then log([NII]λ6584 / Hα) and log([OIII]λ5007 / Hβ); "
     "predicted: by the four outputs under the present toggles."
@@ -75,7 +75,7 @@ def _place(lines: dict[str, float]) -> str:
     ratios = [lines[top] - lines[bottom] for top, bottom in RATIOS.values()]
     if not np.isfinite(ratios).all():
         return "–"
-    name = CLASS[int(astro.bpt_class(*(np.array([ratio]) for ratio in ratios))[0])]
+    name = CLASS[int(bpt_class(*(np.array([ratio]) for ratio in ratios))[0])]
     return f"{name} {ratios[0]:+.2f}, {ratios[1]:+.2f}".replace("-", "−")
 
 

@@ -22,7 +22,7 @@ from bokeh.models import (
 from bokeh.palettes import Greys256, Oranges256
 from bokeh.plotting import figure
 
-from sfnet_core.astro import relations as astro
+from sfnet_core.astro.bpt import kauffmann03, kewley01
 from sfnet_core.explorer.shared.geometry import Ranges, histogram, inside, padded_range, within
 from sfnet_core.explorer.shared.view import source
 
@@ -77,8 +77,8 @@ def bpt_curves() -> list[tuple[str, str, np.ndarray, np.ndarray]]:
     """The demarcation lines of the BPT diagram: name, dashes, x and y."""
     x = np.linspace(-2.5, 0.46, 120)
     lines = (
-        ("Kauffmann et al. 2003", astro.kauffmann03, 0.04, ""),
-        ("Kewley et al. 2001", astro.kewley01, 0.46, "6 4"),
+        ("Kauffmann et al. 2003", kauffmann03, 0.04, ""),
+        ("Kewley et al. 2001", kewley01, 0.46, "6 4"),
     )
     return [(name, dash, x[x < end], curve(x[x < end])) for name, curve, end, dash in lines]
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from sfnet_core.analysis.code_names import CodeNames
 from sfnet_core.analysis.interpret import Counterfactual, activations, feature_table, surviving_slots
-from sfnet_core.astro import relations as astro
+from sfnet_core.astro.bpt import log_ratio
+from sfnet_core.astro.sky_position import separation
 from sfnet_core.codes.sums import predictions
 from sfnet_core.data.filters.masks import first_cone, select
 from sfnet_core.explorer.shared.emission_lines import line_quantities, plots_of
@@ -140,7 +141,7 @@ class Scene:
             if not self.has_cone(state):
                 return np.full(self.n, np.nan)
             ra, dec, _radius = first_cone(state.filter, self.names(state.target))
-            return 60 * astro.separation(self.own.ra, self.own.dec, ra, dec)
+            return 60 * separation(self.own.ra, self.own.dec, ra, dec)
 
         return self.remember(("cone", state.filter, state.target), compute, keep=2)
 
@@ -276,7 +277,7 @@ class Scene:
         """``(N,)`` log10 of a flux ratio; NaN where either flux is not positive."""
 
         def ratio() -> np.ndarray:
-            return self.own.derived(f"ratio-{top}", lambda: astro.log_ratio(self.column(top), self.column(bottom)))
+            return self.own.derived(f"ratio-{top}", lambda: log_ratio(self.column(top), self.column(bottom)))
 
         return self.remember(("ratio", top), ratio)
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sfnet_core.analysis.tables import FORMULA
+from sfnet_core.stats.bootstrap import RESAMPLES, percentile_interval, resampled
 from sfnet_core.stats.metrics import evaluate_arrays
 
 __all__ = ["LABELS", "Key", "csv_text", "digits", "name_of", "report", "summarise"]
@@ -27,7 +29,6 @@ LABELS = {
     "ridge": "ridge on photometry",
     "mean": "mean of the training galaxies",
 }
-RESAMPLES = 1000
 _METRICS = ("rmse", "nmad", "r2", "bias", "outlier_fraction")
 COLUMNS = (
     *("method", "k", "target", "unit", "seeds", "n_validation"),
@@ -75,8 +76,9 @@ def summarise(
     """
     rows, paired = [], []
     for t, (target, unit) in enumerate(zip(targets, units, strict=True)):
-        drawn = _bootstrap(truth[:, t], [values[:, t] for values in found.values()], groups, seed, resamples)
-        drawn = dict(zip(found, drawn.T, strict=True))  # (R,) each
+        squares = np.stack([(values[:, t] - truth[:, t]) ** 2 for values in found.values()], axis=1)  # (n, C)
+        drawn = resampled(_rmse_of(squares), len(truth), resamples, seed, groups)
+        drawn = dict(zip(found, drawn.T, strict=True))  # (1 + R,) each
         of: dict[tuple[str, int | None], dict[str, Any]] = {}
         spread: dict[tuple[str, int | None], np.ndarray] = {}
         for method in LABELS:
@@ -86,7 +88,7 @@ def summarise(
                 each = [{name: one[name] for name in _METRICS} for one in each]
                 rmse = np.array([one["rmse"] for one in each])
                 spread[method, k] = np.mean([drawn[key] for key in keys], axis=0)
-                low, high = _ends(spread[method, k])
+                _, low, high = percentile_interval(spread[method, k])
                 of[method, k] = {
                     "method": method, "k": k, "target": target, "unit": unit,
                     "seeds": sum(key.seed is not None for key in keys),
@@ -97,32 +99,16 @@ def summarise(
         rows += of.values()
         for method, k in of:
             if method == "sfnet" and ("pca", k) in of:
-                low, high = _ends(spread["sfnet", k] - spread["pca", k])
-                difference = of["sfnet", k]["rmse_mean"] - of["pca", k]["rmse_mean"]
+                difference, low, high = percentile_interval(spread["sfnet", k] - spread["pca", k])
                 paired.append(
                     {"k": k, "target": target, "unit": unit, "difference": difference, "low": low, "high": high}
                 )
     return rows, paired
 
 
-def _bootstrap(
-    truth: np.ndarray, columns: list[np.ndarray], groups: np.ndarray | None, seed: int, resamples: int
-) -> np.ndarray:
-    """RMSE of each column on each resample of the galaxies, the same galaxies for all columns → (R, C)."""
-    squares = np.stack([(column - truth) ** 2 for column in columns], axis=1)  # (n, C)
-    group = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    size = int(group.max()) + 1
-    rng = np.random.default_rng(seed)
-    found = np.empty((resamples, squares.shape[1]))
-    for i in range(resamples):
-        times = np.bincount(rng.integers(0, size, size), minlength=size)[group].astype(np.float64)
-        found[i] = np.sqrt(times @ squares / times.sum())
-    return found
-
-
-def _ends(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+def _rmse_of(squares: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A statistic for the bootstrap: (r, n) counts → (r, C) RMSE of each column of squared residuals (n, C)."""
+    return lambda counts: np.sqrt(counts @ squares / counts.sum(axis=1, keepdims=True))
 
 
 def _standard_error(values: np.ndarray) -> float | None:

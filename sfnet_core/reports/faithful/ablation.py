@@ -16,26 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.codes.sums import mean_contributions
+from sfnet_core.stats.bootstrap import percentile_interval, resampled, resamples_for
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
 
-__all__ = ["ablation", "ranks", "resample_counts"]
+__all__ = ["RESAMPLES", "ablation", "ranks"]
 
 DRAWS = 2000  # of a random ablation
-WORK = 15_000_000  # galaxies × resamples held at once
-_PIECE = 64  # features at once
-
-
-def resample_counts(n: int, seed: int = 0, most: int = 2000) -> np.ndarray:
-    """(R, n) float32: how often each of ``n`` galaxies is in each bootstrap resample; R falls from ``most`` to 200."""
-    resamples = int(np.clip(WORK // max(n, 1), min(200, most), most))
-    rng = np.random.default_rng(seed)
-    counts = np.empty((resamples, n), dtype=np.float32)
-    for one in counts:
-        one[:] = np.bincount(rng.integers(0, n, n), minlength=n)
-    return counts
+RESAMPLES = 2000  # at most
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -81,10 +71,9 @@ def ablation(
     full = kept >= 0
     mean, mean_square = mean_contributions(part, t)
     chosen = mean_square - 2 * residual * mean  # (n,) expected
-    counts = resample_counts(n, seed)
-    before = _moments(counts, base)  # (1 + R,): mean squared residual, of the galaxies and of each resample
-    found, drawn_delta, drawn_abs = _each(kept, terms[:, :k], change, chosen, features, counts, before)
-    null = _same_frequency(change["delta"], full, fires[features], before[0], seed, draws)
+    resamples = resamples_for(n, RESAMPLES)
+    found, drawn_delta, drawn_abs = _each(kept, terms[:, :k], change, chosen, features, base, resamples, seed)
+    null = _same_frequency(change["delta"], full, fires[features], base.mean(), seed, draws)
     order = np.lexsort((features, -found["mean_abs"]))
     names = {"feature": features, "fires": fires[features], "rate": fires[features] / n, "weight": weight[features]}
     columns = names | found | {
@@ -97,8 +86,8 @@ def ablation(
     return {
         "n": n,
         "k": k,
-        "rmse": float(np.sqrt(before[0])),
-        "resamples": len(counts),
+        "rmse": float(np.sqrt(base.mean())),
+        "resamples": resamples,
         "draws": draws,
         "level_from": "training galaxies" if from_training else "the same galaxies",
         "features": [{name: column[i].item() for name, column in columns.items()} for i in order],
@@ -125,46 +114,40 @@ def _levels(codes: SparseCodes, t: int, part: SparseCodes, terms: np.ndarray) ->
     return np.append(np.where(times > 0, found, fallback), 0.0), bool(train.any())
 
 
-def _moments(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Means of ``values`` (n,) or (n, J) over the galaxies, then over each resample → (1 + R, …) float64."""
-    n = len(values)
-    return np.concatenate([values.mean(axis=0, keepdims=True), counts @ values.astype(np.float64) / n])
-
-
 def _each(
     kept: np.ndarray,
     terms: np.ndarray,
     change: dict[str, np.ndarray],
     chosen: np.ndarray,
     features: np.ndarray,
-    counts: np.ndarray,
-    before: np.ndarray,
+    base: np.ndarray,
+    resamples: int,
+    seed: int,
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Columns (J,) by name; ``delta`` and mean |contribution| of the galaxies and of each resample (1 + R, J)."""
-    found: dict[str, list[np.ndarray]] = {}
-    deltas, sizes = [], []
-    root = np.sqrt(before)[:, None]
-    for start in range(0, len(features), _PIECE):
-        some = features[start : start + _PIECE]
-        at = kept[:, :, None] == some  # (n, k, J'): a feature is in one slot at most
-        drawn = {}
-        for name, table in change.items():
-            moved = np.einsum("nk,nkj->nj", table, at)
-            drawn[name] = np.sqrt(np.maximum(before[:, None] + _moments(counts, moved), 0.0)) - root
-        random = np.where(at.any(axis=1), chosen[:, None], 0.0)
-        drawn["same_galaxies"] = np.sqrt(np.maximum(before[:, None] + _moments(counts, random), 0.0)) - root
-        drawn["over_same_galaxies"] = drawn["delta"] - drawn["same_galaxies"]
-        size = np.einsum("nk,nkj->nj", np.abs(terms), at)
-        drawn_size = _moments(counts, size)
-        found.setdefault("mean_abs", []).append(drawn_size[0])
-        for name, values in drawn.items():
-            low, high = np.percentile(values[1:], [2.5, 97.5], axis=0)
-            for ending, column in (("", values[0]), ("_low", low), ("_high", high)):
-                found.setdefault(name + ending, []).append(column)
-        deltas.append(drawn["delta"])
-        sizes.append(drawn_size)
-    columns = {name: np.concatenate(parts) for name, parts in found.items()}
-    return columns, np.concatenate(deltas, axis=1), np.concatenate(sizes, axis=1)
+    """Columns (J,) by name; ``delta`` and mean |contribution| of the galaxies and of each resample (1 + R, J).
+
+    ``base`` (n,): squared residuals. A feature is kept on few galaxies, so that what it changes is a sparse table
+    (n, J), one column a feature.
+    """
+    from scipy.sparse import csr_array, hstack
+
+    n, width = len(base), len(features)
+    row, slot = np.nonzero(kept >= 0)
+    column = np.searchsorted(features, kept[row, slot])
+    each = change | {"same_galaxies": np.broadcast_to(chosen[:, None], kept.shape), "mean_abs": np.abs(terms)}
+    tables = [csr_array((values[row, slot], (row, column)), shape=(n, width)) for values in each.values()]
+    table = hstack([csr_array(base[:, None]), *tables]).T.tocsr()
+    sums = resampled(lambda counts: (table @ counts.T).T / n, n, resamples, seed)
+    before, sums = sums[:, :1], dict(zip(each, np.split(sums[:, 1:], len(each), axis=1), strict=True))
+    size = sums.pop("mean_abs")
+    drawn = {name: np.sqrt(np.maximum(before + moved, 0.0)) - np.sqrt(before) for name, moved in sums.items()}
+    drawn["over_same_galaxies"] = drawn["delta"] - drawn["same_galaxies"]
+    columns = {"mean_abs": size[0]}
+    for name, values in drawn.items():
+        columns |= {
+            name + ending: of for ending, of in zip(("", "_low", "_high"), percentile_interval(values), strict=True)
+        }
+    return columns, drawn["delta"], size
 
 
 def _same_frequency(
@@ -197,6 +180,5 @@ def _agreement(delta: np.ndarray, size: np.ndarray, fires: np.ndarray) -> dict[s
     by_size, by_rate = spearman(delta, size), spearman(delta, np.broadcast_to(fires, delta.shape))
     out: dict[str, Any] = {"features": int(delta.shape[1])}
     for name, values in (("contribution", by_size), ("frequency", by_rate), ("difference", by_size - by_rate)):
-        low, high = np.percentile(values[1:], [2.5, 97.5])
-        out[name] = {"value": float(values[0]), "low": float(low), "high": float(high)}
+        out[name] = percentile_interval(values)._asdict()
     return out

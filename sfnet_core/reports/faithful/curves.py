@@ -18,9 +18,10 @@ from sfnet_core.inference.encoding import Encoder, micro_batch
 from sfnet_core.model.device import pick_device
 from sfnet_core.model.preprocess import centre, to_input
 from sfnet_core.model.run import Run
-from sfnet_core.reports.faithful.ablation import resample_counts
+from sfnet_core.reports.faithful.ablation import RESAMPLES
 from sfnet_core.reports.faithful.insertion_deletion import Covering, areas, curves
 from sfnet_core.reports.faithful.wording import MAPS, ORDERS
+from sfnet_core.stats.bootstrap import percentile_interval, resampled, resamples_for
 from sfnet_core.utils.array_cache import kept
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.version import __version__
@@ -106,16 +107,14 @@ def summary(whole: dict[str, np.ndarray], truth: np.ndarray, draws: int, seed: i
         raise SFNetError(f"There are {orders} orders, {len(names) - 1 + draws} were expected.")
     each = [areas({name: array[i] for name, array in whole.items() if name in (*KINDS, "share")} | {
         "share": whole["share"][i]}) for i in range(n)]  # fmt: skip
-    counts = resample_counts(n, seed)
 
     def merged(values: np.ndarray) -> np.ndarray:
         """(n, O, …) → (n, orders by name, …): the random ones averaged."""
         return np.concatenate([values[:, : len(names) - 1], values[:, len(names) - 1 :].mean(1, keepdims=True)], axis=1)
 
     def interval(values: np.ndarray) -> dict[str, float]:
-        drawn = counts @ values / n
-        low, high = np.percentile(drawn, [2.5, 97.5])
-        return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+        means = resampled(lambda counts: counts @ values / n, n, resamples_for(n, RESAMPLES), seed)
+        return percentile_interval(means)._asdict()
 
     out: dict[str, Any] = {
         "n": n,

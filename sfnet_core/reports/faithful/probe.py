@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from sfnet_core.stats.bootstrap import percentile_interval, resampled
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["FEWEST", "Folds", "auc", "chosen", "probe"]
@@ -66,10 +67,10 @@ def probe(
     """How well ``columns`` (n, J) tell the class: by the ``k`` best of them, or by all (``None``).
 
     ``auc`` and ``balanced_accuracy``, each with ``low`` and ``high`` of a 95 % bootstrap over the scored galaxies of
-    either class; ``null_low`` and ``null_high``: the central 95 % of the AUC where the scored galaxies' labels are
-    shuffled, ``chance`` how often those are as high (an AUC below 0.5 is no knowledge: columns that know nothing are
-    chosen for what the scored fold then lacks); ``refitted``: mean AUC where all labels are shuffled
-    before choosing and fitting (0.5, or something leaks); ``chosen``: what the folds chose, with how many of them did.
+    either class in each fold; ``null_low`` and ``null_high``: the central 95 % of the AUC where the scored galaxies'
+    labels are shuffled, ``chance`` how often those are as high (an AUC below 0.5 is no knowledge: columns that know
+    nothing are chosen for what the scored fold then lacks); ``refitted``: mean AUC where all labels are shuffled before
+    choosing and fitting (0.5, or something leaks); ``chosen``: what the folds chose, with how many of them did.
     """
     scores, picked = _scores(columns, folds.inside, folds.each, k)
     parts = [(scores[test], folds.inside[test]) for test in folds.each]
@@ -88,13 +89,18 @@ def probe(
         labels = folds.inside[rng.permutation(len(folds.inside))]
         made, _ = _scores(columns, labels, folds.each, k)
         refits.append(np.mean([auc(made[test], labels[test]) for test in folds.each]))
-    drawn = _resampled(parts, rng)
+    fold = np.empty(len(scores), dtype=np.int64)
+    for i, test in enumerate(folds.each):
+        fold[test] = 2 * i + folds.inside[test]
+    statistic = _of_counts(scores, folds.inside, folds.each)
+    drawn = resampled(statistic, len(scores), RESAMPLES, [folds.seed, 2], strata=fold)
+    area, balanced = (percentile_interval(values)._asdict() for values in drawn.T)
     names = [str(i) for i in range(columns.shape[1])] if names is None else list(names)
     times = np.bincount(np.concatenate(picked), minlength=columns.shape[1])
     return {
         "k": columns.shape[1] if k is None else k,
-        "auc": {"value": value, **_ends(drawn[0])},
-        "balanced_accuracy": {"value": _balanced(parts), **_ends(drawn[1])},
+        "auc": area,
+        "balanced_accuracy": balanced,
         "null_low": float(low),
         "null_high": float(high),
         "chance": float((1 + (null >= value).sum()) / (1 + SHUFFLES)),
@@ -133,33 +139,22 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return rankdata(values)
 
 
-def _balanced(parts: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Mean of the shares of either class on its side of the probe's even odds."""
-    scores, inside = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return float(((scores[inside] > 0).mean() + (scores[~inside] <= 0).mean()) / 2)
+def _of_counts(scores: np.ndarray, inside: np.ndarray, each: Sequence[np.ndarray]) -> Any:
+    """A statistic for the bootstrap: (r, n) counts → (r, 2), AUC averaged over folds, and balanced accuracy."""
 
+    def statistic(counts: np.ndarray) -> np.ndarray:
+        area = 0.0
+        for test in each:
+            order = test[np.argsort(scores[test], kind="stable")]
+            _, first = np.unique(scores[order], return_index=True)
+            ones, others = (
+                np.add.reduceat(counts[:, order] * of, first, axis=1) for of in (inside[order], ~inside[order])
+            )
+            below = np.cumsum(others, axis=1) - others / 2  # ties count half
+            pairs = ones.sum(axis=1) * others.sum(axis=1)
+            area = area + np.where(pairs > 0, (ones * below).sum(axis=1) / np.maximum(pairs, 1), 0.5) / len(each)
+        right = (scores > 0) == inside
+        shares = [counts @ (right & of) / (counts @ of) for of in (inside, ~inside)]
+        return np.stack([area, (shares[0] + shares[1]) / 2], axis=1)
 
-def _resampled(parts: list[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator) -> np.ndarray:
-    """(2, R): AUC averaged over folds, and balanced accuracy, of resamples within fold and class."""
-    found = np.zeros((2, RESAMPLES))
-    hits = np.zeros((2, RESAMPLES))
-    totals = np.zeros(2)
-    for scores, inside in parts:
-        _, level = np.unique(scores, return_inverse=True)  # ties are one level
-        levels = int(level.max()) + 1
-        of = level[inside], level[~inside]
-        right = scores[inside] > 0, scores[~inside] <= 0
-        totals += [len(of[0]), len(of[1])]
-        for i in range(RESAMPLES):
-            draw = [rng.integers(0, len(one), len(one)) for one in of]
-            ones, others = (np.bincount(one[d], minlength=levels) for one, d in zip(of, draw, strict=True))
-            below = np.cumsum(others) - others / 2
-            found[0, i] += (ones @ below) / (len(of[0]) * len(of[1])) / len(parts)
-            hits[:, i] += [right[0][draw[0]].sum(), right[1][draw[1]].sum()]
-    found[1] = (hits / totals[:, None]).mean(axis=0)
-    return found
-
-
-def _ends(drawn: np.ndarray) -> dict[str, float]:
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {"low": float(low), "high": float(high)}
+    return statistic

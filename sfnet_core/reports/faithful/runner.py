@@ -24,7 +24,8 @@ from sfnet_core.analysis.cards import CONTROLS
 from sfnet_core.reports.faithful.ablation import ablation
 from sfnet_core.reports.faithful.classes import checked, probing
 from sfnet_core.reports.faithful.inputs import COLOURS, PHOTOMETRY, Matter
-from sfnet_core.stats.bootstrap import correlations, resamples_for
+from sfnet_core.stats.bootstrap import resamples_for
+from sfnet_core.stats.correlation import correlations
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.version import __version__
 

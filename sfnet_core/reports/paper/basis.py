@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.astro import relations as astro
+from sfnet_core.astro.bpt import log_ratio
 from sfnet_core.astro.emission_lines import LINES, RATIOS, has_lines
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Basis:
         scene = self.almanac.scene
         if set(LINES.values()) <= set(scene.numeric_columns()):
             flux = {line: scene.column(column) for line, column in LINES.items()}
-            return tuple(astro.log_ratio(flux[top], flux[bottom]) for top, bottom in RATIOS.values())
+            return tuple(log_ratio(flux[top], flux[bottom]) for top, bottom in RATIOS.values())
         if has_lines(self.codes.targets):
             return tuple(self.codes.truth(top) - self.codes.truth(bottom) for top, bottom in RATIOS.values())
         return None

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from sfnet_core.astro import relations as astro
+from sfnet_core.astro.bpt import AGN, STAR_FORMING, bpt_class
 from sfnet_core.figures.html_frame import Part, Table
 from sfnet_core.figures.plot_data import BPT_RANGE, bpt_curves
 from sfnet_core.figures.svg import Curve, Dots, Drawing
@@ -80,8 +80,8 @@ def classes(basis: Basis) -> tuple[np.ndarray, str]:
         words = "AGN: bptclass 4 and 5; star-forming: 1 and 2 (Brinchmann et al. 2004)"
         left = "composites (3) and unclassified galaxies are left out"
     else:
-        given = astro.bpt_class(*basis.ratios)
-        agn, forming = given == astro.AGN, given == astro.STAR_FORMING
+        given = bpt_class(*basis.ratios)
+        agn, forming = given == AGN, given == STAR_FORMING
         words = "AGN: on or above Kewley et al. 2001; star-forming: below Kauffmann et al. 2003; S/N not looked at"
         left = "composites between the curves and galaxies without ratios are left out"
     return np.where(agn, 1, np.where(forming, 0, -1)), f"{words}; {left}."

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfnet_core.astro.relations import log_ratio
+from sfnet_core.astro.bpt import log_ratio
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
 from sfnet_core.figures import html_frame as frame
