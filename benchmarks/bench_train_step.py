@@ -33,7 +33,7 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.model.device import pick_device
 from sfnet_core.training import cuda_graph as graphed
-from sfnet_core.training.loop import train
+from sfnet_core.training.loop import Epoch, train
 from sfnet_core.training.recipes import RECIPES, Recipe
 
 MEAN, STD = [0.1, 0.1, 0.1], [0.15, 0.15, 0.15]
@@ -75,13 +75,13 @@ def one_by_one(dataset: Dataset, out: Path, recipe: Recipe, validation: float) -
     """Seconds of each epoch after the first of our training on CUDA without graphs."""
     stamps: list[float] = []
 
-    def after_epoch(record: dict) -> None:
+    def after_epoch(epoch: Epoch) -> None:
         torch.cuda.synchronize()
         stamps.append(time.perf_counter())
 
     with mock.patch.object(graphed, "GraphedStep", lambda step, kind, parameters: step):
         train(
-            dataset, out, recipe=recipe, validation=validation, device="cuda", progress=False, callback=after_epoch
+            dataset, out, recipe=recipe, validation=validation, device="cuda", progress=False, on_epoch=after_epoch
         )  # fmt: skip
     return np.diff(stamps).tolist()
 
@@ -118,11 +118,12 @@ def main() -> None:
         used: list[int] = []
         clock = [time.perf_counter()]
 
-        def after_epoch(record: dict) -> bool:
+        def after_epoch(epoch: Epoch) -> bool:
             spent = time.perf_counter() - clock[0]
-            warm = record["epoch"] > 1
-            common.progress(f"{'round' if warm else 'warm-up'} {record['epoch'] - 1}: sfnet train {spent:.3f} s")
-            for name in PEERS if record["epoch"] % 2 else PEERS[::-1]:
+            number = epoch.record["epoch"]
+            warm = number > 1
+            common.progress(f"{'round' if warm else 'warm-up'} {number - 1}: sfnet train {spent:.3f} s")
+            for name in PEERS if number % 2 else PEERS[::-1]:
                 took = plain_ones.seconds(name)
                 common.progress(f"    {name} {took:.3f} s")
                 if warm:
@@ -137,7 +138,7 @@ def main() -> None:
         recipe = replace(RECIPES["paper"], epochs=repeats + 1, batch=batch)
         run = train(
             dataset, folder / "run", recipe=recipe, validation=1 - count / n, device=arguments.device,
-            progress=False, callback=after_epoch,
+            progress=False, on_epoch=after_epoch,
         )  # fmt: skip
         used.append(int(run.metrics["n_train"]))
         if pick_device(arguments.device).type == "cuda":

@@ -84,7 +84,7 @@ class Bench:
     def trunk(self, name: str) -> Path:
         """The run to start from, trained where it is not there yet."""
         out, options = self.work / name, {"width": self.arguments.width, "resume": True, "progress": False}
-        options["callback"] = lambda record: time.monotonic() < self.until
+        options["on_epoch"] = lambda epoch: time.monotonic() < self.until
         if (out / "done").is_file():
             return out
         self.check_time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from sfnet_core.utils.errors import SFNetError
 if TYPE_CHECKING:
     from sfnet_core.data.dataset import Dataset
 
-__all__ = ["LINES", "left_out", "read_target", "read_targets", "remarks", "target_names", "without_errors"]
+__all__ = ["LINES", "Targets", "read_targets", "target_names"]
 
 _SENTINELS = (-99.0, -999.0, -9999.0)  # MPA-JHU and others write these for "not measured"
 _DEX = ("oh_", "log_", "lgm_", "sfr_tot_", "specsfr_", "ssfr_", "logmass")
@@ -30,56 +31,97 @@ def target_names(target: str | Sequence[str]) -> list[str]:
     return names
 
 
-def read_target(dataset: Dataset, name: str) -> tuple[np.ndarray, str]:
-    """One target → ((N,) float64 with NaN where it is unusable, unit).
+@dataclass(frozen=True)
+class Targets:
+    """What is to be predicted for N galaxies, read once.
 
-    A column of that name is taken as it is, without the sentinels −99, −999, −9999 and infinities; 12+log(O/H)
+    Attributes
+    ----------
+    names : T targets
+    values : (N, T) float64, NaN where a value is unusable
+    units : one for each target, ``""`` where it has none
+    places : target → (N,) places in :data:`sfnet_core.astro.emission_lines.REASONS`, 0 where the value is usable
+    remarks : sentences for the user: lines whose S/N can't be asked for, targets that the dataset lacks
+    lines : those of ``names`` that are computed from a column of line fluxes
+    """
+
+    names: list[str]
+    values: np.ndarray
+    units: list[str]
+    places: dict[str, np.ndarray]
+    remarks: list[str]
+    lines: list[str]
+
+    @property
+    def usable(self) -> np.ndarray:
+        """(N,) bool: every target is known."""
+        return np.isfinite(self.values).all(axis=1)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why galaxies have no usable value of all targets → how many; each galaxy counts once, for the first."""
+        return counted(self.places)
+
+    @property
+    def lacking_lines(self) -> list[str]:
+        """A sentence where galaxies lack a measurement of a line: how many, and why."""
+        reasons = counted({name: self.places[name] for name in self.lines})
+        if not reasons:
+            return []
+        why = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.items())
+        return [f"{sum(reasons.values()):,} of {len(self.values):,} galaxies lack a measurement of a line: {why}."]
+
+
+def read_targets(dataset: Dataset, target: str | Sequence[str], *, absent: bool = False) -> Targets:
+    """Read the columns to be predicted.
+
+    A column of a target's name is taken as it is, without the sentinels −99, −999, −9999 and infinities; 12+log(O/H)
     (``oh_…``) must be above 0. ``log_X`` without such a column is log10 of ``X`` or ``X_flux``, and
     ``log_N2 log_Ha log_O3 log_Hb`` are those of the paper's lines
     (:func:`sfnet_core.astro.emission_lines.find_column`), in 10⁻¹⁷ erg s⁻¹ cm⁻², with the paper's cuts: above 0, below
     1e5, and more than 3 times a positive ``_err`` where there is such a column.
+
+    Parameters
+    ----------
+    dataset : where the columns are
+    target : as :func:`target_names` takes it
+    absent : leave out a target that the dataset lacks, with a remark; otherwise it is refused
+
+    Returns
+    -------
+    Targets
+        The targets that were read.
+
+    Raises
+    ------
+    SFNetError
+        Where a column is missing, holds text or has a unit that is not understood (unless ``absent``).
     """
-    values, why = _read(dataset, name)
-    values[why > 0] = np.nan
-    unit = dataset.units.get(name) or ("dex" if name.lower().startswith(_DEX) else "")
-    return values, unit
+    names, values, places, remarks = [], [], {}, []
+    for name in target_names(target):
+        try:
+            column, why = _read(dataset, name)
+        except SFNetError as error:
+            if not absent:
+                raise
+            remarks.append(f"The dataset has no usable column for {name}: there is no truth to compare with.")
+            remarks += [str(error)] if _is_line(dataset, name) else []  # its flux is there, in another unit, say
+            continue
+        column[why > 0] = np.nan
+        names.append(name)
+        values.append(column)
+        places[name] = why
+    lines = [name for name in names if _is_line(dataset, name)]
+    bare = [name for name in lines if find_column(name, dataset.columns, error=True) is None]
+    remarks += [f"There are no flux errors for {', '.join(bare)}, so S/N > 3 is not asked for."] if bare else []
+    units = [dataset.units.get(name) or ("dex" if name.lower().startswith(_DEX) else "") for name in names]
+    table = np.stack(values, axis=1) if values else np.empty((len(dataset), 0))
+    return Targets(names, table, units, places, remarks, lines)
 
 
-def read_targets(dataset: Dataset, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Several targets → ((N, T) float64, T units)."""
-    columns = [read_target(dataset, name) for name in names]
-    return np.stack([values for values, _ in columns], axis=1), [unit for _, unit in columns]
-
-
-def left_out(dataset: Dataset, names: Sequence[str]) -> dict[str, int]:
-    """Why galaxies have no usable value of all ``names`` → how many; each galaxy counts once, for the first reason."""
-    return counted({name: _read(dataset, name)[1] for name in names})
-
-
-def remarks(dataset: Dataset, names: Sequence[str]) -> list[str]:
-    """Sentences on the line fluxes among ``names``: how many are no measurement and why, or what is wrong with them."""
-    lines = _lines(dataset, names)
-    try:
-        reasons = left_out(dataset, lines) if lines else {}
-    except SFNetError as error:
-        return [str(error)]
-    out = without_errors(dataset, names)
-    if reasons:
-        why = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.items())
-        out = [f"{sum(reasons.values()):,} of {len(dataset):,} galaxies lack a measurement of a line: {why}.", *out]
-    return out
-
-
-def without_errors(dataset: Dataset, names: Sequence[str]) -> list[str]:
-    """A sentence where lines among ``names`` have fluxes without errors, so that the cut in S/N is not made."""
-    bare = [name for name in _lines(dataset, names) if find_column(name, dataset.columns, error=True) is None]
-    return [f"There are no flux errors for {', '.join(bare)}, so S/N > 3 is not asked for."] if bare else []
-
-
-def _lines(dataset: Dataset, names: Sequence[str]) -> list[str]:
-    """Those of ``names`` that are computed from a column of line fluxes."""
-    names = [name for name in names if name in LINES and name not in dataset.columns]
-    return [name for name in names if find_column(name, dataset.columns)]
+def _is_line(dataset: Dataset, name: str) -> bool:
+    """Whether a target is computed from a column of line fluxes."""
+    return name in LINES and name not in dataset.columns and find_column(name, dataset.columns) is not None
 
 
 def _read(dataset: Dataset, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from sfnet_core.codes.novelty import COLUMNS, Typical
 from sfnet_core.codes.novelty import FILE as UNLIKE
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.data.targets import read_target, remarks
+from sfnet_core.data.targets import read_targets
 from sfnet_core.inference import novelty_fit as unlike_fit
 from sfnet_core.inference.encoding import Encoder, Part
 from sfnet_core.inference.recompute import make_certain
@@ -263,13 +263,10 @@ def _assemble(
         padded = np.append(weight, np.zeros((len(weight), 1)), axis=1)  # an empty slot, −1, finds a 0
         plain = bias + np.einsum("tnk,nk->nt", padded[:, indices[:, : network.k]], values[:, : network.k])
         d4 = (plain + part["views"][good]) / ORIENTATIONS
-    truth, columns = {}, {name: dataset.column(name)[good] for name in dataset.columns if name != "id"}
-    for name in run.targets:
-        try:
-            truth[name] = read_target(dataset, name)[0][good]
-        except SFNetError:  # new galaxies without the target: that is what predictions are for
-            notes = [*notes, f"The dataset has no usable column for {name}: there is no truth to compare with."]
-    notes = [*notes, *remarks(dataset, run.targets)]
+    columns = {name: dataset.column(name)[good] for name in dataset.columns if name != "id"}
+    known = read_targets(dataset, run.targets, absent=True)  # new galaxies without it: that is what predictions are for
+    truth = dict(zip(known.names, known.values[good].T, strict=True))
+    notes = [*notes, *known.remarks, *known.lacking_lines]
     ids = dataset.ids[good]
     split = run.split_of(ids)
     if dataset.fingerprint != metadata["data_fingerprint"] and (split != "").any():

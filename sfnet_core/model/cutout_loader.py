@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from sfnet_core.model.device import sent
-from sfnet_core.model.preprocess import centre, let_go
+from sfnet_core.model.preprocess import centre, drop_page_cache
 
 __all__ = ["CutoutFeed", "prefetch"]
 
 RAM_LIMIT = 1 << 30  # bytes of cropped cutouts that a feed keeps in memory; a training has two feeds
-_LET_GO = 64 << 20  # bytes read of a mapped file before its pages are taken out of the process
+_DROP_EVERY = 64 << 20  # bytes read of a mapped file before its pages are taken out of the process
 
 
 class CutoutFeed:
@@ -38,6 +38,9 @@ class CutoutFeed:
             limit = torch.cuda.mem_get_info(device)[0] // 3 if device.type == "cuda" else RAM_LIMIT
             in_memory = size <= limit
         self._kept = self._all() if in_memory else None
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def _all(self) -> Tensor:
         """All cutouts on the device; for a GPU piece by piece, so that the host never holds them all."""
@@ -60,8 +63,8 @@ class CutoutFeed:
             part = order[start : start + 256]
             block[_as_slice(part)] = centre(self.cutouts[_as_slice(rows[part])], self.side)
             self._read_bytes += len(part) * self.cutouts[:1].nbytes
-            if self._read_bytes > _LET_GO:
-                let_go(self.cutouts)
+            if self._read_bytes > _DROP_EVERY:
+                drop_page_cache(self.cutouts)
                 self._read_bytes = 0
         return found
 

@@ -98,6 +98,6 @@ def import_run(
 def _units(like: Dataset, names: list[str]) -> list[str]:
     """The targets' units as the dataset has them; dex where it lacks the column (metallicities and logarithms)."""
     try:
-        return read_targets(like, names)[1]
+        return read_targets(like, names).units
     except SFNetError:
         return ["dex"] * len(names)

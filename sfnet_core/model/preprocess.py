@@ -16,7 +16,7 @@ from sfnet_core.model.device import sent
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.subsample import evenly
 
-__all__ = ["centre", "channel_statistics", "let_go", "orient", "recalibrate", "to_input", "vary"]
+__all__ = ["centre", "channel_statistics", "drop_page_cache", "orient", "recalibrate", "to_input", "vary"]
 
 ORIENTATIONS = 8  # the symmetries of the square (D4): four quarter turns, each also mirrored
 
@@ -89,7 +89,7 @@ def vary(
     return images
 
 
-def let_go(cutouts: np.ndarray) -> None:
+def drop_page_cache(cutouts: np.ndarray) -> None:
     """Take a memory-mapped file's pages out of this process; they are read again, mostly from the page cache, on need.
 
     Without it all that was ever read of a large file counts as this process's memory. Other arrays are left alone.
@@ -113,7 +113,7 @@ def channel_statistics(
         block = centre(cutouts[np.sort(rows[start : start + 512])], side)
         for band in range(3):
             counts[band] += _levels(block[..., band], torch.device(device))
-        let_go(cutouts)
+        drop_page_cache(cutouts)
     levels = np.arange(256) / 255.0
     share = counts / counts.sum(axis=1, keepdims=True)
     mean = share @ levels

@@ -1,13 +1,13 @@
-"""What a training shows its network, and what it wants of it: the galaxies and their targets, or a teacher's lessons.
+"""The pictures of a training and their targets: the galaxies' own, or pictures and the predictions of a teacher.
 
 A few hundred labels are enough for a smooth function of forty numbers measured by hand, and too few for millions of
 weights. So a *taught* training (``variants`` of the recipe) fits that function, a Gaussian process on photometry, to
-the training galaxies, draws further pictures of them (:mod:`sfnet_core.training.synthetic_views`), lets it say what
-each of those has, and the network learns that from the pixels. Galaxies of the dataset without a usable target take
-part as pictures. Held-out galaxies take no part, neither their targets nor their pictures. The idea is that of
-distillation (Hinton et al. 2015, arXiv:1503.02531) from another kind of model.
+the training galaxies, draws further pictures of them (:mod:`sfnet_core.training.synthetic_views`), predicts the
+targets of each of those, and the network learns these predictions from the pixels. Galaxies of the dataset without a
+usable target take part as pictures. Held-out galaxies take no part, neither their targets nor their pictures. The idea
+is that of distillation (Hinton et al. 2015, arXiv:1503.02531) from another kind of model.
 
-Shape letters: N galaxies of the dataset, n lessons, T targets, s side of the crop.
+Shape letters: N galaxies of the dataset, n pictures, T targets, s side of the crop.
 """
 
 from __future__ import annotations
@@ -35,44 +35,66 @@ if TYPE_CHECKING:
     from sfnet_core.data.dataset import Dataset
     from sfnet_core.training.plan import Plan
 
-__all__ = ["Lessons", "lessons"]
+__all__ = ["TrainingSet", "training_set"]
 
 LIMIT = 4 << 30  # bytes of pictures
 _PIECE = 512
 
 
 @dataclass
-class Lessons:
-    """Pictures, cropped and on the device, and what is wanted of each, (n, T) standardised."""
+class TrainingSet:
+    """What the network learns.
+
+    Attributes
+    ----------
+    feed : n pictures, cropped and on the device
+    targets : (n, T) standardised targets of each
+    galaxies : the training galaxies themselves
+    metrics : for the run's metrics
+    remarks : sentences to be printed
+    """
 
     feed: CutoutFeed
-    wanted: Tensor
-    galaxies: CutoutFeed  # the training galaxies themselves
-    about: dict[str, float] = field(default_factory=dict)  # for the run's metrics
-    remarks: list[str] = field(default_factory=list)  # sentences to be printed
+    targets: Tensor
+    galaxies: CutoutFeed
+    metrics: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.wanted)
+        return len(self.targets)
 
 
-def lessons(
-    dataset: Dataset, plan: Plan, centre_: np.ndarray, scale: np.ndarray, device: torch.device, progress: bool
-) -> Lessons:
-    """Those of this training; targets are standardised with (T,) ``centre_`` and ``scale``."""
+def training_set(
+    dataset: Dataset, plan: Plan, mean: np.ndarray, scale: np.ndarray, device: torch.device, progress: bool
+) -> TrainingSet:
+    """The pictures and targets of this training.
 
-    def wanted(targets: np.ndarray) -> Tensor:
-        return torch.from_numpy((targets - centre_) / scale).float().to(device)
+    Parameters
+    ----------
+    dataset, plan : of the training
+    mean, scale : (T,) mean and standard deviation that targets are standardised with
+    device : where the pictures are kept
+    progress : show a progress bar
+
+    Raises
+    ------
+    SFNetError
+        Where more pictures are to be drawn than memory holds.
+    """
+
+    def standardised(targets: np.ndarray) -> Tensor:
+        return torch.from_numpy((targets - mean) / scale).float().to(device)
 
     galaxies = CutoutFeed(dataset.cutouts, plan.train, plan.side, device)
     if not plan.recipe.variants:
-        return Lessons(galaxies, wanted(plan.truth[plan.train]), galaxies)
-    pictures, targets, about, remarks = _taught(dataset, plan, progress)
+        return TrainingSet(galaxies, standardised(plan.truth[plan.train]), galaxies)
+    pictures, targets, metrics, remarks = _taught(dataset, plan, progress)
     feed = CutoutFeed(pictures, np.arange(len(pictures)), plan.side, device)
-    return Lessons(feed, wanted(targets), galaxies, about, remarks)
+    return TrainingSet(feed, standardised(targets), galaxies, metrics, remarks)
 
 
 def _taught(dataset: Dataset, plan: Plan, progress: bool) -> tuple[np.ndarray, np.ndarray, dict[str, float], list[str]]:
-    """Cropped pictures (n, s, s, 3), the teacher's word on them (n, T), how good it is, and that in a sentence."""
+    """Cropped pictures (n, s, s, 3), the teacher's predictions (n, T), how good it is, and that in a sentence."""
     cutouts, times = dataset.cutouts, plan.recipe.variants
     others = _without_target(len(dataset), plan)
     drawn = len(plan.train) * times
@@ -95,17 +117,17 @@ def _taught(dataset: Dataset, plan: Plan, progress: bool) -> tuple[np.ndarray, n
             pictures[at : at + len(some)] = centre(some, plan.side)
             found.append(photometry(some, done=bar.update, scatter=True))
             at += len(some)
-        said = _says(teacher, np.concatenate(found), plan)
-        about = {"n_pictures": len(pictures), "n_without_target": len(others)}
-        about["teacher_train_rmse"] = rmse(plan.truth[plan.train].ravel(), _says(teacher, known, plan).ravel())
-        sentence = f"The teacher's own RMSE is {about['teacher_train_rmse']:.4f} on the training galaxies"
+        targets = _predicted(teacher, np.concatenate(found), plan)
+        metrics = {"n_pictures": len(pictures), "n_without_target": len(others)}
+        metrics["teacher_train_rmse"] = rmse(plan.truth[plan.train].ravel(), _predicted(teacher, known, plan).ravel())
+        sentence = f"The teacher's own RMSE is {metrics['teacher_train_rmse']:.4f} on the training galaxies"
         if len(held := plan.validation):
-            error = rmse(plan.truth[held].ravel(), _says(teacher, measured(held), plan).ravel())
-            about["teacher_validation_rmse"] = error
+            error = rmse(plan.truth[held].ravel(), _predicted(teacher, measured(held), plan).ravel())
+            metrics["teacher_validation_rmse"] = error
             sentence += f", {error:.4f} on those held out"
     sentence += f"; the network learns {len(pictures):,} pictures"
     sentence += f", {len(others):,} of them galaxies without a target." if len(others) else "."
-    return pictures, said, about, [sentence]
+    return pictures, targets, metrics, [sentence]
 
 
 def _without_target(n: int, plan: Plan) -> np.ndarray:
@@ -114,5 +136,5 @@ def _without_target(n: int, plan: Plan) -> np.ndarray:
     return rows[evenly(len(rows), PICTURES)]
 
 
-def _says(teacher: Process, measured: np.ndarray, plan: Plan) -> np.ndarray:
+def _predicted(teacher: Process, measured: np.ndarray, plan: Plan) -> np.ndarray:
     return teacher.predict(measured).reshape(len(measured), len(plan.targets))

@@ -156,7 +156,7 @@ def fold(network: SFNet, offset: Tensor) -> None:
     network.layer4[-1].bn2.bias.add_(offset)
 
 
-def activity(fires: Tensor, n: int) -> dict[str, int]:
+def activity(fires: np.ndarray, n: int) -> dict[str, int]:
     """How many features fire at all, on ≥ 1 % and on ≥ 10 % of ``n`` galaxies, from how often each does (F,)."""
-    share = fires.double() / n
+    share = fires / n
     return {"any": int((fires > 0).sum()), "1%": int((share >= 0.01).sum()), "10%": int((share >= 0.1).sum())}

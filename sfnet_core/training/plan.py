@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.data.splits import paper_split, validation_mask
-from sfnet_core.data.targets import left_out, read_targets, target_names, without_errors
+from sfnet_core.data.targets import read_targets
 from sfnet_core.model.run import LAST, MODEL, RECORD, Run, read_record
 from sfnet_core.training.progress import read_last
 from sfnet_core.training.recipes import DECIDED, NEUTRAL, Recipe, choose, known_fields
@@ -22,7 +22,7 @@ from sfnet_core.utils.resume import check_begun
 if TYPE_CHECKING:
     from sfnet_core.data.dataset import Dataset
 
-__all__ = ["Plan", "as_begun", "look_at", "make_plan"]
+__all__ = ["Plan", "as_begun", "inspect_output_dir", "make_plan"]
 
 FEWEST = 8  # training galaxies
 
@@ -68,10 +68,9 @@ def make_plan(
     **changes: Any,
 ) -> Plan:
     """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.loop.train`)."""
-    names = target_names(target)
-    truth, units = read_targets(dataset, names)
-    usable = np.flatnonzero(np.isfinite(truth).all(axis=1))
-    reasons = left_out(dataset, names)
+    targets = read_targets(dataset, target)
+    names, truth, reasons = targets.names, targets.values, targets.reasons
+    usable = np.flatnonzero(targets.usable)
     if len(usable) < FEWEST:
         why = ", ".join(f"{reason} ({n:,})" for reason, n in reasons.items())
         raise SFNetError(
@@ -112,11 +111,12 @@ def make_plan(
         "group": group, "weights": weights, "recipe": recipe.as_dict(), "dataset_fingerprint": dataset.fingerprint,
         "split_seed": split_seed, "start": None if start is None else str(start),
     }  # fmt: skip
-    said = without_errors(dataset, names)
-    return Plan(config, recipe, side, names, units, truth, rows, usable[mask], reasons, said, begin)
+    return Plan(
+        config, recipe, side, names, targets.units, truth, rows, usable[mask], reasons, targets.remarks, begin
+    )  # fmt: skip
 
 
-def look_at(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> dict[str, Any] | Run | None:
+def inspect_output_dir(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> dict[str, Any] | Run | None:
     """What is in the folder: ``None`` to start anew, the state of an unfinished training, or a finished run."""
     begun, done = (out / LAST).is_file(), (out / MODEL).is_file()
     if overwrite:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sfnet_core.data.dataset import Dataset
     from sfnet_core.model.network import SFNet
 
-__all__ = ["first_weights", "open_start", "take_look"]
+__all__ = ["check_normalisation", "first_weights", "open_start"]
 
 _SHIFT, _STRETCH = 3.0, 4.0  # how far the bands' mean (in standard deviations) and spread (a factor) may lie apart
 
@@ -51,7 +51,7 @@ def open_start(path: str | os.PathLike, dataset: Dataset, width: int | None, sid
     return run
 
 
-def take_look(run: Run, mean: list[float], std: list[float]) -> tuple[list[float], list[float]]:
+def check_normalisation(run: Run, mean: list[float], std: list[float]) -> tuple[list[float], list[float]]:
     """The run's normalisation (mean, std), unless it would put these cutouts far from what its trunk saw.
 
     ``mean`` and ``std`` are those of the new training cutouts, per band on the 0…1 scale.

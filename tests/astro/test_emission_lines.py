@@ -16,7 +16,7 @@ from sfnet_core.astro import emission_lines as lines
 from sfnet_core.astro.emission_lines import LINES, REASONS, counted, find_column, log_flux, to_flux_unit, why_not
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.data.targets import left_out, read_target, read_targets, remarks, target_names
+from sfnet_core.data.targets import read_targets, target_names
 from sfnet_core.utils.errors import SFNetError
 
 NAN, INF = np.nan, np.inf
@@ -130,14 +130,13 @@ WHY = {
 def test_bad_rows_are_set_aside_and_counted(tmp_path):
     dataset = bad_rows(tmp_path / "data")
     names = target_names("lines")
-    truth, units = read_targets(dataset, names)
+    targets = read_targets(dataset, names)
+    truth = targets.values
     assert np.flatnonzero(~np.isfinite(truth).all(axis=1)).tolist() == [0, 1, 2, 3, 4, 5]
-    assert units == ["dex"] * 4 and left_out(dataset, names) == WHY
+    assert targets.units == ["dex"] * 4 and targets.reasons == WHY and not targets.remarks
     for i, name in enumerate(COLUMNS):
         np.testing.assert_allclose(truth[6:, i], np.log10(dataset.column(name)[6:]))
-    assert remarks(dataset, names)[0].startswith(
-        "6 of 40 galaxies lack a measurement of a line: log_N2 not above 0 (1)"
-    )
+    assert targets.lacking_lines[0].startswith("6 of 40 galaxies lack a measurement of a line: log_N2 not above 0 (1)")
 
 
 def test_units_of_the_table_are_heeded(tmp_path):
@@ -145,12 +144,13 @@ def test_units_of_the_table_are_heeded(tmp_path):
     plain = bad_rows(tmp_path / "plain")
     other = bad_rows(tmp_path / "other", units=units)
     rows = slice(10, None)
-    difference = read_target(other, "log_Ha")[0][rows] - read_target(plain, "log_Ha")[0][rows]
+    difference = (read_targets(other, "log_Ha").values - read_targets(plain, "log_Ha").values)[rows]
     np.testing.assert_allclose(difference, 2.0)
     wrong = bad_rows(tmp_path / "wrong", units={"h_alpha_flux": "Jy"})
     with pytest.raises(SFNetError, match="'Jy' are not understood"):
-        read_target(wrong, "log_Ha")
-    assert "'Jy'" in remarks(wrong, ["log_Ha"])[0]
+        read_targets(wrong, "log_Ha")
+    left = read_targets(wrong, "log_Ha,log_N2", absent=True)
+    assert left.names == ["log_N2"] and any("'Jy'" in remark for remark in left.remarks)
 
 
 # ---- catalogues' names
@@ -180,7 +180,7 @@ def test_columns_of_known_catalogues_become_the_names_used_here(tmp_path, catalo
     for j, (target, column) in enumerate(LINES.items()):
         assert dataset.column(column).tolist() == [100 + j, 110 + j, 120 + j]
         assert dataset.column(f"{column}_err").tolist() == [1, 1, 1]
-        np.testing.assert_allclose(read_target(dataset, target)[0], np.log10([100 + j, 110 + j, 120 + j]))
+        np.testing.assert_allclose(read_targets(dataset, target).values[:, 0], np.log10([100 + j, 110 + j, 120 + j]))
     said = " ".join(dataset.meta["notes"])
     assert ("recognised as line fluxes" in said) == (catalogue != "galSpecLine")
     assert catalogue == "galSpecLine" or dataset.meta["renamed"]["h_alpha_flux"] == names[1]

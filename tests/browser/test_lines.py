@@ -23,7 +23,8 @@ FACT = """(name) => { const at = [...document.querySelectorAll(".sf-inspector dt
 def four_lines(tmp_path_factory) -> Path:
     """The sample's codes with a head of four outputs, fitted to its (simulated) fluxes by least squares."""
     codes, dataset = sample_codes(), sample_dataset()
-    truth, units = read_targets(dataset, list(LINES))
+    targets = read_targets(dataset, LINES)
+    truth, units = targets.values, targets.units
     assert dataset.ids.tolist() == codes.ids.tolist()
     active = np.unique(codes.indices[:, : codes.k])
     active = active[active >= 0]

@@ -354,7 +354,7 @@ def test_a_taught_training_says_so(page):
         {
             **{"event": "plan", "epochs": 20, "unit": "dex", "done": 0, "steps": 250, "history": [], "truth": [8.5]},
             **{"rows": [0], "n_train": 19, "n_left_out": 0, "n_validation": 5, "recipe": recipe, "device": "cpu"},
-            **{"precision": "float32", "side": 32, "n_lessons": 7999, "teacher": "The teacher's own RMSE is 0.1."},
+            **{"precision": "float32", "side": 32, "n_examples": 7999, "teacher": "The teacher's own RMSE is 0.1."},
         }
     )
     rows = dict(page.report.data["rows"])
@@ -438,7 +438,6 @@ def test_a_stop_in_the_last_step_leaves_a_finished_run_that_is_said(tiny_dataset
         os.kill(os.getpid(), signal.SIGINT)
         return {"any": 1, "1%": 1, "10%": 1}
 
-    monkeypatch.setattr(training, "_Training", training._Training)  # put back afterwards
     monkeypatch.setattr(training._Training, "_active", last)
     choices = Choices(target="oh_p50", k=2, width=4, epochs=1).arguments()
     said = []

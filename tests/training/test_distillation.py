@@ -18,7 +18,7 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.run import Run
 from sfnet_core.training import synthetic_views as variants
-from sfnet_core.training.distillation import lessons
+from sfnet_core.training.distillation import training_set
 from sfnet_core.training.loop import train
 from sfnet_core.training.plan import make_plan
 from sfnet_core.training.recipes import PICTURES, RECIPES, TAUGHT, choose
@@ -158,7 +158,7 @@ def test_of_many_galaxies_the_process_is_fitted_to_some_spread_evenly(monkeypatc
     assert found.shape == (101, 2)
 
 
-# ---- the lessons
+# ---- what the network learns
 
 
 def test_the_network_is_told_what_the_teacher_says_of_what_it_is_shown(galaxies):
@@ -166,7 +166,7 @@ def test_the_network_is_told_what_the_teacher_says_of_what_it_is_shown(galaxies)
         galaxies, target="oh_p50", k=4, epochs=2, seed=5, fold=None, folds=None, validation=0.25, group=None, width=4,
         weights=None, recipe=None, variants=3,
     )  # fmt: skip
-    made = lessons(galaxies, plan, np.array([8.9]), np.array([0.2]), torch.device("cpu"), False)
+    made = training_set(galaxies, plan, np.array([8.9]), np.array([0.2]), torch.device("cpu"), False)
     shown = pictures(galaxies.cutouts, plan.train.tolist(), 3, seed=5)
     assert len(made) == len(shown) == 3 * len(plan.train)
     side, edge = plan.side, (SIDE - plan.side) // 2
@@ -175,9 +175,9 @@ def test_the_network_is_told_what_the_teacher_says_of_what_it_is_shown(galaxies)
     known = plan.truth[:, 0]
     teacher = Process().fit(photometry(galaxies.cutouts[plan.train], scatter=True), known[plan.train])
     expected = (teacher.predict(photometry(shown, scatter=True)) - 8.9) / 0.2
-    np.testing.assert_allclose(made.wanted[:, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(made.targets[:, 0], expected, atol=1e-5)
     told = teacher.predict(photometry(galaxies.cutouts[plan.validation], scatter=True)) - known[plan.validation]
-    assert made.about["teacher_validation_rmse"] == pytest.approx(np.sqrt(np.mean(told**2)), rel=1e-6)
+    assert made.metrics["teacher_validation_rmse"] == pytest.approx(np.sqrt(np.mean(told**2)), rel=1e-6)
 
 
 def test_held_out_galaxies_take_no_part(galaxies, run, tmp_path):
@@ -197,7 +197,7 @@ def test_galaxies_without_a_target_take_part_as_pictures(galaxies, run, tmp_path
 
 
 def test_a_taught_training_goes_on_to_the_bit(galaxies, run, tmp_path):
-    stopped = train(galaxies, tmp_path / "run", callback=lambda record: False, **QUICK)
+    stopped = train(galaxies, tmp_path / "run", on_epoch=lambda epoch: False, **QUICK)
     assert stopped.status == "stopped"
     went_on = train(galaxies, tmp_path / "run", resume=True, **QUICK)
     assert went_on.status == "finished" and same(run, went_on) and went_on.history == run.history

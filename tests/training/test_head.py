@@ -127,7 +127,7 @@ def test_a_training_fits_its_head_once_more_and_says_so(dataset, tmp_path):
 
 def test_r10_a_training_whose_head_is_fitted_once_more_resumes_to_the_bit(dataset, tmp_path):
     whole = small(dataset, tmp_path / "whole")
-    small(dataset, tmp_path / "cut", callback=lambda record: False)
+    small(dataset, tmp_path / "cut", on_epoch=lambda epoch: False)
     again = small(dataset, tmp_path / "cut", resume=True)
     assert (again.path / BITS).read_bytes() == (whole.path / BITS).read_bytes() and again.history == whole.history
 

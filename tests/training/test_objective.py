@@ -149,12 +149,12 @@ def test_without_an_option_training_is_the_plain_loop_to_the_bit(dataset, tmp_pa
 def test_resume_is_equal_to_the_bit_with_every_option(dataset, tmp_path, monkeypatch, options):
     monkeypatch.setattr(training, "SAVE_SECONDS", -1)
 
-    def crash(record):
-        if record["epoch"] == 3:
+    def crash(epoch):
+        if epoch.record["epoch"] == 3:
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
-        small(dataset, tmp_path / "run", recipe=BASE, epochs=4, callback=crash, **options)
+        small(dataset, tmp_path / "run", recipe=BASE, epochs=4, on_epoch=crash, **options)
     last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert last["epoch"] == 2
     assert any(tensor.any() for tensor in last["objective"].values()) == bool({"alive", "balance"} & options.keys())
@@ -166,7 +166,7 @@ def test_resume_is_equal_to_the_bit_with_every_option(dataset, tmp_path, monkeyp
 
 
 def test_a_last_ckpt_without_the_state_of_its_features_is_refused(dataset, tmp_path):
-    small(dataset, tmp_path / "run", callback=lambda record: False, balance=0.1)
+    small(dataset, tmp_path / "run", on_epoch=lambda epoch: False, balance=0.1)
     path = tmp_path / "run" / "last.ckpt"
     last = torch.load(path, weights_only=True)
     torch.save(last | {"objective": {}}, path)
@@ -285,7 +285,7 @@ def test_what_is_wanted_of_a_feature_leaves_half_of_the_places(k, width, galaxie
 
 
 def test_activity_counts_shares():
-    fires = torch.tensor([0, 1, 9, 10, 99, 100, 1000])
+    fires = np.array([0, 1, 9, 10, 99, 100, 1000])
     assert activity(fires, 1000) == {"any": 6, "1%": 4, "10%": 2}
 
 

@@ -17,7 +17,7 @@ import torch
 
 import sfnet_core.training.loop as training
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.data.targets import read_target, target_names
+from sfnet_core.data.targets import read_targets, target_names
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.cutout_loader import CutoutFeed, prefetch
 from sfnet_core.model.network import SFNet
@@ -159,14 +159,14 @@ def test_r9_a_signal_after_the_last_step_leaves_a_finished_run_and_still_ends_wh
     dataset, tmp_path, number, ending
 ):
     with pytest.raises(ending):
-        small(dataset, tmp_path / "run", epochs=1, callback=lambda record: os.kill(os.getpid(), number))
+        small(dataset, tmp_path / "run", epochs=1, on_epoch=lambda epoch: os.kill(os.getpid(), number))
     assert Run.open(tmp_path / "run").status == "finished" and not (tmp_path / "run" / "last.ckpt").exists()
     assert small(dataset, tmp_path / "run", epochs=1, resume=True).status == "finished"
 
 
 def test_r9_sigterm_ends_with_143(dataset, tmp_path):
     with pytest.raises(SystemExit) as ended:
-        small(dataset, tmp_path / "run", callback=lambda record: os.kill(os.getpid(), signal.SIGTERM))
+        small(dataset, tmp_path / "run", on_epoch=lambda epoch: os.kill(os.getpid(), signal.SIGTERM))
     assert ended.value.code == 143
     assert (tmp_path / "run" / "last.ckpt").is_file()
 
@@ -176,26 +176,26 @@ def test_r10_a_crash_after_a_saved_epoch(dataset, tmp_path, monkeypatch, recipe)
     monkeypatch.setattr(training, "SAVE_SECONDS", -1)
     chosen = replace(RECIPES[recipe], batch=10, rate=1e-3)
 
-    def crash(record):
-        if record["epoch"] == 2:
+    def crash(epoch):
+        if epoch.record["epoch"] == 2:
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
-        small(dataset, tmp_path / "run", recipe=chosen, callback=crash)
+        small(dataset, tmp_path / "run", recipe=chosen, on_epoch=crash)
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["epoch"] == 1
     small(dataset, tmp_path / "run", recipe=chosen, resume=True)
     small(dataset, tmp_path / "whole", recipe=chosen)
     assert model(tmp_path / "run") == model(tmp_path / "whole")
 
 
-def test_a_callback_can_stop_and_resume_goes_on(dataset, unbroken, tmp_path):
+def test_after_an_epoch_a_hook_can_stop_and_resume_goes_on(dataset, unbroken, tmp_path):
     seen = []
 
-    def callback(record):
-        seen.append(record)
+    def after_epoch(epoch):
+        seen.append(epoch.record)
         return len(seen) < 2
 
-    run = small(dataset, tmp_path / "run", callback=callback)
+    run = small(dataset, tmp_path / "run", on_epoch=after_epoch)
     assert run.status == "stopped" and [r["epoch"] for r in seen] == [1, 2]
     assert {"rate", "train_rmse", "validation_rmse"} < seen[0].keys()
     small(dataset, tmp_path / "run", resume=True)
@@ -212,7 +212,7 @@ def test_training_works_in_a_thread_where_no_signal_arrives(dataset, unbroken, t
 def test_resume_on_nothing_starts_and_on_a_finished_run_does_nothing(dataset, unbroken, tmp_path):
     run = small(dataset, tmp_path / "run", resume=True)
     assert model(run.path) == model(unbroken)
-    again = small(dataset, tmp_path / "run", resume=True, callback=lambda record: pytest.fail("trained again"))
+    again = small(dataset, tmp_path / "run", resume=True, on_epoch=lambda epoch: pytest.fail("trained again"))
     assert again.status == "finished"
     with pytest.raises(SFNetError, match="begun with seed = 0, now seed = 4"):
         small(dataset, tmp_path / "run", resume=True, seed=4)
@@ -251,7 +251,7 @@ LATER = (
 
 @pytest.mark.parametrize("status", ["stopped", "finished"])
 def test_what_was_begun_before_there_were_some_fields_goes_on_as_it_was_begun(dataset, tmp_path, status):
-    how = {} if status == "finished" else {"callback": lambda record: False}
+    how = {} if status == "finished" else {"on_epoch": lambda epoch: False}
     assert small(dataset, tmp_path / "run", **how).status == status
     forget(tmp_path / "run", *LATER)
     again = small(dataset, tmp_path / "run", resume=True)
@@ -278,7 +278,7 @@ def test_every_field_without_which_a_recipe_can_be_is_neutral():
     ids=str,
 )
 def test_a_field_that_was_not_there_and_is_asked_for_now_is_refused_by_its_name(dataset, tmp_path, options, said):
-    small(dataset, tmp_path / "run", callback=lambda record: False)
+    small(dataset, tmp_path / "run", on_epoch=lambda epoch: False)
     forget(tmp_path / "run", *LATER)
     before = model(tmp_path / "run")
     with pytest.raises(SFNetError, match=said):
@@ -289,7 +289,7 @@ def test_a_field_that_was_not_there_and_is_asked_for_now_is_refused_by_its_name(
 def test_what_no_argument_asks_for_is_as_it_was_when_the_training_was_begun(dataset, tmp_path):
     """Gates counted alike and the head left as it was, before there were other ways; what is asked for is refused."""
     alike = {"multi_k": 4, "multi_k_power": 0.0, "refit_head": False}
-    small(dataset, tmp_path / "run", callback=lambda record: False, **alike)
+    small(dataset, tmp_path / "run", on_epoch=lambda epoch: False, **alike)
     forget(tmp_path / "run", "multi_k_power", "refit_head")
     with pytest.raises(SFNetError, match=r"begun with recipe.multi_k_power = 0.0, now recipe.multi_k_power = 1.0"):
         small(dataset, tmp_path / "run", resume=True, multi_k=4, multi_k_power=1.0)
@@ -303,7 +303,7 @@ def test_what_no_argument_asks_for_is_as_it_was_when_the_training_was_begun(data
 
 @pytest.mark.parametrize("status", ["stopped", "finished"])
 def test_fields_that_are_gone_are_ignored_where_they_did_nothing_and_refused_where_they_did(dataset, tmp_path, status):
-    how = {} if status == "finished" else {"callback": lambda record: False}
+    how = {} if status == "finished" else {"on_epoch": lambda epoch: False}
     whole = model(small(dataset, tmp_path / "whole").path)
     small(dataset, tmp_path / "run", **how)
     note(tmp_path / "run", **GONE)
@@ -316,7 +316,7 @@ def test_fields_that_are_gone_are_ignored_where_they_did_nothing_and_refused_whe
 
 
 def test_a_field_of_a_later_version_is_refused(dataset, tmp_path):
-    small(dataset, tmp_path / "run", callback=lambda record: False)
+    small(dataset, tmp_path / "run", on_epoch=lambda epoch: False)
     last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     last["config"]["recipe"]["shaken"] = True
     torch.save(last, tmp_path / "run" / "last.ckpt")
@@ -388,7 +388,8 @@ def test_several_targets_and_logarithms_of_fluxes(tmp_path):
     assert run.targets == ["oh_p50", "log_Ha"] and run.metrics["n_left_out"] == 4
     both = [run.history[0][f"validation_rmse_{name}"] for name in run.targets]
     assert run.history[0]["validation_rmse"] == pytest.approx(np.sqrt(np.mean(np.square(both))))
-    values, unit = read_target(dataset, "log_h_alpha")
+    targets = read_targets(dataset, "log_h_alpha")
+    values, unit = targets.values[:, 0], targets.units[0]
     assert np.isnan(values[:4]).all() and values[10] == pytest.approx(np.log10(flux[10])) and unit == "dex"
     assert target_names("lines") == ["log_N2", "log_Ha", "log_O3", "log_Hb"]
 
@@ -576,7 +577,7 @@ def test_the_loss_of_multi_k_is_the_mean_over_the_gates(dataset, tmp_path, monke
 
         def stop(*args):
             seen["gradient"] = [p.grad.clone() for p in self.network.parameters()]
-            seen["case"] = network, taken[0], self.lessons.wanted[torch.from_numpy(order)]
+            seen["case"] = network, taken[0], self.examples.targets[torch.from_numpy(order)]
             return step(*args)
 
         order = np.random.default_rng([self.plan.config["seed"], 1, 0]).permutation(len(self.plan.train))

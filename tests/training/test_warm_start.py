@@ -63,7 +63,7 @@ def test_the_trunk_and_its_normalisation_are_taken_over_to_the_bit(trunk, labell
 
     def look(self, feed, interrupts):
         seen.update({name: tensor.clone() for name, tensor in self.network.state_dict().items()})
-        seen["standard"] = self.lessons.wanted.clone()
+        seen["standard"] = self.examples.targets.clone()
         seen["images"] = training.to_input(next(feed.batches([np.arange(48)])), self.mean, self.std)
         seen["network"] = self.network
         with torch.no_grad():
@@ -95,7 +95,7 @@ def test_r10_a_start_resumes_to_the_bit(trunk, labelled, tmp_path):
         return train(labelled, out, start=trunk.path, recipe=FEW, **QUICK, **more)
 
     whole = run(tmp_path / "whole")
-    run(tmp_path / "cut", callback=lambda record: False)
+    run(tmp_path / "cut", on_epoch=lambda epoch: False)
     assert (tmp_path / "cut" / "last.ckpt").is_file()
     again = run(tmp_path / "cut", resume=True)
     assert model(again) == model(whole) and again.history == whole.history

@@ -192,10 +192,10 @@ def usable(dataset: Dataset, target: str) -> tuple[np.ndarray, str, tuple[float,
     """Rows with a usable target, its unit, and its lowest and highest value (where there are any).
 
     Of several targets: rows on which all are usable, and the first one's unit and values."""
-    values, units = read_targets(dataset, target_names(target))
-    rows = np.flatnonzero(np.isfinite(values).all(axis=1))
-    first = values[rows, 0]
-    return rows, units[0], (float(first.min()), float(first.max())) if len(rows) else ()
+    targets = read_targets(dataset, target)
+    rows = np.flatnonzero(targets.usable)
+    first = targets.values[rows, 0]
+    return rows, targets.units[0], (float(first.min()), float(first.max())) if len(rows) else ()
 
 
 def first_of(target: str) -> str:

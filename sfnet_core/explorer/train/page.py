@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
-from sfnet_core.data.targets import read_target
+from sfnet_core.data.targets import read_targets
 from sfnet_core.explorer.shared.opening import or_sentence, show
 from sfnet_core.explorer.shared.view import text, whole
 from sfnet_core.explorer.train import messages as wording
@@ -148,7 +148,7 @@ class TrainPage:
             self._truth = session.progress.truth[self._shown]
             rows = np.array(plan["rows"], dtype=int)[self._shown]
         else:
-            values = read_target(session.dataset, first_of(session.choices.target))[0]
+            values = read_targets(session.dataset, first_of(session.choices.target)).values[:, 0]
             rows = spread(values)
             self._truth = values[rows]
         from sfnet_core.data.cutouts import encode_jpeg

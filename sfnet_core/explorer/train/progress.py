@@ -59,9 +59,9 @@ class Progress:
 
     @property
     def learnt(self) -> str:
-        """What the training's own errors are of: the training galaxies, or pictures of them and a teacher's word."""
+        """What the training's own errors are of: the training galaxies, or pictures with a teacher's predictions."""
         if self.plan.get("teacher"):
-            return f"{self.plan['n_lessons']:,} pictures"
+            return f"{self.plan['n_examples']:,} pictures"
         return f"{self.n_train:,} train"
 
     @property

@@ -13,12 +13,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sfnet_core.training.recipes import Recipe, known_fields
 from sfnet_core.utils.errors import SFNetError
+
+if TYPE_CHECKING:
+    from sfnet_core.training.loop import Epoch, TrainingPlan
 
 __all__ = ["CODES", "config_of", "main", "sample_rows"]
 
@@ -55,73 +58,66 @@ def sample_rows(n: int, most: int = MOST_EXAMPLES) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
 
 
-def watched(training: type, say: Callable[..., None]) -> type:
-    """The class of a training, which also tells the page its plan, its steps and what the held-out galaxies get."""
+class Reporter:
+    """Tells the page a training's plan, its steps and what the held-out galaxies get: the hooks of ``train``."""
 
-    class Watched(training):
-        def run(self):
-            plan, held = self.plan, self.plan.validation
-            truth = plan.truth[held, 0]
-            self._shown = sample_rows(len(held))
-            self._told = 0.0
-            say(
-                "plan",
-                n_train=len(plan.train),
-                n_lessons=len(self.lessons),
-                teacher=" ".join(self.lessons.remarks),
-                n_validation=len(held),
-                n_left_out=len(self.dataset) - len(plan.train) - len(held),
-                epochs=self.recipe.epochs,
-                steps=self.steps,
-                done=self.epoch * self.steps + self.step,
-                k=self.network.k,
-                features=self.network.n_features,
-                recipe=self.recipe.sentence(),
-                side=plan.side,
-                origin=self.origin,
-                device=str(self.device),
-                precision="bfloat16" if self.bf16 else "float32",
-                unit=plan.units[0],
-                shown=plan.targets[0],
-                baseline=float(np.sqrt(np.mean((plan.truth[held] - self.centre) ** 2))) if len(held) else None,
-                rows=held[self._shown].tolist(),
-                truth=truth[self._shown].tolist(),
-                history=[self._told_of(row) for row in self.history],
-            )
-            return super().run()
+    def __init__(self, say: Callable[..., None]) -> None:
+        self.say, self.told = say, 0.0
 
-        def _cycle(self, step: int):
-            if time.monotonic() - self._told > STEP_SECONDS:  # asked for before each step
-                self._told = time.monotonic()
-                say("step", done=step)
-            return super()._cycle(step)
+    def on_plan(self, about: TrainingPlan) -> None:
+        """Tell what will be done, and which held-out galaxies are shown."""
+        self.about, plan = about, about.plan
+        held = plan.validation
+        self.shown = sample_rows(len(held))
+        truth = plan.truth[held, 0]
+        self.say(
+            "plan",
+            n_train=len(plan.train),
+            n_examples=about.n_examples,
+            teacher=" ".join(about.remarks),
+            n_validation=len(held),
+            n_left_out=sum(plan.left_out.values()),
+            epochs=plan.recipe.epochs,
+            steps=about.steps,
+            done=about.done,
+            k=about.k,
+            features=about.features,
+            recipe=plan.recipe.sentence(),
+            side=plan.side,
+            origin=about.origin,
+            device=about.device,
+            precision=about.precision,
+            unit=plan.units[0],
+            shown=plan.targets[0],
+            baseline=float(np.sqrt(np.mean((plan.truth[held] - about.mean) ** 2))) if len(held) else None,
+            rows=held[self.shown].tolist(),
+            truth=truth[self.shown].tolist(),
+            history=[self.numbers(record) for record in about.history],
+        )
 
-        def _told_of(self, row: dict[str, float]) -> dict[str, Any]:
-            """An epoch's numbers, with the training loss: the mean squared error of the standardised targets."""
-            names = self.plan.targets
-            each = [row[f"train_rmse_{name}"] for name in names] if len(names) > 1 else [row["train_rmse"]]
-            loss = float(np.mean((np.array(each) / self.scale) ** 2))
-            return {key: row[key] for key in EPOCH_KEYS if key in row} | {"loss": loss}
+    def on_step(self, done: int) -> None:
+        """Tell the steps that are done, now and then."""
+        if time.monotonic() - self.told > STEP_SECONDS:
+            self.told = time.monotonic()
+            self.say("step", done=done)
 
-        def _predict(self, *arguments):
-            self._last = super()._predict(*arguments)
-            return self._last
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Tell the epoch's numbers, the features in use and the predictions of the galaxies shown."""
+        told = self.numbers(epoch.record)
+        if n := len(epoch.predictions):
+            told |= {
+                "active": int((epoch.fires > 0).sum()),
+                "active_percent": int((epoch.fires >= max(1, 0.01 * n)).sum()),
+                "predictions": epoch.predictions[self.shown, 0].tolist(),
+            }
+        self.say("epoch", **told)
 
-        def _record(self, held):
-            record = super()._record(held)
-            told = self._told_of(record)
-            if len(self.plan.validation):
-                found, fires = (tensor.double().numpy() for tensor in self._last)
-                found = found[:, 0] * self.scale[0] + self.centre[0]
-                told |= {
-                    "active": int((fires > 0).sum()),
-                    "active_percent": int((fires >= max(1, 0.01 * len(found))).sum()),
-                    "predictions": found[self._shown].tolist(),
-                }
-            say("epoch", **told)
-            return record
-
-    return Watched
+    def numbers(self, record: dict[str, float]) -> dict[str, Any]:
+        """An epoch's numbers, with the training loss: the mean squared error of the standardised targets."""
+        names = self.about.plan.targets
+        each = [record[f"train_rmse_{name}"] for name in names] if len(names) > 1 else [record["train_rmse"]]
+        loss = float(np.mean((np.array(each) / self.about.scale) ** 2))
+        return {key: record[key] for key in EPOCH_KEYS if key in record} | {"loss": loss}
 
 
 def config_of(out: str) -> dict[str, Any]:
@@ -150,14 +146,16 @@ def finished_run(out: str) -> Any:
 def work(job: dict[str, Any], say: Speaker) -> None:
     """Train, then (where asked) infer and evaluate."""
     from sfnet_core.data.dataset import Dataset
-    from sfnet_core.training import loop as training
+    from sfnet_core.training.loop import train
 
-    # This process does nothing else, so the class may be exchanged: `train` itself stays the one way to train.
-    training._Training = watched(training._Training, say)
     dataset = Dataset.open(job["dataset"])
     choices = config_of(job["out"]) if job.get("resume") else job["choices"]
     try:
-        run = training.train(dataset, job["out"], resume=bool(job.get("resume")), progress=False, **choices)
+        tell = Reporter(say)
+        run = train(
+            dataset, job["out"], resume=bool(job.get("resume")), progress=False, on_plan=tell.on_plan,
+            on_step=tell.on_step, on_epoch=tell.on_epoch, **choices,
+        )  # fmt: skip
     except KeyboardInterrupt:
         if (run := finished_run(job["out"])) is not None:  # stopped in its last step
             say("run", status=run.status, metrics=run.metrics)
