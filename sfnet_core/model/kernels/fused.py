@@ -1,8 +1,6 @@
 """The trunk as inference runs it: batch normalisation folded into the convolutions, and oneDNN's or cuDNN's fusions.
 
-On a CPU the 3×3 convolutions of small maps are done as :mod:`sfnet_core.model.kernels.winograd` does them in float32,
-and as
-:class:`sfnet_core.model.kernels.onednn.Wide` in bfloat16.
+On a CPU the 3×3 convolutions of small maps are done as :class:`sfnet_core.model.kernels.onednn.Wide` in bfloat16.
 
 Shape letters: B batch, F features, h w feature-map cells.
 """
@@ -16,7 +14,6 @@ from torch import Tensor, nn
 
 from sfnet_core.model.device import autocast
 from sfnet_core.model.kernels.onednn import OneDnn, Wide, can_call, fits_wide
-from sfnet_core.model.kernels.winograd import Winograd, tile
 from sfnet_core.model.network import SFNet
 
 __all__ = ["FusedTrunk", "can_fuse", "trunk_of"]
@@ -78,18 +75,14 @@ class _CuDnn:
 
 def _fused(
     convolution: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype, shape: tuple[int, ...]
-) -> OneDnn | Wide | Winograd | _CuDnn:
+) -> OneDnn | Wide | _CuDnn:
     """The quickest of them for inputs of ``shape``; which one follows from the shapes alone, never from a clock."""
     if convolution.weight.is_cuda:
         return _CuDnn(convolution, norm, dtype)
     weight, bias = _folded(convolution, norm)
-    if convolution.kernel_size == (3, 3) and convolution.stride == (1, 1):
-        channels, side = min(weight.shape[:2]), shape[-1]
-        m = tile(channels, side) if dtype == torch.float32 else 0
-        if m:
-            return Winograd(weight, bias, m)
-        if dtype == torch.bfloat16 and fits_wide(channels, side):
-            return Wide(weight, bias, dtype, shape)
+    plain = convolution.kernel_size == (3, 3) and convolution.stride == (1, 1)
+    if plain and dtype == torch.bfloat16 and fits_wide(min(weight.shape[:2]), shape[-1]):
+        return Wide(weight, bias, dtype, shape)
     return OneDnn(weight, bias, dtype, shape, convolution.stride, convolution.padding)
 
 
