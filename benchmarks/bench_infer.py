@@ -32,7 +32,7 @@ from sfnet_core.training.loop import train
 from sfnet_core.training.recipes import RECIPES
 
 
-def trained_run(path: Path, dataset: Dataset, epochs: int) -> Run:
+def trained_run(path: Path, dataset: Dataset, epochs: int, width: int = 64) -> Run:
     """A ResNet18 that has learnt a little: its activations compete for the gate as a real network's do.
 
     What it learns is the images' own colour, log10 of mean red over mean blue. Only the share of galaxies that bfloat16
@@ -45,7 +45,7 @@ def trained_run(path: Path, dataset: Dataset, epochs: int) -> Run:
     part = Dataset.create(path.with_name("learnt"), dataset.ids[some], cutouts, {"colour": colour})
     size = dataset.meta["height"]
     recipe = replace(RECIPES["few hundred"], crop=size, epochs=epochs)
-    return train(part, path, target="colour", k=4, recipe=recipe, progress=False)
+    return train(part, path, target="colour", k=4, recipe=recipe, width=width, progress=False)
 
 
 def agreement(codes: SparseCodes, plain: tuple[np.ndarray, np.ndarray, np.ndarray]) -> dict[str, float]:
@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="a folder of ID.jpg of one size")
     parser.add_argument("--n", type=int, help="images")
     parser.add_argument("--side", type=int, help="pixels of made-up images; default 160, the paper's")
+    parser.add_argument("--width", type=int, default=64, help="channels of the first stage")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-bfloat16", action="store_true", help="leave it out: where it is emulated it takes long")
     parser.add_argument("--times", type=int, default=1, help="every cutout so many times, packed alone: for a GPU")
@@ -90,9 +91,9 @@ def main() -> None:
             some = (cutout for _ in range(arguments.times) for cutout in dataset.cutouts)
             names = [f"{name}-{i}" for i in range(arguments.times) for name in dataset.ids]
             dataset = Dataset.create(folder / "many", names, some, {})
-        run = trained_run(folder / "run", dataset, epochs=1 if quick else 6)
+        run = trained_run(folder / "run", dataset, epochs=1 if quick else 6, width=arguments.width)
         mean, std = run.metadata["mean"], run.metadata["std"]
-        network = PaperSFNet(k=4)
+        network = PaperSFNet(k=4, width=arguments.width)
         network.load_state_dict(run.network().state_dict())
         network.to(arguments.device)
         paths = sorted(images.glob("*.jpg"))
@@ -133,7 +134,7 @@ def main() -> None:
             "each_so_many_times": arguments.times,
             "k": 4,
             "runners_up": 8,
-            "weights": "ResNet18, 6 epochs on 256 of these",
+            "weights": f"width {arguments.width}, 6 epochs on 256 of these",
             "device": arguments.device,
         },
         {
@@ -144,6 +145,7 @@ def main() -> None:
                     ("packed", "plain, packed", "sfnet infer, packed"),
                     ("packed, without maps", "plain, packed", "sfnet infer, packed, without maps"),
                     ("packed, bfloat16", "plain, packed", "sfnet infer, packed, bfloat16"),
+                    ("bfloat16 beside float32", "sfnet infer, packed", "sfnet infer, packed, bfloat16"),
                     ("JPEGs", "plain, JPEGs", "sfnet pack + infer, JPEGs"),
                     ("JPEGs, bfloat16", "plain, JPEGs", "sfnet pack + infer, JPEGs, bfloat16"),
                 )
