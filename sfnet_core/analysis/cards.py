@@ -8,7 +8,7 @@ import numpy as np
 
 from sfnet_core.analysis.feature_tables import lost_without
 from sfnet_core.analysis.firing import Firing
-from sfnet_core.explorer.shared.feature_stability import FeatureStability
+from sfnet_core.analysis.stability.summary import FeatureStability
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene

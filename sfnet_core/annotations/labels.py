@@ -30,12 +30,15 @@ from sfnet_core.annotations.document import (
 )
 from sfnet_core.annotations.store import Store, read_file
 from sfnet_core.utils.errors import SFNetError
-from sfnet_core.utils.files import write_text
+from sfnet_core.utils.files import default_cache, sample_folder, write_text
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
 
-__all__ = ["Entry", "LabelBook", "labels_path"]
+__all__ = ["Entry", "LabelBook", "displayed", "labels_path", "own_labels_path"]
+
+# Marks that turn the direction of the text after them, beyond the label's own end.
+_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 Kind = Literal["features", "galaxies"]
 
@@ -44,6 +47,30 @@ def labels_path(codes: str | os.PathLike) -> Path:
     """Where the labels of a codes file are: ``run.parquet`` → ``run.labels.json`` in the same folder."""
     path = Path(codes)
     return path.with_name(f"{path.stem}.labels.json")
+
+
+def own_labels_path(codes: SparseCodes) -> Path | None:
+    """Where the labels of codes are, if not beside them.
+
+    In the folder that ``SFNET_LABELS`` names, for codes that several people read and none may write beside; those of
+    the embedded sample, which is a part of the installation, in the user's cache folder (``SFNET_CACHE``).
+    """
+    if codes.path is None:
+        return None
+    if folder := os.environ.get("SFNET_LABELS"):
+        with contextlib.suppress(OSError):  # what is wrong with it is said when something is to be written
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        return labels_path(Path(folder) / Path(codes.path).name)
+    with contextlib.suppress(SFNetError, OSError):
+        if Path(codes.path).samefile(sample_folder() / "sample-codes.parquet"):
+            default_cache().mkdir(parents=True, exist_ok=True)
+            return labels_path(default_cache() / "sample-codes.parquet")
+    return None
+
+
+def displayed(label: str) -> str:
+    """A label's letters, without marks that would turn the direction of the text after it."""
+    return label.translate(_TURNING)
 
 
 class LabelBook:
@@ -136,6 +163,11 @@ class LabelBook:
     def feature(self, feature: int) -> Entry:
         """What was said of a feature; an empty entry where nothing was."""
         return self._section("features").items.get(int(feature), Entry())
+
+    def name(self, feature: int) -> str:
+        """'f61', or 'f61 · blue, star-forming' where somebody labelled it so."""
+        label = self.feature(feature).label if feature >= 0 else ""
+        return f"f{feature} · {displayed(label)}" if label else f"f{feature}"
 
     def galaxy(self, identifier: str) -> Entry:
         """What was said of a galaxy; an empty entry where nothing was."""

@@ -1,4 +1,4 @@
-"""Writing so that a reader sees the old file or the new one, never half of either."""
+"""Writing so that a reader sees the old file or the new one, never half of either; where files are by default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["atomic_path", "default_cache", "folder_lock", "write_json", "write_text"]
+__all__ = ["atomic_path", "default_cache", "folder_lock", "sample_folder", "write_json", "write_text"]
 
 
 def default_cache() -> Path:
@@ -22,6 +22,16 @@ def default_cache() -> Path:
     if own := os.environ.get("SFNET_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sfnet"
+
+
+def sample_folder() -> Path:
+    """Where the embedded sample is: in the installed package, or at the top of a checkout."""
+    for folder in (Path(__file__).parents[1] / "sample", Path(__file__).parents[2] / "data"):
+        if (folder / "sample-codes.parquet").is_file():
+            return folder
+    raise SFNetError(
+        "The embedded sample is missing from this installation; name your own codes: sfnet explore CODES.parquet"
+    )
 
 
 @contextlib.contextmanager

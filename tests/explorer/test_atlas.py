@@ -474,7 +474,7 @@ def test_many_points_become_cells_that_hold_them_all():
 
 
 def test_the_mean_map_sums_to_the_mean_contribution(monkeypatch):
-    from sfnet_core.explorer.atlas import mean_maps as looking
+    from sfnet_core.analysis import mean_maps as looking
 
     plain, rng = plain_codes(), np.random.default_rng(1)
     share = rng.uniform(0.5, 1.5, (N, K, 3, 3))

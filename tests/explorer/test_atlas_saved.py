@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfnet_core.analysis import mean_maps as looking
 from sfnet_core.analysis.cards import Almanac
 from sfnet_core.analysis.evaluation import evaluate
 from sfnet_core.analysis.firing import Firing
@@ -22,7 +23,6 @@ from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS, why_unlike
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.atlas import mean_maps as looking
 from sfnet_core.explorer.atlas import saved_contents
 from sfnet_core.explorer.atlas.feature import coefficients
 from sfnet_core.explorer.atlas.page import Atlas

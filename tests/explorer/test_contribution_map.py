@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.empty_sky import Sky
+from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.shared.contribution_map import map_of, no_sky
 from sfnet_core.explorer.shared.header import MINUS
 from sfnet_core.explorer.shared.inspector import Inspector, equation
-from sfnet_core.explorer.shared.pictures import Pictures
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
 

@@ -12,11 +12,11 @@ import pytest
 
 from sfnet_core.analysis.stability.file import FEW, stability_path, write_stability
 from sfnet_core.analysis.stability.seeds import stability
+from sfnet_core.analysis.stability.summary import HINT, FeatureStability
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import export_page
 from sfnet_core.explorer.explore.page import Explorer
-from sfnet_core.explorer.shared.feature_stability import HINT, FeatureStability
 
 F, SILENT = 8, 7  # feature 7 fires on training galaxies only
 
@@ -174,7 +174,7 @@ def test_opening_a_page_loads_neither_scipy_nor_torch(measured):
     program = (
         "import sys\n"
         "from sfnet_core.codes.table import SparseCodes\n"
-        "from sfnet_core.explorer.shared.feature_stability import FeatureStability\n"
+        "from sfnet_core.analysis.stability.summary import FeatureStability\n"
         "assert FeatureStability.beside(SparseCodes.open(sys.argv[1]))\n"
         "sys.exit(', '.join(m for m in ('scipy', 'torch', 'pandas') if m in sys.modules) or 0)\n"
     )

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.shared.header import MINUS
 from sfnet_core.explorer.shared.inspector import DIGITS, Inspector, equation
-from sfnet_core.explorer.shared.pictures import Pictures
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
 

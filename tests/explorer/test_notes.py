@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.annotations import store as labels_store
-from sfnet_core.annotations.labels import Entry, LabelBook, labels_path
+from sfnet_core.annotations.labels import Entry, LabelBook, labels_path, own_labels_path
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.filters.completion import complete
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.explore.page import Explorer
-from sfnet_core.explorer.shared.label_editor import MOST_UPLOAD, LabelEditor, brief, home
+from sfnet_core.explorer.shared.label_editor import MOST_UPLOAD, LabelEditor, brief
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.quantities import untexed
 from sfnet_core.explorer.shared.sample import sample_codes, sample_folder
@@ -264,13 +264,13 @@ def test_the_samples_labels_are_the_users_and_not_the_installations(tmp_path, mo
     monkeypatch.setenv("SFNET_CACHE", str(tmp_path / "cache"))
     before = sorted(sample_folder().iterdir())
     codes = sample_codes()
-    assert home(codes) == tmp_path / "cache" / "sample-codes.labels.json"
+    assert own_labels_path(codes) == tmp_path / "cache" / "sample-codes.labels.json"
     page = Explorer(codes)
     write(page, "label", "blue", feature=3)
     assert page.notes.data["saved"]["text"] == "Saved: sample-codes.labels.json, in SFNet's cache folder"
     assert (tmp_path / "cache" / "sample-codes.labels.json").is_file() and sorted(sample_folder().iterdir()) == before
     copy = SparseCodes.open(shutil.copy(codes.path, tmp_path / "mine.parquet"))
-    assert home(copy) is None  # a copy is the user's own file
+    assert own_labels_path(copy) is None  # a copy is the user's own file
 
 
 def test_labels_of_codes_that_nobody_may_write_beside_are_in_a_folder_of_ones_own(path, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from sfnet_core.codes import array_store as codes_shelf
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.shared.pictures import Pictures, place_of
+from sfnet_core.data.pictures import Pictures, dataset_rows
 
 
 def dataset(ids: list[str], fingerprint: str = "0123456789abcdef") -> SimpleNamespace:
@@ -20,8 +20,8 @@ def dataset(ids: list[str], fingerprint: str = "0123456789abcdef") -> SimpleName
 def test_rows_are_matched_by_identifier(made_up):
     codes = made_up(6)
     names = codes.ids.tolist()
-    assert place_of(codes, dataset(names)).tolist() == [0, 1, 2, 3, 4, 5]
-    assert place_of(codes, dataset(names[::-1])).tolist() == [5, 4, 3, 2, 1, 0]
+    assert dataset_rows(codes, dataset(names)).tolist() == [0, 1, 2, 3, 4, 5]
+    assert dataset_rows(codes, dataset(names[::-1])).tolist() == [5, 4, 3, 2, 1, 0]
     pictures = Pictures(codes, dataset(["x", names[4], names[1]]))
     assert pictures.there(np.arange(6)).tolist() == [False, True, False, False, True, False]
     assert pictures.pixels(1)[0, 0, 0] == 2 and pictures.pixels(4)[0, 0, 0] == 1 and pictures.pixels(0) is None
@@ -38,8 +38,8 @@ def test_they_are_kept_for_that_dataset_alone(made_up, tmp_path, monkeypatch, fi
     made_up(6).save(tmp_path / "codes.parquet")
     codes = SparseCodes.open(tmp_path / "codes.parquet", shared=True)
     names = codes.ids.tolist()
-    assert place_of(codes, dataset(names, fingerprint)).tolist() == [0, 1, 2, 3, 4, 5]
-    again = place_of(codes, dataset(names[::-1], fingerprint)).tolist()
+    assert dataset_rows(codes, dataset(names, fingerprint)).tolist() == [0, 1, 2, 3, 4, 5]
+    again = dataset_rows(codes, dataset(names[::-1], fingerprint)).tolist()
     assert again == ([0, 1, 2, 3, 4, 5] if fingerprint.isalnum() else [5, 4, 3, 2, 1, 0])
-    assert place_of(codes, dataset(names[::-1], "fedcba9876543210")).tolist() == [5, 4, 3, 2, 1, 0]
+    assert dataset_rows(codes, dataset(names[::-1], "fedcba9876543210")).tolist() == [5, 4, 3, 2, 1, 0]
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "codes.parquet"}

@@ -15,7 +15,7 @@ from sfnet_core.explorer.shared.view import View, whole
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
-    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.data.pictures import Pictures
 
 __all__ = ["STRIP", "Deck", "cards", "overview", "shown"]
 

@@ -11,8 +11,8 @@ import numpy as np
 from sfnet_core.analysis.cards import clear, disagree
 from sfnet_core.analysis.ds9 import origin
 from sfnet_core.analysis.examples import COUNT, examples
+from sfnet_core.analysis.mean_maps import MeanMap, mean_map
 from sfnet_core.explorer.atlas.feature import bpt_mix, coefficients, companions
-from sfnet_core.explorer.atlas.mean_maps import STACK, MeanMap, mean_map
 from sfnet_core.explorer.atlas.parts import explore_link, galaxy, number
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.shared.contribution_map import no_sky
@@ -21,16 +21,18 @@ from sfnet_core.figures import plot_data as drawing
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
-    from sfnet_core.explorer.atlas.mean_maps import AtlasPictures
+    from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.shared.quantities import Quantity
 
 __all__ = ["Sheet"]
+
+STACK = 64  # galaxies in the mean picture
 
 
 class Sheet:
     """The parts of a feature's page for any state whose ``feature`` is one; the same for the served page and a file."""
 
-    def __init__(self, almanac: Almanac, pictures: AtlasPictures, label: Callable[[int], str], keep: int = 2):
+    def __init__(self, almanac: Almanac, pictures: Pictures, label: Callable[[int], str], keep: int = 2):
         """``keep``: how many quantities stay in memory (20 bytes a galaxy each)."""
         self._almanac, self._pictures, self._label = almanac, pictures, label
         self._keep, self._columns = keep, {}

@@ -16,7 +16,7 @@ from sfnet_core.explorer.shared.view import View, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
-    from sfnet_core.explorer.atlas.mean_maps import AtlasPictures
+    from sfnet_core.data.pictures import Pictures
 
 __all__ = ["Leaf"]
 
@@ -33,7 +33,7 @@ class Leaf(View):
         self,
         almanac: Almanac,
         state: AtlasState,
-        pictures: AtlasPictures,
+        pictures: Pictures,
         notify: Callable[[str], None],
         label: Callable[[int], str],
     ):

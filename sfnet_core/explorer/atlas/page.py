@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from sfnet_core.analysis.cards import Almanac
+from sfnet_core.analysis.stability.summary import FeatureStability
+from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.atlas.card_grid import Deck
 from sfnet_core.explorer.atlas.feature_page import Leaf
 from sfnet_core.explorer.atlas.head import AtlasHead
-from sfnet_core.explorer.atlas.mean_maps import AtlasPictures
 from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.atlas.tables import Tables
-from sfnet_core.explorer.shared.feature_stability import FeatureStability
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.notes import NoteStrip
 from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, show
@@ -60,7 +60,7 @@ class Atlas:
         self.state.forget()
         self._defaults = self.state.values()
         self.naming = LabelEditor(codes, self.state)
-        pictures = AtlasPictures(codes, dataset)
+        pictures = Pictures(codes, dataset)
         self.head = AtlasHead(
             self.almanac,
             self.state,

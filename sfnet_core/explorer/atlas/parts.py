@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from sfnet_core.explorer.shared.view import source
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["explore_link", "front_end", "galaxy", "number"]

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sfnet_core.analysis.cards import Almanac
+from sfnet_core.analysis.stability.summary import FeatureStability
+from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.atlas.head import LEAST_LABELS, status
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, rmse_text, written
-from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents, Thumbnails
+from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents
 from sfnet_core.explorer.atlas.saved_file import block, ending, opening
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
-from sfnet_core.explorer.shared.feature_stability import FeatureStability
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.opening import facts
 from sfnet_core.explorer.shared.scene import Scene
@@ -93,7 +94,9 @@ def write_page(
     state = state_of(scene, choices)
     naming = naming or LabelEditor(codes, state)
     title = title or f"{codes.path.stem if codes.path else 'SFNet'} · atlas"
-    pictures = Thumbnails(codes, dataset, choices.pixels)
+    pictures = Pictures(codes, dataset, choices.pixels)
+    if dataset is None:
+        pictures.why = "No images: this page was written without its dataset."
     contents = Contents(almanac, state, pictures, naming, features=choices.features, examples=choices.examples)
     handle.write(opening(title))
     for done, (feature, page, fresh) in enumerate(contents.pages(), start=1):

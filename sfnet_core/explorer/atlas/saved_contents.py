@@ -10,10 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 
 from sfnet_core.analysis.cards import SORTS
+from sfnet_core.analysis.mean_maps import mean_maps
 from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.atlas.card_grid import STRIP, cards, overview, shown
 from sfnet_core.explorer.atlas.feature_data import Sheet
-from sfnet_core.explorer.atlas.mean_maps import AtlasPictures, mean_maps
 from sfnet_core.explorer.atlas.parts import number
 from sfnet_core.explorer.atlas.resampled import Resampled
 from sfnet_core.explorer.atlas.tables import signs
@@ -22,11 +22,11 @@ from sfnet_core.figures.plot_data import BPT_RANGE, MOST_POINTS, bpt_curves, pad
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.cards import Almanac
-    from sfnet_core.data.dataset import Dataset
+    from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.atlas.state import AtlasState
     from sfnet_core.explorer.shared.label_editor import LabelEditor
 
-__all__ = ["Contents", "Thumbnails", "packed"]
+__all__ = ["Contents", "packed"]
 
 POINTS = 1000  # galaxies drawn for a feature, in tables of more than MOST_POINTS
 BACKGROUND = 3000  # galaxies drawn whether the feature fires on them or not, in such tables
@@ -40,36 +40,6 @@ def packed(values: np.ndarray, kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode("ascii")
 
 
-class Thumbnails(AtlasPictures):
-    """The cutouts at most ``side`` pixels wide."""
-
-    def __init__(self, codes: Any, dataset: Dataset | None, side: int):
-        super().__init__(codes, dataset)
-        self._side = side
-        if dataset is None:
-            self.why = "No images: this page was written without its dataset."
-
-    def jpeg(self, row: int) -> bytes:
-        """A small picture of a row as JPEG; empty where there is none."""
-        if row not in self._kept:
-            from PIL import Image
-
-            from sfnet_core.data.cutouts import encode_jpeg
-
-            cutout = self.pixels(row)
-            if cutout is None:
-                return b""
-            picture = Image.fromarray(cutout)
-            times = max(picture.size) // self._side
-            if times > 1:  # means of whole pixels first: as good, and several times quicker
-                picture = picture.reduce(times)
-            picture.thumbnail((self._side, self._side), Image.Resampling.LANCZOS)  # where it is still larger
-            self._kept[row] = encode_jpeg(np.asarray(picture), quality=85)
-            if len(self._kept) > 512:
-                self._kept.popitem(last=False)
-        return self._kept[row]
-
-
 class Contents:
     """One atlas, for the split and the target of ``state``; ``state`` is this object's own and is changed by it.
 
@@ -80,7 +50,7 @@ class Contents:
         self,
         almanac: Almanac,
         state: AtlasState,
-        pictures: AtlasPictures,
+        pictures: Pictures,
         naming: LabelEditor,
         *,
         features: int | None = None,

@@ -15,9 +15,9 @@ from sfnet_core.explorer.shared.state import unpack_rows
 from sfnet_core.figures.svg import Curve, Dots, Drawing, Picture, drawing_svg, picture_svg
 
 if TYPE_CHECKING:
+    from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.explore.plots import Plots
     from sfnet_core.explorer.shared.inspector import Inspector
-    from sfnet_core.explorer.shared.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.shared.state import State
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.astro.sky_position import read_place
+from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.explore.search import around, in_cone
 from sfnet_core.explorer.shared.label_editor import brief
-from sfnet_core.explorer.shared.pictures import Pictures
 from sfnet_core.explorer.shared.state import State, unpack_rows
 from sfnet_core.explorer.shared.view import View, front_end, text, whole
 from sfnet_core.utils.errors import SFNetError

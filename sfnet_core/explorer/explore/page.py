@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from sfnet_core.analysis.stability.summary import FeatureStability
+from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.explore.comparison import Comparison
 from sfnet_core.explorer.explore.figures import Figures
 from sfnet_core.explorer.explore.gallery import Gallery
@@ -17,14 +19,12 @@ from sfnet_core.explorer.explore.plots import Plots
 from sfnet_core.explorer.explore.selection import Selection
 from sfnet_core.explorer.explore.tabs import Tabs
 from sfnet_core.explorer.explore.toggles import Toggles
-from sfnet_core.explorer.shared.feature_stability import FeatureStability
 from sfnet_core.explorer.shared.header import Header
 from sfnet_core.explorer.shared.hover import Hover
 from sfnet_core.explorer.shared.inspector import Inspector
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.notes import Notes
 from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, served, show
-from sfnet_core.explorer.shared.pictures import Pictures
 from sfnet_core.explorer.shared.plot_menu import PlotMenu
 from sfnet_core.explorer.shared.quantities import name_target
 from sfnet_core.explorer.shared.saving import permalink

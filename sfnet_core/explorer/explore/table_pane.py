@@ -10,7 +10,7 @@ from sfnet_core.explorer.shared.view import View, front_end, text, whole
 
 if TYPE_CHECKING:
     from sfnet_core.annotations.labels import Entry
-    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["TablePane", "bars", "buttons", "galaxies", "heading", "line", "table"]

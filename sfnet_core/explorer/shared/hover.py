@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sfnet_core.explorer.shared.view import View, front_end, text
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Hover"]

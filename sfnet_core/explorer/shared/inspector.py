@@ -10,11 +10,11 @@ import numpy as np
 from sfnet_core.analysis.interpret import round_to_sum
 from sfnet_core.analysis.intervals import LEVEL, Radii, validation_radii
 from sfnet_core.codes.novelty import why_unlike
+from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.shared.ablation import described
 from sfnet_core.explorer.shared.contribution_map import map_of
 from sfnet_core.explorer.shared.emission_lines import line_facts
 from sfnet_core.explorer.shared.header import MINUS, signed
-from sfnet_core.explorer.shared.pictures import Pictures
 from sfnet_core.explorer.shared.quantities import format_value
 from sfnet_core.explorer.shared.state import State
 from sfnet_core.explorer.shared.survey_links import survey_links

@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.annotations.labels import Entry, LabelBook, labels_path
+from sfnet_core.annotations.labels import Entry, LabelBook, displayed, own_labels_path
 from sfnet_core.data.filters.names import Tags
 from sfnet_core.explorer.shared.quantities import untexed
 from sfnet_core.explorer.shared.view import text, whole
@@ -25,13 +24,11 @@ if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.shared.state import State
 
-__all__ = ["KINDS", "MOST_UPLOAD", "LabelEditor", "brief", "feature_name", "home"]
+__all__ = ["KINDS", "MOST_UPLOAD", "LabelEditor", "brief"]
 
 KINDS = ("features", "galaxies")
 MOST_UPLOAD = 8 << 20  # bytes of an imported file: one message of the browser's has to carry it
 MOST_WORDS = 8192  # characters of a text that is looked at; LabelBook says what a note may have
-# Marks that turn the direction of the text after them, beyond the label's own end.
-_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 def brief(words: str, most: int = 28) -> str:
@@ -39,39 +36,12 @@ def brief(words: str, most: int = 28) -> str:
     return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"
 
 
-def home(codes: SparseCodes) -> Path | None:
-    """Where the labels of codes are, if not beside them.
-
-    In the folder that ``SFNET_LABELS`` names, for codes that several people read and none may write beside; those of
-    the embedded sample, which is a part of the installation, in the user's cache folder (``SFNET_CACHE``).
-    """
-    if codes.path is None:
-        return None
-    if folder := os.environ.get("SFNET_LABELS"):
-        with contextlib.suppress(OSError):  # what is wrong with it is said when something is to be written
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        return labels_path(Path(folder) / Path(codes.path).name)
-    from sfnet_core.data.sample_file import default_cache
-    from sfnet_core.explorer.shared.sample import sample_folder
-
-    with contextlib.suppress(SFNetError, OSError):
-        if Path(codes.path).samefile(sample_folder() / "sample-codes.parquet"):
-            default_cache().mkdir(parents=True, exist_ok=True)
-            return labels_path(default_cache() / "sample-codes.parquet")
-    return None
-
-
-def feature_name(feature: int, label: str) -> str:
-    """'f61', or 'f61 · blue, star-forming' where somebody called it so."""
-    return f"f{feature} · {shown(label)}" if label else f"f{feature}"
-
-
 class LabelEditor:
     """The labels of a page. ``book`` is what is kept; ``written`` counts the changes made here."""
 
     def __init__(self, codes: SparseCodes, state: State):
         self._state = state
-        self._elsewhere = home(codes)
+        self._elsewhere = own_labels_path(codes)
         self.book = LabelBook.open(codes, self._elsewhere)
         self.written = 0
 
@@ -79,7 +49,7 @@ class LabelEditor:
 
     def label(self, feature: int) -> str:
         """A feature's name, as the whole page shows it."""
-        return feature_name(feature, self.book.feature(feature).label if feature >= 0 else "")
+        return self.book.name(feature)
 
     def label_on_plots(self, feature: int) -> str:
         """The same for titles and axes: cut to their room, and no formula to Bokeh."""
@@ -92,7 +62,7 @@ class LabelEditor:
     def galaxy(self, identifier: str) -> Entry:
         """What was said of a galaxy, its label as the page shows it."""
         entry = self.book.galaxy(identifier)
-        return Entry(shown(entry.label), entry.note, entry.star)
+        return Entry(displayed(entry.label), entry.note, entry.star)
 
     def about(self, kind: str, key: int | str) -> dict[str, Any]:
         """All that was said of one feature or galaxy, for the form that changes it."""
@@ -253,11 +223,6 @@ class LabelEditor:
     def _drop(self, message: dict) -> None:
         kind, name = self._kind(message), text(message, "list", MOST_WORDS)
         self.change(lambda: self.book.drop(kind, name), {kind: ((), (name,))})
-
-
-def shown(label: str) -> str:
-    """A label as it is shown: its letters, without marks that would turn the text after it."""
-    return label.translate(_TURNING)
 
 
 def _part(

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import default_cache, sample_folder
 
 if TYPE_CHECKING:
     from sfnet_core.model.run import Run
 
 __all__ = ["sample_codes", "sample_dataset", "sample_folder", "sample_run"]
-
-
-def sample_folder() -> Path:
-    """Where the sample is: in the installed package, or at the top of a checkout."""
-    for folder in (Path(__file__).parents[2] / "sample", Path(__file__).parents[3] / "data"):
-        if (folder / "sample-codes.parquet").is_file():
-            return folder
-    raise SFNetError(
-        "The embedded sample is missing from this installation; name your own codes: sfnet explore CODES.parquet"
-    )
 
 
 def sample_codes() -> SparseCodes:
@@ -32,7 +21,7 @@ def sample_codes() -> SparseCodes:
 
 def sample_dataset() -> Dataset:
     """The sample's galaxies as a Dataset; unpacked once into the user's cache folder."""
-    from sfnet_core.data.sample_file import default_cache, open_sample
+    from sfnet_core.data.sample_file import open_sample
 
     return open_sample(sample_folder() / "sample-galaxies.parquet", default_cache())
 

@@ -17,7 +17,7 @@ from sfnet_core.utils.subsample import evenly
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
 

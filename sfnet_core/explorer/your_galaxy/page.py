@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import numpy as np
 
+from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.shared.header import signed
 from sfnet_core.explorer.shared.hover import Hover
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.notes import NoteStrip
 from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, show
-from sfnet_core.explorer.shared.pictures import Pictures
 from sfnet_core.explorer.shared.plot_menu import PlotMenu
 from sfnet_core.explorer.shared.saving import permalink
 from sfnet_core.explorer.shared.scene import Scene

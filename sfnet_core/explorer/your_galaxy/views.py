@@ -15,7 +15,7 @@ from sfnet_core.explorer.shared.view import View, front_end, source, text
 from sfnet_core.utils.subsample import evenly
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.pictures import Pictures
+    from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.your_galaxy.checks import Check
     from sfnet_core.explorer.your_galaxy.galaxy import Galaxy

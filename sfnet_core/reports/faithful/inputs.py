@@ -13,7 +13,7 @@ import numpy as np
 
 from sfnet_core.astro.photometry import RINGS, photometry
 from sfnet_core.codes.sums import blocks
-from sfnet_core.explorer.shared.pictures import place_of
+from sfnet_core.data.pictures import dataset_rows
 from sfnet_core.utils.array_cache import kept
 from sfnet_core.utils.version import __version__
 
@@ -46,7 +46,7 @@ class Matter:
     @cached_property
     def places(self) -> np.ndarray:
         """(n,) each galaxy's row in the dataset, -1 where it has no cutout."""
-        return place_of(self.codes, self.dataset)[self.rows].astype(np.int64)
+        return dataset_rows(self.codes, self.dataset)[self.rows].astype(np.int64)
 
     @property
     def no_images(self) -> str:

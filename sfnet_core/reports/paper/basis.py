@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sfnet_core.analysis.cards import Almanac
     from sfnet_core.analysis.firing import Firing
-    from sfnet_core.explorer.atlas.mean_maps import AtlasPictures
+    from sfnet_core.data.pictures import Pictures
 
 __all__ = ["NO_LINES", "Basis", "pearson"]
 
@@ -35,7 +35,7 @@ class Basis:
     split: str
     target: int
     label: Callable[[int], str]
-    pictures: AtlasPictures
+    pictures: Pictures
 
     @property
     def codes(self):

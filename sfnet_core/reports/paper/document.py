@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfnet_core.analysis.cards import Almanac
+from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.atlas.saved import Choices, state_of
 from sfnet_core.explorer.atlas.saved_about import about, accuracy, written
-from sfnet_core.explorer.atlas.saved_contents import Thumbnails
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.figures.html_frame import Part, as_csv, page
@@ -64,7 +64,7 @@ def write_report(
     almanac = Almanac(scene)
     state = state_of(scene, Choices(split=split, target=target))
     naming = LabelEditor(codes, state)
-    basis = Basis(almanac, state.split, state.target, naming.label, Thumbnails(codes, dataset, 96))
+    basis = Basis(almanac, state.split, state.target, naming.label, Pictures(codes, dataset, 96))
     history, why, source = fits.history_of(codes, None if run is None else Path(run))
     makers: list[Callable[[], Part]] = [
         lambda: fits.losses(basis, history, why),

@@ -1,4 +1,4 @@
-"""Where a feature looks: the mean of its contribution maps, and the mean picture of its strongest galaxies."""
+"""The mean contribution map of a feature: where on the image the network finds it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfnet_core.analysis.firing import Firing
-from sfnet_core.explorer.shared.pictures import Pictures
 from sfnet_core.utils.subsample import evenly
 
-__all__ = ["AtlasPictures", "MeanMap", "mean_map", "mean_maps"]
+__all__ = ["MeanMap", "mean_map", "mean_maps"]
 
 BLOCK = 8192  # rows that a codes file unpacks at once
 MOST_BLOCKS = 4
-STACK = 64  # galaxies in the mean picture
 
 
 @dataclass(frozen=True)
@@ -66,20 +64,3 @@ def mean_maps(firing: Firing, features: Iterable[int], target: int) -> dict[int,
     return {
         f: MeanMap(float(weight[f]) * total[f] / (len(used[f]) * total[f].size), len(used[f]), fires[f]) for f in used
     }
-
-
-class AtlasPictures(Pictures):
-    """Cutouts by the codes' row, and the mean of several of them."""
-
-    def mean(self, rows: np.ndarray) -> bytes:
-        """The mean of the cutouts as stored (display values, not fluxes) as JPEG; empty without images."""
-        rows = np.sort(np.asarray(rows, dtype=np.int64))
-        rows = rows[self.there(rows)]
-        if not len(rows):
-            return b""
-        from sfnet_core.data.cutouts import encode_jpeg
-
-        total = np.zeros((*self.size, 3))
-        for row in rows.tolist():
-            total += self.pixels(row)
-        return encode_jpeg(np.ascontiguousarray(np.rint(total / len(rows)).astype(np.uint8)), quality=92)

@@ -1,4 +1,4 @@
-"""Cutouts as JPEG bytes for the page, as stored: north-up, never mirrored, never resampled on the server."""
+"""A dataset's cutouts as JPEG, by the rows of codes: as stored (north up, never mirrored), or made smaller."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
     from sfnet_core.data.dataset import Dataset
 
-__all__ = ["Pictures", "place_of"]
+__all__ = ["Pictures", "dataset_rows"]
 
 KEPT = 512  # JPEGs kept in memory, about 4 kB each
 
 
-def place_of(codes: SparseCodes, dataset: Dataset) -> np.ndarray:
+def dataset_rows(codes: SparseCodes, dataset: Dataset) -> np.ndarray:
     """(N,) int32: each of the codes' rows in the dataset, -1 where it is not there; kept beside shared codes."""
 
     def make() -> np.ndarray:
@@ -31,13 +31,23 @@ def place_of(codes: SparseCodes, dataset: Dataset) -> np.ndarray:
 
 
 class Pictures:
-    """The dataset's cutouts by the *codes'* row; ``why`` says why there are none."""
+    """The dataset's cutouts by the *codes'* row; ``why`` says why there are none.
 
-    def __init__(self, codes: SparseCodes, dataset: Dataset | None):
-        self._dataset = dataset
+    Parameters
+    ----------
+    codes
+        Whose rows the cutouts are asked for by.
+    dataset
+        The cutouts; ``None`` for no pictures.
+    side
+        Pictures are made at most so many pixels wide and high; ``None`` leaves them as stored.
+    """
+
+    def __init__(self, codes: SparseCodes, dataset: Dataset | None, side: int | None = None):
+        self._dataset, self._side = dataset, side
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self.why = "" if dataset is not None else "No images: start the explorer with --dataset DATASET to see them."
-        self._index = np.broadcast_to(np.int32(-1), len(codes)) if dataset is None else place_of(codes, dataset)
+        self._index = np.broadcast_to(np.int32(-1), len(codes)) if dataset is None else dataset_rows(codes, dataset)
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -63,8 +73,34 @@ class Pictures:
             return b""
         from sfnet_core.data.cutouts import encode_jpeg
 
-        image = encode_jpeg(np.ascontiguousarray(cutout), quality=92)
+        small = cutout if self._side is None else reduced(cutout, self._side)
+        image = encode_jpeg(np.ascontiguousarray(small), quality=92 if self._side is None else 85)
         self._kept[row] = image
         if len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return image
+
+    def mean(self, rows: np.ndarray) -> bytes:
+        """The mean of the cutouts as stored (display values, not fluxes) as JPEG; empty without images."""
+        rows = np.sort(np.asarray(rows, dtype=np.int64))
+        rows = rows[self.there(rows)]
+        if not len(rows):
+            return b""
+        from sfnet_core.data.cutouts import encode_jpeg
+
+        total = np.zeros((*self.size, 3))
+        for row in rows.tolist():
+            total += self.pixels(row)
+        return encode_jpeg(np.ascontiguousarray(np.rint(total / len(rows)).astype(np.uint8)), quality=92)
+
+
+def reduced(cutout: np.ndarray, side: int) -> np.ndarray:
+    """(H, W, 3) uint8 at most ``side`` pixels wide and high, in the cutout's proportions."""
+    from PIL import Image
+
+    picture = Image.fromarray(cutout)
+    times = max(picture.size) // side
+    if times > 1:  # means of whole pixels first: as good, and several times quicker
+        picture = picture.reduce(times)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)  # where it is still larger
+    return np.asarray(picture)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sfnet_core.analysis.stability.file import FEW, SAME, Score, Stability, read_stability, stability_path
-from sfnet_core.explorer.shared.label_editor import home
+from sfnet_core.annotations.labels import own_labels_path
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -136,6 +136,6 @@ def _places(codes: SparseCodes) -> list[Path]:
     """Where a file may be, the user's own folder first; only those that are there."""
     if codes.path is None:
         return []
-    labels = home(codes)
+    labels = own_labels_path(codes)
     places = [*([stability_path(labels.with_name(codes.path.name))] if labels else []), stability_path(codes.path)]
     return [path for path in dict.fromkeys(places) if path.exists()]
