@@ -27,14 +27,6 @@ TORCH_GUESTS = {"reports.compare.networks", "reports.compare.runner", "reports.c
     "reports.faithful.curves",
     "reports.faithful.insertion_deletion",
 }
-# Imports that still go up, to be mended; nothing is added here.
-TO_MEND = {
-    ("analysis.cards", "explorer.shared.scene"),
-    ("reports.compare.provenance", "explorer.atlas.saved_about"),
-    ("reports.paper.accuracy", "explorer.explore.figures"), ("reports.paper.accuracy", "explorer.explore.k_slider"),
-    ("reports.paper.document", "explorer.atlas.saved"), ("reports.paper.document", "explorer.atlas.saved_about"),
-    ("reports.paper.document", "explorer.shared.label_editor"), ("reports.paper.document", "explorer.shared.scene"),
-}  # fmt: skip
 CIRCLES_TO_MEND = {
     *("codes.file", "codes.fingerprint", "codes.novelty", "codes.opening", "codes.table", "codes.writing"),
     *("explorer.shared.emission_lines", "explorer.shared.plot_subsample", "explorer.shared.residuals"),
@@ -105,7 +97,6 @@ def test_who_imports_whom(path):
     here = module(path)
     if here:
         above = {n for n in ours(path) if room(n) != room(here) and FLOOR.get(room(n), 99) >= FLOOR[room(here)]}
-        above -= {there for mine, there in TO_MEND if mine == here}
         assert not above, f"{here} (floor {FLOOR[room(here)]}) imports from its own floor or above: {sorted(above)}"
     at_top = {name.partition(".")[0] for name in imports(path, top_only=True)}
     others = at_top - sys.stdlib_module_names - {"sfnet_core", "__future__"}
@@ -119,8 +110,7 @@ def test_who_imports_whom(path):
 
 def test_no_circle():
     """Not even for types: taking away modules that import none of the rest leaves nothing."""
-    up = {mine: {there for one, there in TO_MEND if one == mine} for mine, _ in TO_MEND}
-    left = {here: ours(path) - up.get(here, set()) for path in sources() if (here := module(path))}
+    left = {here: ours(path) for path in sources() if (here := module(path))}
     left = {here: needs - (CIRCLES_TO_MEND if here in CIRCLES_TO_MEND else set()) for here, needs in left.items()}
     while free := {name for name, needs in left.items() if not needs & set(left) - {name}}:
         left = {name: needs for name, needs in left.items() if name not in free}

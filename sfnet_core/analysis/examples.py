@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfnet_core.analysis.firing import Firing
+from sfnet_core.analysis.activation_index import ActivationIndex
 
 __all__ = ["COUNT", "Group", "examples", "gaps", "random_active"]
 
@@ -26,16 +26,16 @@ class Group:
     empty: str = ""  # why there are none
 
 
-def examples(firing: Firing, feature: int, residual: np.ndarray, seed: int, count: int = COUNT) -> list[Group]:
+def examples(index: ActivationIndex, feature: int, residual: np.ndarray, seed: int, count: int = COUNT) -> list[Group]:
     """The five groups among the galaxies in view; ``residual`` (n,) is prediction − truth there, NaN where unknown."""
-    position, activation = firing.of(feature)
+    position, activation = index.of(feature)
     strongest = np.argsort(-activation, kind="stable")
 
     def group(
         key: str, title: str, hint: str, pick: np.ndarray, captions: list[str] | None = None, empty: str = ""
     ) -> Group:
         a = activation[pick]
-        return Group(key, title, hint, firing.rows[position[pick]], a, captions or [f"{v:.2f}" for v in a], empty)
+        return Group(key, title, hint, index.rows[position[pick]], a, captions or [f"{v:.2f}" for v in a], empty)
 
     fires = len(activation)
     spread = ((np.arange(count) + 0.5) / count * fires).astype(int) if fires > count else np.arange(fires)
@@ -46,7 +46,7 @@ def examples(firing: Firing, feature: int, residual: np.ndarray, seed: int, coun
         group("top", "Top", "strongest activation", strongest[:count]),
         group("quantile", "By quantile", evenly, strongest[spread], shares),
         group("random", "Random active", "drawn evenly from where it fires", drawn),
-        near_gate(firing, feature, count),
+        near_gate(index, feature, count),
         opposing(group, residual[position], count),
     ]
 
@@ -56,27 +56,27 @@ def random_active(fires: int, feature: int, seed: int, count: int = COUNT) -> np
     return np.random.default_rng([seed, feature]).choice(fires, min(count, fires), replace=False)
 
 
-def gaps(firing: Firing, feature: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def gaps(index: ActivationIndex, feature: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """How close the feature is to the gate: ``(kept, gap, out, gap)``, the last in and the first out.
 
     Positions and the difference of the k-th and (k+1)-th activations; without runners-up there is no gate to see.
     """
-    codes, k = firing.codes, firing.codes.k
+    codes, k = index.codes, index.codes.k
     none = np.empty(0, dtype=np.int64), np.empty(0)
-    if codes.indices.shape[1] <= k or firing.n == 0:
+    if codes.indices.shape[1] <= k or index.n == 0:
         return *none, *none
-    last, first, gap = firing.gate
+    last, first, gap = index.gate
     kept, out = np.flatnonzero(last == feature), np.flatnonzero(first == feature)
     return kept, gap[kept], out, gap[out]
 
 
-def near_gate(firing: Firing, feature: int, count: int) -> Group:
+def near_gate(index: ActivationIndex, feature: int, count: int) -> Group:
     """Half that passed the gate by the least, half that missed it by the least."""
-    codes, k = firing.codes, firing.codes.k
-    kept, inside, out, outside = gaps(firing, feature)
+    codes, k = index.codes, index.codes.k
+    kept, inside, out, outside = gaps(index, feature)
     inner = np.argsort(inside, kind="stable")[: count // 2]
     outer = np.argsort(outside, kind="stable")[: count // 2]
-    rows = firing.rows[np.concatenate([kept[inner], out[outer]]).astype(int)]
+    rows = index.rows[np.concatenate([kept[inner], out[outer]]).astype(int)]
     slots = np.array([k - 1] * len(inner) + [k] * len(outer), dtype=int)
     captions = [f"in by {g:.3f}" for g in inside[inner]] + [f"out by {g:.3f}" for g in outside[outer]]
     empty = "no runners-up in these codes" if codes.indices.shape[1] <= k else "never the last in nor the first out"

@@ -14,7 +14,12 @@ from sfnet_core.utils.errors import SFNetError
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
 
-__all__ = ["feature_table", "lost_without"]
+__all__ = ["feature_table", "lost_without", "partial_correlations", "split_table"]
+
+TABLE_KEYS = (
+    *("feature", "fires", "rate", "weight", "mean_abs", "share", "mean", "std", "mean_fires", "std_fires"),
+    *("pearson", "pearson_fires", "partial"),
+)
 
 
 def feature_table(
@@ -97,6 +102,18 @@ def feature_table(
     return {name: array[order] for name, array in found.items()}
 
 
+def split_table(codes: SparseCodes, split: str, target: int) -> dict[str, np.ndarray]:
+    """:func:`feature_table` of a split's galaxies ('' for all), kept beside codes that several sessions share."""
+
+    def make() -> np.ndarray:
+        rows = np.flatnonzero(codes.in_split(split)) if split else None
+        return np.stack([*feature_table(codes, rows, target).values()]).astype(np.float64)
+
+    packed = codes.derived(f"table-{split or 'all'}-{target}-k{codes.k}", make)
+    table = dict(zip(TABLE_KEYS, packed, strict=True))
+    return table | {name: table[name].astype(np.int64) for name in ("feature", "fires")}
+
+
 def lost_without(codes: SparseCodes, rows: np.ndarray | None = None, target: int | str = 0) -> np.ndarray:
     """(2, F) float64 what ablating each feature adds to the RMSE of the chosen galaxies with a known target.
 
@@ -147,31 +164,47 @@ def _pearson(sums: dict[str, np.ndarray], y: np.ndarray, truth: np.ndarray) -> n
 
 def _partial(codes: SparseCodes, rows: np.ndarray | None, truth: np.ndarray, controls: Sequence[str]) -> np.ndarray:
     """(F,) correlation of activation and truth at fixed ``controls``."""
-    fixed, basis = np.isfinite(truth), [np.ones(len(truth))]
+    basis = []
     for name in controls:
         column = np.asarray(codes.column(name))
         if column.dtype.kind not in "biuf":
             raise SFNetError(f"The column {name!r} holds text; only numbers can be held fixed.")
         basis.append((column if rows is None else column[rows]).astype(np.float64))
-        fixed &= np.isfinite(basis[-1])
     kept, values = (array if rows is None else array[rows] for array in (codes.indices, codes.values))
     row, slot = np.nonzero(kept[:, : codes.k] >= 0)
-    entries = row, kept[row, slot].astype(np.int64), values[row, slot].astype(np.float64), codes.features
-    return _correlation(entries, truth, fixed, basis)
+    entries = row, kept[row, slot].astype(np.int64), values[row, slot].astype(np.float64)
+    return partial_correlations(*entries, codes.features, truth, basis)
 
 
-def _correlation(
-    entries: tuple[np.ndarray, np.ndarray, np.ndarray, int], y: np.ndarray, use: np.ndarray, basis: list[np.ndarray]
+def partial_correlations(
+    row: np.ndarray, feature: np.ndarray, activation: np.ndarray, size: int, y: np.ndarray, controls: list[np.ndarray]
 ) -> np.ndarray:
-    """(F,) correlation of each feature's activation with ``y`` over the rows in ``use``, both freed of ``basis``.
+    """Correlation of each feature's activation with ``y`` at fixed ``controls`` (of residuals of linear fits).
 
-    The activations stay sparse: with Q an orthonormal basis of the controls, Σ a_r² = Σ a² − |Qᵀa|² and
-    Σ a_r y_r = Σ a y_r.
+    What :func:`sfnet_core.astro.relations.partial_correlation` gives for the dense activations, from the kept ones
+    alone: with Q an orthonormal basis of the controls, Σ a_r² = Σ a² − |Qᵀa|² and Σ a_r y_r = Σ a y_r.
+
+    Parameters
+    ----------
+    row, feature, activation
+        (E,) each: galaxy (an index into ``y``), feature and value of every kept activation.
+    size
+        F, how many features there are.
+    y
+        (n,) the target, NaN where unknown.
+    controls
+        What is held fixed, (n,) each, NaN where unknown; such galaxies do not count.
+
+    Returns
+    -------
+    (F,) float64; NaN where fewer than C + 3 galaxies have all values, or where nothing varies.
     """
-    row, feature, activation, size = entries
-    if use.sum() < len(basis) + 2:
+    use = np.isfinite(y)
+    for control in controls:
+        use = use & np.isfinite(control)
+    if use.sum() < len(controls) + 3:
         return np.full(size, np.nan)
-    design = np.stack([column[use] for column in basis], axis=1)
+    design = np.stack([np.ones(int(use.sum())), *(control[use] for control in controls)], axis=1)
     design[:, 1:] -= design[:, 1:].mean(axis=0)
     spread = design.std(axis=0)
     spread[0] = 1.0

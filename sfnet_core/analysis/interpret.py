@@ -35,6 +35,7 @@ __all__ = [
     "surviving_slots",
     "top_galaxies",
     "trained_for",
+    "trained_for_text",
 ]
 
 MODES = ("ablate", "refill")
@@ -85,6 +86,12 @@ def trained_for(codes: SparseCodes) -> range:
     """Every k that the weights were trained for: the network's own, or 1 … multi_k where it had several at once."""
     most = codes.provenance.get("multi_k")
     return range(1, most + 1) if isinstance(most, int) and most >= codes.k else range(codes.k, codes.k + 1)
+
+
+def trained_for_text(codes: SparseCodes) -> str:
+    """'trained at k = 4' or 'trained for k = 1 to 12'."""
+    ks = trained_for(codes)
+    return f"trained at k = {ks[0]}" if len(ks) == 1 else f"trained for k = {ks[0]} to {ks[-1]}"
 
 
 def predict_by_k(

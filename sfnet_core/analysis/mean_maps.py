@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfnet_core.analysis.firing import Firing
+from sfnet_core.analysis.activation_index import ActivationIndex
 from sfnet_core.utils.subsample import evenly
 
 __all__ = ["MeanMap", "mean_map", "mean_maps"]
@@ -25,25 +25,25 @@ class MeanMap:
     fires: int
 
 
-def mean_map(firing: Firing, feature: int, target: int) -> MeanMap | None:
+def mean_map(index: ActivationIndex, feature: int, target: int) -> MeanMap | None:
     """The mean contribution map over the galaxies in view on which the feature fires; ``None`` without maps.
 
     In a large file only MOST_BLOCKS blocks of rows are read, spread evenly over those where the feature fires, so that
     the page never waits for all maps: ``used`` says how many galaxies the mean is over.
     """
-    return mean_maps(firing, [feature], target).get(feature)
+    return mean_maps(index, [feature], target).get(feature)
 
 
-def mean_maps(firing: Firing, features: Iterable[int], target: int) -> dict[int, MeanMap]:
+def mean_maps(index: ActivationIndex, features: Iterable[int], target: int) -> dict[int, MeanMap]:
     """:func:`mean_map` of several features, each block of the file unpacked once; features without one are left out."""
-    codes = firing.codes
+    codes = index.codes
     if codes.map_shape is None:
         return {}
     used: dict[int, np.ndarray] = {}
     wanted: dict[int, list[int]] = {}  # block → features
     fires: dict[int, int] = {}
     for feature in features:
-        rows = np.sort(firing.rows[firing.of(feature)[0]])
+        rows = np.sort(index.rows[index.of(feature)[0]])
         if not len(rows):
             continue
         blocks = np.unique(rows // BLOCK)

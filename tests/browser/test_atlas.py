@@ -10,10 +10,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from waiting import until
 
-from sfnet_core.analysis.cards import Almanac
+from sfnet_core.analysis.feature_statistics import FeatureStatistics
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.stats.correlation import partial_correlation
 
 N, K, R, F = 240, 3, 2, 12
@@ -71,7 +70,7 @@ def address(made, serve) -> str:
 
 def test_every_active_feature_has_a_card_with_its_numbers_and_pictures(made, address, open_page):
     page = open_page(address)
-    table = Almanac(Scene(SparseCodes.open(made[0]))).table("validation", 0)
+    table = FeatureStatistics(SparseCodes.open(made[0])).table("validation", 0)
     cards = page.locator(".sf-card")
     assert [int(f) for f in cards.evaluate_all("all => all.map(e => e.dataset.feature)")] == table["feature"].tolist()
     first = cards.first.inner_text().replace("\N{MINUS SIGN}", "-")
@@ -93,7 +92,7 @@ def test_every_active_feature_has_a_card_with_its_numbers_and_pictures(made, add
 
 def test_sort_search_and_permalink(made, address, open_page):
     page = open_page(address)
-    table = Almanac(Scene(SparseCodes.open(made[0]))).table("validation", 0)
+    table = FeatureStatistics(SparseCodes.open(made[0])).table("validation", 0)
     page.get_by_label("Sort the features by").select_option("weight")
     strongest = int(table["feature"][np.argmax(table["weight"])])
     page.wait_for_function("f => document.querySelector('.sf-card').dataset.feature === String(f)", arg=strongest)
@@ -111,7 +110,7 @@ def test_sort_search_and_permalink(made, address, open_page):
 
 def view(made) -> tuple[SparseCodes, np.ndarray, dict]:
     codes = SparseCodes.open(made[0])
-    return codes, np.flatnonzero(codes.split == "validation"), Almanac(Scene(codes)).table("validation", 0)
+    return codes, np.flatnonzero(codes.split == "validation"), FeatureStatistics(codes).table("validation", 0)
 
 
 def test_a_card_opens_its_feature_and_the_browser_goes_back(made, address, open_page):

@@ -10,14 +10,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from sfnet_core.analysis.cards import Almanac
+from sfnet_core.analysis.feature_statistics import FeatureStatistics
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import save_page
 from sfnet_core.explorer.shared.header import signed
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
-from sfnet_core.explorer.shared.scene import Scene
 
 HOSTILE = "<img src=x onerror=document.title='acted'></script><script>document.title='acted'</script>"
 
@@ -30,7 +29,7 @@ def saved(tmp_path_factory) -> tuple[SparseCodes, Path]:
     sample.save(folder / "codes.parquet")
     codes = SparseCodes.open(folder / "codes.parquet")
     rows = np.flatnonzero(codes.split == "validation")
-    first = int(Almanac(Scene(codes)).table("validation", 0)["feature"][0])
+    first = int(FeatureStatistics(codes).table("validation", 0)["feature"][0])
     book = LabelBook.open(codes)
     book.set_feature(first, label=HOSTILE[:80], note="blue, face-on", star=True)
     codes.ids[rows[0]] = HOSTILE
@@ -58,7 +57,7 @@ def page(saved, browser):
 
 
 def table_of(codes: SparseCodes) -> dict:
-    return Almanac(Scene(codes)).table("validation", 0)
+    return FeatureStatistics(codes).table("validation", 0)
 
 
 def features(page) -> list[int]:

@@ -7,14 +7,14 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 import pytest
 
-from sfnet_core.analysis.cards import BINS, Almanac, clear, disagree, partial_all, side_by_side
+from sfnet_core.analysis.activation_index import ActivationIndex
 from sfnet_core.analysis.examples import examples
-from sfnet_core.analysis.firing import Firing
+from sfnet_core.analysis.feature_statistics import BINS, FeatureStatistics, clear, disagree, side_by_side
+from sfnet_core.analysis.feature_tables import partial_correlations
 from sfnet_core.analysis.interpret import predict, top_galaxies
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
-from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.figures.plot_data import cells, points
 from sfnet_core.stats.correlation import partial_correlation
 
@@ -79,7 +79,7 @@ def dense_of(codes: SparseCodes) -> np.ndarray:
 
 def test_firing_is_the_gated_matrix_by_feature(codes):
     rows = np.flatnonzero(codes.split == "validation")
-    dense, firing = dense_of(codes)[rows], Firing(codes, rows)
+    dense, firing = dense_of(codes)[rows], ActivationIndex(codes, rows)
     assert np.array_equal(firing.fires, (dense > 0).sum(axis=0))
     for feature in range(F):
         position, activation = firing.of(feature)
@@ -90,13 +90,13 @@ def test_firing_is_the_gated_matrix_by_feature(codes):
 
 @pytest.mark.parametrize("count", [1, 3, 9, 1000])
 def test_the_strongest_galaxies_come_first(codes, count):
-    firing = Firing(codes, np.arange(N))
+    firing = ActivationIndex(codes, np.arange(N))
     for feature in range(F):
         assert np.array_equal(firing.top(feature, count), top_galaxies(codes, feature, count))
 
 
 def test_a_histogram_counts_every_galaxy_once(codes):
-    firing = Firing(codes, np.arange(N))
+    firing = ActivationIndex(codes, np.arange(N))
     for feature in range(F):
         _, activation = firing.of(feature)
         bars, largest = firing.histogram(feature, BINS)
@@ -106,8 +106,7 @@ def test_a_histogram_counts_every_galaxy_once(codes):
 
 
 def test_partial_correlations_are_those_of_residuals(codes):
-    scene = Scene(codes)
-    table = Almanac(scene).table("validation", 0)
+    table = FeatureStatistics(codes).table("validation", 0)
     rows = np.flatnonzero(codes.split == "validation")
     dense, truth = dense_of(codes)[rows], codes.truth()[rows]
     mass = np.where(codes.column("lgm_tot_p50") > 0, codes.column("lgm_tot_p50"), np.nan)
@@ -214,7 +213,7 @@ def test_without_a_catalogue_the_page_says_what_is_missing():
 def test_features_that_fire_together_are_counted_once(codes):
     rows = np.flatnonzero(codes.split == "train")
     dense = dense_of(codes)[rows]
-    both, product = Firing(codes, rows).pairs()
+    both, product = ActivationIndex(codes, rows).pairs()
     on = (dense > 0).astype(int)
     assert np.array_equal(both, on.T @ on)
     assert np.allclose(product, dense.T @ dense, rtol=1e-9)
@@ -226,7 +225,8 @@ def test_few_galaxies_have_no_partial_correlation():
     controls = [np.asarray(few.column(name), dtype=float) for name in ("lgm_tot_p50", "sfr_tot_p50", "z")]
     for keep in (10, 8, 7):
         y = np.where(rows < keep, few.truth(), np.nan)
-        found = partial_all(Firing(few, rows), y, controls)
+        index = ActivationIndex(few, rows)
+        found = partial_correlations(index.position, index.feature, index.activation, F, y, controls)
         for feature in range(F):
             plain = partial_correlation(dense_of(few)[:, feature], y, controls)
             assert found[feature] == pytest.approx(plain.value, abs=1e-9, nan_ok=True)
@@ -234,7 +234,7 @@ def test_few_galaxies_have_no_partial_correlation():
 
 
 def test_opposing_residuals_are_on_both_sides_or_left_out(codes):
-    firing = Firing(codes, np.arange(N))
+    firing = ActivationIndex(codes, np.arange(N))
     feature = int(np.argmax(firing.fires))
     residual = np.full(N, np.nan)
     position, _ = firing.of(feature)
@@ -274,7 +274,7 @@ def test_signs_disagree_only_where_both_are_known():
 @pytest.fixture
 def opened(page) -> Atlas:
     """The page with a feature open that fires often and has runners-up."""
-    page.state.change(feature=int(page.almanac.table("validation", 0)["feature"][0]))
+    page.state.change(feature=int(page.statistics.table("validation", 0)["feature"][0]))
     return page
 
 
@@ -403,7 +403,7 @@ def test_alike_features_stand_side_by_side(seed):
 def test_the_overview_sorts_alike_features_side_by_side(codes, page):
     page.state.change(sort="likeness", view="matrix")
     data = page.tables.data
-    table = page.almanac.table("validation", 0)
+    table = page.statistics.table("validation", 0)
     dense = dense_of(codes)[np.flatnonzero(codes.split == "validation")][:, table["feature"]]
     place = side_by_side(np.corrcoef(dense.T))
     assert data["features"] == table["feature"][np.argsort(-place, kind="stable")].tolist()
@@ -487,7 +487,7 @@ def test_the_mean_map_sums_to_the_mean_contribution(monkeypatch):
     for block, whole in ((8192, True), (32, False)):
         monkeypatch.setattr(looking, "BLOCK", block)
         for feature in range(0, 20, 5):
-            found = looking.mean_map(Firing(with_maps, np.arange(N)), feature, 0)
+            found = looking.mean_map(ActivationIndex(with_maps, np.arange(N)), feature, 0)
             on = np.flatnonzero(dense[:, feature])
             slot = (plain.indices[on, :K] == feature).argmax(axis=1)
             assert found.fires == len(on) and (found.used == len(on)) is whole
@@ -497,8 +497,8 @@ def test_the_mean_map_sums_to_the_mean_contribution(monkeypatch):
                 assert found.cells.sum() == pytest.approx(
                     (plain.weight[0, feature] * dense[on, feature]).mean(), rel=1e-5
                 )
-    assert looking.mean_map(Firing(plain, np.arange(N)), 0, 0) is None
-    assert looking.mean_map(Firing(with_maps, np.arange(N)), 21, 0) is None  # silent
+    assert looking.mean_map(ActivationIndex(plain, np.arange(N)), 0, 0) is None
+    assert looking.mean_map(ActivationIndex(with_maps, np.arange(N)), 21, 0) is None  # silent
 
 
 def test_the_mean_map_less_the_empty_sky_is_a_choice_like_the_others():
@@ -510,7 +510,7 @@ def test_the_mean_map_less_the_empty_sky_is_a_choice_like_the_others():
         bias=plain.bias, targets=["oh_p50"], truth=plain.truth(), maps=maps, sky=sky,
     )  # fmt: skip
     page = Atlas(codes)
-    feature = int(page.almanac.table("", 0)["feature"][0])
+    feature = int(page.statistics.table("", 0)["feature"][0])
     page.state.change(feature=feature)
     leaf = page.leaf
     leaf._receive(leaf, {"do": "slow"}, [])
@@ -559,14 +559,14 @@ def test_t3_nonsense_to_a_feature_page_changes_nothing(opened, message):
 
 def test_what_is_missing_is_said_on_a_feature_page():
     page = Atlas(plain_codes(catalogue=False))
-    page.state.change(feature=int(page.almanac.table("validation", 0)["feature"][0]))
+    page.state.change(feature=int(page.statistics.table("validation", 0)["feature"][0]))
     assert page.leaf.data["bpt"]["missing"] == ["nii_6584_flux", "h_alpha_flux", "oiii_5007_flux", "h_beta_flux"]
     assert len(page.leaf.data["bpt"]["nine"]) == 9
     assert [c["key"] for c in page.leaf.data["coefficients"]] == ["pearson", "fires"]
     page.leaf._receive(page.leaf, {"do": "slow"}, [])
     assert page.leaf.slow["map"] is None and page.leaf.slow["mean"] == b"" and page.leaf.slow["why"]
     page = Atlas(plain_codes(truth=False))
-    page.state.change(feature=int(page.almanac.table("validation", 0)["feature"][0]))
+    page.state.change(feature=int(page.statistics.table("validation", 0)["feature"][0]))
     assert {c["value"] for c in page.leaf.data["coefficients"]} == {None}
     assert page.leaf.plot["key"] == "prediction"
     page.state.change(feature=21)  # silent everywhere

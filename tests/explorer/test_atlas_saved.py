@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfnet_core.analysis import mean_maps as looking
-from sfnet_core.analysis.cards import Almanac
+from sfnet_core.analysis.activation_index import ActivationIndex
 from sfnet_core.analysis.evaluation import evaluate
-from sfnet_core.analysis.firing import Firing
+from sfnet_core.analysis.feature_statistics import FeatureStatistics
 from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS, why_unlike
@@ -30,7 +30,6 @@ from sfnet_core.explorer.atlas.resampled import Resampled
 from sfnet_core.explorer.atlas.saved import Choices, save_page, write_page
 from sfnet_core.explorer.atlas.saved_file import as_json
 from sfnet_core.explorer.atlas.saving import PART, Saving, file_name
-from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.figures.plot_data import Ranks
 from sfnet_core.stats.correlation import partial_correlation
 from sfnet_core.utils.errors import SFNetError
@@ -287,10 +286,10 @@ def test_every_quantity_matrix_and_table_is_numpys(made, blocks):
 @pytest.mark.parametrize("split", ["", "validation"])
 def test_intervals_of_all_features_are_those_of_each_alone(made, split):
     codes, _ = made
-    almanac = Almanac(Scene(codes))
-    resampled = Resampled(almanac, split, 0)
+    statistics = FeatureStatistics(codes)
+    resampled = Resampled(statistics, split, 0)
     for feature in range(F):
-        alone = coefficients(almanac, split, 0, feature, intervals=True)
+        alone = coefficients(statistics, split, 0, feature, intervals=True)
         for one, other in zip(alone, resampled.coefficients(feature), strict=True):
             assert (one.key, one.name, one.n, one.resamples) == (other.key, other.name, other.n, other.resamples)
             found = [other.value, other.low, other.high]
@@ -299,7 +298,7 @@ def test_intervals_of_all_features_are_those_of_each_alone(made, split):
 
 def test_mean_maps_of_all_features_are_those_of_each_alone(made, monkeypatch):
     codes, _ = made
-    firing = Firing(codes, np.arange(0, N, 2))
+    firing = ActivationIndex(codes, np.arange(0, N, 2))
     for block in (8192, 30):  # 30: more blocks than are read
         monkeypatch.setattr(looking, "BLOCK", block)
         together = looking.mean_maps(firing, range(F), 0)
@@ -360,11 +359,11 @@ def test_little_in_the_codes_makes_a_page_that_says_so(codes, status):
     blocks = read(page_of(codes))
     assert status in blocks["index"]["head"]["status"]
     assert len(blocks["index"]["cards"]) == int(blocks["index"]["head"]["status"].split(" of ")[0])
-    almanac = Almanac(Scene(codes))
+    statistics = FeatureStatistics(codes)
     for card in blocks["index"]["cards"]:
         for one, other in zip(
             blocks[f"f{card['feature']}"]["numbers"]["coefficients"],
-            coefficients(almanac, "", 0, card["feature"], intervals=True),
+            coefficients(statistics, "", 0, card["feature"], intervals=True),
             strict=True,
         ):
             alone = other.value if np.isfinite(other.value) else None
@@ -573,10 +572,10 @@ def test_a_page_too_large_for_the_browser_is_refused_at_once_with_the_command(ma
 
 
 def test_the_saved_matrix_is_the_page_own(made):
-    almanac = Almanac(Scene(made[0]))
+    statistics = FeatureStatistics(made[0])
     blocks = read(page_of(made[0]))
     features = [card["feature"] for card in blocks["index"]["cards"]]
-    cells = almanac.matrix("validation")[np.ix_(features, features)]
+    cells = statistics.matrix("validation")[np.ix_(features, features)]
     assert numbers(blocks["index"]["matrix"], "<f4") == pytest.approx(
         cells[np.triu_indices(len(features), 1)], abs=1e-7
     )

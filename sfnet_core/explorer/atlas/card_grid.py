@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.analysis.cards import BINS, clear, disagree, order
 from sfnet_core.analysis.ds9 import origin
+from sfnet_core.analysis.feature_statistics import BINS, clear, disagree, order
 from sfnet_core.explorer.atlas.parts import front_end, galaxy, number
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.shared.view import View, whole
 
 if TYPE_CHECKING:
-    from sfnet_core.analysis.cards import Almanac
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
     from sfnet_core.data.pictures import Pictures
 
 __all__ = ["STRIP", "Deck", "cards", "overview", "shown"]
@@ -23,9 +23,9 @@ STRIP = 6  # example galaxies on a card
 MOST_ASKED = 64  # features whose pictures may be asked for in one message
 
 
-def shown(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> np.ndarray:
+def shown(statistics: FeatureStatistics, state: AtlasState, label: Callable[[int], str]) -> np.ndarray:
     """Positions in the feature table of what the overview lists, in its order."""
-    table = almanac.sortable(state.split, state.target, state.sort)
+    table = statistics.sortable(state.split, state.target, state.sort)
     keep = table["rate"] >= LEAST[state.least]
     part = state.find.casefold()
     if part:
@@ -33,35 +33,34 @@ def shown(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> n
     return order(table, state.sort, state.descending, keep)
 
 
-def overview(almanac: Almanac, state: AtlasState) -> dict:
+def overview(statistics: FeatureStatistics, state: AtlasState) -> dict:
     """What every overview says of itself: of which galaxies, how many, against which target, at fixed what."""
-    scene = almanac.scene
     return {
         "split": state.split,
         "of": state.split or "all splits",
-        "n": len(scene.rows(state.split)),
-        "simulated": scene.codes.simulated,
-        "facts": origin(scene.codes),
-        "known": almanac.known(state.split, state.target),
-        "target": scene.target_label(state.target),
-        "unit": scene.unit(state.target),
-        "fixed": almanac.fixed(),
-        "missing": almanac.missing_controls(),
-        "active": len(almanac.table(state.split, state.target)["feature"]),
-        "steady": almanac.steady.about,
+        "n": len(statistics.rows(state.split)),
+        "simulated": statistics.codes.simulated,
+        "facts": origin(statistics.codes),
+        "known": statistics.known(state.split, state.target),
+        "target": statistics.target_label(state.target),
+        "unit": statistics.unit(state.target),
+        "fixed": statistics.fixed(),
+        "missing": statistics.missing_controls(),
+        "active": len(statistics.table(state.split, state.target)["feature"]),
+        "steady": statistics.stability.about,
     }
 
 
-def cards(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> list[dict]:
+def cards(statistics: FeatureStatistics, state: AtlasState, label: Callable[[int], str]) -> list[dict]:
     """What the cards say, in the order shown; pictures are not part of it."""
-    table = almanac.table(state.split, state.target)
-    firing = almanac.firing(state.split)
+    table = statistics.table(state.split, state.target)
+    index = statistics.index(state.split)
     signs = disagree(table["weight"], table["pearson"])
-    sure = clear(table["pearson"], almanac.known(state.split, state.target))
+    sure = clear(table["pearson"], statistics.known(state.split, state.target))
     out = []
-    for i in shown(almanac, state, label):
+    for i in shown(statistics, state, label):
         feature = int(table["feature"][i])
-        bars, largest = firing.histogram(feature, BINS)
+        bars, largest = index.histogram(feature, BINS)
         out.append(
             {
                 "feature": feature,
@@ -77,7 +76,7 @@ def cards(almanac: Almanac, state: AtlasState, label: Callable[[int], str]) -> l
                 "chance": number(table["chance"][i]),
                 "disagree": bool(signs[i]),
                 "clear": bool(sure[i]),
-                "steady": almanac.steady.of(feature),
+                "steady": statistics.stability.of(feature),
                 "bars": bars.tolist(),
                 "largest": largest,
             }
@@ -92,14 +91,14 @@ class Deck(View):
 
     def __init__(
         self,
-        almanac: Almanac,
+        statistics: FeatureStatistics,
         state: AtlasState,
         pictures: Pictures,
         notify: Callable[[str], None],
         label: Callable[[int], str],
         star: Callable[[int], bool] = lambda _feature: False,
     ):
-        self._almanac, self._state, self._pictures, self._label = almanac, state, pictures, label
+        self._statistics, self._state, self._pictures, self._label = statistics, state, pictures, label
         self._star = star
         super().__init__(
             notify, {"open": lambda m: state.change(feature=whole(m, "feature")), "pictures": self._send_pictures}
@@ -107,24 +106,24 @@ class Deck(View):
 
     def cards(self) -> list[dict]:
         """What the cards say, in the order shown; pictures are not part of it."""
-        return cards(self._almanac, self._state, self._label)
+        return cards(self._statistics, self._state, self._label)
 
     def _send_pictures(self, message: dict) -> None:
         """The strongest galaxies of the features asked for, as one message with the pictures in it."""
         asked = message["features"]
         if not (isinstance(asked, list) and len(asked) <= MOST_ASKED and all(type(f) is int for f in asked)):
             raise TypeError("features must be a short list of whole numbers")
-        state, firing = self._state, self._almanac.firing(self._state.split)
+        state, index = self._state, self._statistics.index(self._state.split)
         strips, buffers = [], []
         for feature in asked:
-            if not 0 <= feature < self._almanac.codes.features:
+            if not 0 <= feature < self._statistics.codes.features:
                 raise ValueError("there is no such feature")
-            position, activation = firing.of(feature)
-            strength = dict(zip(firing.rows[position].tolist(), activation.tolist(), strict=True))
+            position, activation = index.of(feature)
+            strength = dict(zip(index.rows[position].tolist(), activation.tolist(), strict=True))
             strip = []
-            for row in firing.top(feature, STRIP).tolist():
+            for row in index.top(feature, STRIP).tolist():
                 one = galaxy(
-                    self._almanac.scene,
+                    self._statistics.codes,
                     self._pictures,
                     row,
                     split=state.split,
@@ -138,7 +137,7 @@ class Deck(View):
 
     def draw(self) -> None:
         """Send the cards as the state has them."""
-        about = overview(self._almanac, self._state) | {"why": self._pictures.why}
+        about = overview(self._statistics, self._state) | {"why": self._pictures.why}
         about |= {"open": self._state.feature < 0 and self._state.view == "cards", "cards": self.cards()}
         about |= {"starred": [card["feature"] for card in about["cards"] if self._star(card["feature"])]}
         self.data = about | {"find": self._state.find, "images": self._pictures.size is not None}

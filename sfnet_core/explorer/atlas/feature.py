@@ -13,7 +13,7 @@ from sfnet_core.stats.bootstrap import resamples_for
 from sfnet_core.stats.correlation import correlations
 
 if TYPE_CHECKING:
-    from sfnet_core.analysis.cards import Almanac
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
 
 __all__ = [
     "Coefficient",
@@ -41,15 +41,15 @@ class Coefficient:
 
 
 def coefficients(
-    almanac: Almanac, split: str, target: int, feature: int, *, intervals: bool, seed: int = 0
+    statistics: FeatureStatistics, split: str, target: int, feature: int, *, intervals: bool, seed: int = 0
 ) -> list[Coefficient]:
     """Pearson ρ over all galaxies in view and where the feature fires; partial correlations at fixed mass, SFR, z, all.
 
     A coefficient takes the galaxies whose values are all known, so ``n`` can differ. Intervals: percentile bootstrap.
     """
-    firing = almanac.firing(split)
-    activation, truth = firing.dense(feature), almanac.scene.truth(target)[firing.rows]
-    controls = {name: values[firing.rows] for name, values in almanac.controls().items()}
+    index = statistics.index(split)
+    activation, truth = index.dense(feature), statistics.truth(target)[index.rows]
+    controls = {name: values[index.rows] for name, values in statistics.controls().items()}
     names = list(controls)
     data = np.column_stack([activation, truth, *controls.values()])
     finite = np.isfinite(data)
@@ -98,15 +98,15 @@ class Companions:
     pearson: np.ndarray
 
 
-def companions(almanac: Almanac, split: str, feature: int) -> Companions:
+def companions(statistics: FeatureStatistics, split: str, feature: int) -> Companions:
     """Features that fire together with this one, or were expected to, ENOUGH times or more; by falling lift.
 
     The 95 % interval is Wilson's (1927, JASA 22, 209) for the share of this feature's galaxies on which the other one
     fires, over the other one's rate among all galaxies in view.
     """
-    firing = almanac.firing(split)
-    fires, n = firing.fires, max(firing.n, 1)
-    both = almanac.pairs(split)[0][feature]
+    index = statistics.index(split)
+    fires, n = index.fires, max(index.n, 1)
+    both = statistics.pairs(split)[0][feature]
     expected = fires[feature] * fires / n
     other = np.flatnonzero((np.maximum(both, expected) >= ENOUGH) & (np.arange(len(fires)) != feature))
     if fires[feature] == 0:
@@ -117,7 +117,7 @@ def companions(almanac: Almanac, split: str, feature: int) -> Companions:
     half = z / (1 + z * z / m) * np.sqrt(share * (1 - share) / m + z * z / (4 * m * m))
     lift = share / rate
     order = np.argsort(-lift, kind="stable")
-    matrix = almanac.matrix(split)
+    matrix = statistics.matrix(split)
     columns = (
         other,
         both[other],

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.analysis.cards import clear, disagree
 from sfnet_core.analysis.ds9 import origin
 from sfnet_core.analysis.examples import COUNT, examples
+from sfnet_core.analysis.feature_statistics import clear, disagree
 from sfnet_core.analysis.mean_maps import MeanMap, mean_map
 from sfnet_core.explorer.atlas.feature import bpt_mix, coefficients, companions
 from sfnet_core.explorer.atlas.parts import explore_link, galaxy, number
@@ -20,9 +20,10 @@ from sfnet_core.explorer.shared.quantities import LINES
 from sfnet_core.figures import plot_data as drawing
 
 if TYPE_CHECKING:
-    from sfnet_core.analysis.cards import Almanac
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
     from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.shared.quantities import Quantity
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Sheet"]
 
@@ -32,24 +33,31 @@ STACK = 64  # galaxies in the mean picture
 class Sheet:
     """The parts of a feature's page for any state whose ``feature`` is one; the same for the served page and a file."""
 
-    def __init__(self, almanac: Almanac, pictures: Pictures, label: Callable[[int], str], keep: int = 2):
+    def __init__(
+        self,
+        statistics: FeatureStatistics,
+        scene: Scene,
+        pictures: Pictures,
+        label: Callable[[int], str],
+        keep: int = 2,
+    ):
         """``keep``: how many quantities stay in memory (20 bytes a galaxy each)."""
-        self._almanac, self._pictures, self._label = almanac, pictures, label
+        self._statistics, self._scene, self._pictures, self._label = statistics, scene, pictures, label
         self._keep, self._columns = keep, {}
 
     def _rows(self, state: AtlasState) -> np.ndarray:
-        return self._almanac.scene.rows(state.split)
+        return self._statistics.rows(state.split)
 
     def galaxy(self, state: AtlasState, row: int, activation: float) -> dict:
         """One galaxy with its picture."""
         return galaxy(
-            self._almanac.scene, self._pictures, row, split=state.split, feature=state.feature, activation=activation
+            self._statistics.codes, self._pictures, row, split=state.split, feature=state.feature, activation=activation
         )
 
     def numbers(self, state: AtlasState) -> dict:
-        """The line at the top: weight, firing rate, contributions, rank; ``fires`` is 0 for a silent feature."""
-        almanac, scene, feature = self._almanac, self._almanac.scene, state.feature
-        table = almanac.table(state.split, state.target)
+        """The line at the top: weight, index rate, contributions, rank; ``fires`` is 0 for a silent feature."""
+        statistics, codes, feature = self._statistics, self._statistics.codes, state.feature
+        table = statistics.table(state.split, state.target)
         at = np.flatnonzero(table["feature"] == feature)
         out = {
             "feature": feature,
@@ -57,14 +65,14 @@ class Sheet:
             "link": explore_link(state.split, feature=feature),
             "of": state.split or "all splits",
             "n": len(self._rows(state)),
-            "simulated": scene.codes.simulated,
-            "facts": origin(scene.codes),
-            "unit": scene.unit(state.target),
-            "target": scene.target_label(state.target),
-            "weight": float(scene.codes.weight[state.target][feature]),
-            "steady": almanac.steady.of(feature),
-            "steadyLine": almanac.steady.line(feature),
-            "elsewhere": int((scene.activation(feature) > 0).sum()),
+            "simulated": codes.simulated,
+            "facts": origin(codes),
+            "unit": statistics.unit(state.target),
+            "target": statistics.target_label(state.target),
+            "weight": float(codes.weight[state.target][feature]),
+            "steady": statistics.stability.of(feature),
+            "steadyLine": statistics.stability.line(feature),
+            "elsewhere": statistics.fires_on(feature),
             "fires": 0,
         }
         if not len(at):
@@ -76,21 +84,21 @@ class Sheet:
         }
         out |= {"fires": int(table["fires"][i]), "rank": i + 1, "active": len(table["feature"])}
         out["disagree"] = bool(disagree(table["weight"], table["pearson"])[i])
-        out["clear"] = bool(clear(table["pearson"], almanac.known(state.split, state.target))[i])
-        out["missing"] = almanac.missing_controls()
+        out["clear"] = bool(clear(table["pearson"], statistics.known(state.split, state.target))[i])
+        out["missing"] = statistics.missing_controls()
         return out
 
     def coefficients(self, state: AtlasState, *, intervals: bool) -> list[dict]:
         """Correlations with the target; with their intervals it takes longer."""
-        found = coefficients(self._almanac, state.split, state.target, state.feature, intervals=intervals)
+        found = coefficients(self._statistics, state.split, state.target, state.feature, intervals=intervals)
         return [{**vars(c), **{name: number(getattr(c, name)) for name in ("value", "low", "high")}} for c in found]
 
     def examples(self, state: AtlasState, count: int = COUNT) -> dict:
         """The five groups of galaxies, up to ``count`` in each."""
-        almanac, rows = self._almanac, self._rows(state)
-        residual = almanac.scene.truth(state.target)[rows]
-        residual = almanac.codes.prediction(state.target)[rows] - residual
-        groups = examples(almanac.firing(state.split), state.feature, residual, state.seed, count)
+        statistics, rows = self._statistics, self._rows(state)
+        residual = statistics.truth(state.target)[rows]
+        residual = statistics.codes.prediction(state.target)[rows] - residual
+        groups = examples(statistics.index(state.split), state.feature, residual, state.seed, count)
         return {
             "feature": state.feature,
             "images": self._pictures.size is not None,
@@ -114,12 +122,11 @@ class Sheet:
 
     def choices(self, state: AtlasState) -> list[Quantity]:
         """What the activation can be drawn against, named after the target in view."""
-        scene = self._almanac.scene
-        label, unit = scene.target_label(state.target), scene.unit(state.target)
+        label, unit = self._statistics.target_label(state.target), self._statistics.unit(state.target)
         named = {"truth": f"true {label}", "prediction": f"predicted {label}"}
         return [
             replace(q, label=named.get(q.key, q.label), unit=unit if q.key in (*named, "residual") else q.unit)
-            for q in scene.quantities.values()
+            for q in self._scene.quantities.values()
             if q.key != "activation" and "filter" not in q.depends  # the atlas has no filter
         ]
 
@@ -128,10 +135,10 @@ class Sheet:
 
         Without ``drawn`` all but the points (or cells) themselves.
         """
-        almanac, rows = self._almanac, self._rows(state)
+        statistics, rows = self._statistics, self._rows(state)
         choices = self.choices(state)
         chosen = next((q for q in choices if q.key == state.against), choices[0])
-        position, activation = almanac.firing(state.split).of(state.feature)
+        position, activation = statistics.index(state.split).of(state.feature)
         y, heights, rank = self._column(state, chosen.key)
         here = y[position]
         largest = float(activation.max(initial=0.0)) or 1.0
@@ -160,15 +167,15 @@ class Sheet:
         if key not in self._columns:
             while len(self._columns) >= self._keep:
                 del self._columns[next(iter(self._columns))]
-            y = self._almanac.scene.values(quantity, state)[self._rows(state)]
+            y = self._scene.values(quantity, state)[self._rows(state)]
             self._columns[key] = y, drawing.padded(y), drawing.Ranks(y)
         return self._columns[key]
 
     def bpt(self, state: AtlasState, *, drawn: bool = True) -> dict:
         """The BPT diagram coloured by activation / max, and nine of the feature's galaxies with their place in it."""
-        almanac, scene, rows = self._almanac, self._almanac.scene, self._rows(state)
-        firing = almanac.firing(state.split)
-        position, activation = firing.of(state.feature)
+        statistics, scene, rows = self._statistics, self._scene, self._rows(state)
+        index = statistics.index(state.split)
+        position, activation = index.of(state.feature)
         strong = np.argsort(-activation, kind="stable")
         lines = {"n2_ha", "o3_hb"} <= set(scene.quantities)
         place = [scene.values(key, state)[rows] if lines else np.full(len(rows), np.nan) for key in ("n2_ha", "o3_hb")]
@@ -186,7 +193,7 @@ class Sheet:
         if not lines:
             return out
         largest = float(activation.max(initial=0.0))
-        everyone = almanac.remember(("bpt", state.split), lambda: bpt_mix(*place))
+        everyone = statistics.remember(("bpt", state.split), lambda: bpt_mix(*place))
         out["curves"] = drawing.bpt_curves()
         out["mix"] = [
             [*one, part] for one, part in zip(
@@ -194,16 +201,16 @@ class Sheet:
             )
         ]  # fmt: skip
         if drawn:
-            shade = firing.dense(state.feature) / max(largest, 1e-300)
+            shade = index.dense(state.feature) / max(largest, 1e-300)
             return out | drawing.points(*place, rows, shade, drawing.BPT_RANGE)
-        known = almanac.remember(("bpt", state.split, "n"), lambda: int(np.isfinite(place[0] + place[1]).sum()))
+        known = statistics.remember(("bpt", state.split, "n"), lambda: int(np.isfinite(place[0] + place[1]).sum()))
         return out | {"ranges": [list(map(float, r)) for r in drawing.BPT_RANGE], "n": known, "largest": largest}
 
     # -- the rest ----------------------------------------------------------------------------------------------
 
     def companions(self, state: AtlasState) -> list[dict]:
         """Features that fire with this one more, or less, often than by chance, by falling lift."""
-        found = companions(self._almanac, state.split, state.feature)
+        found = companions(self._statistics, state.split, state.feature)
         return [
             {
                 "feature": int(feature),
@@ -216,29 +223,29 @@ class Sheet:
 
     def _sky(self, state: AtlasState) -> list[list[float]] | None:
         """(h, w) the feature's contribution map of an empty sky; ``None`` where the codes do not hold it."""
-        codes = self._almanac.codes
+        codes = self._statistics.codes
         if codes.sky is None:
             return None
         return codes.sky.contribution(state.feature, codes.weight[state.target][state.feature]).tolist()
 
     def looks(self, state: AtlasState, found: MeanMap | bool | None = False) -> dict:
         """Where it looks: the mean contribution map (given, or averaged here) and the mean picture."""
-        almanac = self._almanac
-        firing = almanac.firing(state.split)
+        statistics = self._statistics
+        index = statistics.index(state.split)
         if found is False:
-            found = mean_map(firing, state.feature, state.target)
-        top = firing.top(state.feature, STACK)
+            found = mean_map(index, state.feature, state.target)
+        top = index.top(state.feature, STACK)
         return {
             "feature": state.feature,
             "map": None if found is None else found.cells.tolist(),
             "sky": self._sky(state),
-            "skywhy": no_sky(almanac.codes),
+            "skywhy": no_sky(statistics.codes),
             "used": found.used if found else 0,
             "fires": found.fires if found else 0,
-            "maps": almanac.codes.map_shape is not None,
+            "maps": statistics.codes.map_shape is not None,
             "mean": self._pictures.mean(top),
             "stack": len(top),
             "why": self._pictures.why,
             "size": list(self._pictures.size or ()),
-            "crop": almanac.codes.provenance.get("crop"),
+            "crop": statistics.codes.provenance.get("crop"),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import traitlets
 
 from sfnet_core.explorer.atlas.card_grid import shown
@@ -15,8 +16,9 @@ from sfnet_core.explorer.atlas.state import AtlasState
 from sfnet_core.explorer.shared.view import View, text, whole
 
 if TYPE_CHECKING:
-    from sfnet_core.analysis.cards import Almanac
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
     from sfnet_core.data.pictures import Pictures
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Leaf"]
 
@@ -31,14 +33,15 @@ class Leaf(View):
 
     def __init__(
         self,
-        almanac: Almanac,
+        statistics: FeatureStatistics,
+        scene: Scene,
         state: AtlasState,
         pictures: Pictures,
         notify: Callable[[str], None],
         label: Callable[[int], str],
     ):
-        self._almanac, self._state, self._label = almanac, state, label
-        self._sheet = Sheet(almanac, pictures, label)
+        self._statistics, self._state, self._label = statistics, state, label
+        self._sheet = Sheet(statistics, scene, pictures, label)
         self._open, self._slow_sent = True, False
         actions = {
             "open": lambda m: state.change(feature=whole(m, "feature")),
@@ -59,9 +62,9 @@ class Leaf(View):
 
     def _peek(self, row: int) -> None:
         """Send one galaxy's picture: the pointer rests on its point."""
-        if not 0 <= row < len(self._almanac.codes):
+        if not 0 <= row < len(self._statistics.codes):
             raise ValueError("there is no such row")
-        one = self._galaxy(row, float(self._almanac.scene.activation(self._state.feature)[row]))
+        one = self._galaxy(row, float(self._statistics.activation(self._state.feature, np.array([row]))[0]))
         picture = one.pop("jpeg")
         self.send({"peek": row, "galaxy": one}, [picture])
 
@@ -92,8 +95,8 @@ class Leaf(View):
         return self._sheet.galaxy(self._state, row, activation)
 
     def _numbers(self) -> dict:
-        almanac, state, sheet = self._almanac, self._state, self._sheet
-        listed = almanac.table(state.split, state.target)["feature"][shown(almanac, state, self._label)]
+        statistics, state, sheet = self._statistics, self._state, self._sheet
+        listed = statistics.table(state.split, state.target)["feature"][shown(statistics, state, self._label)]
         before, after = neighbours(listed, state.feature)
         out = sheet.numbers(state) | {"before": [before, self._label(before)], "after": [after, self._label(after)]}
         if out["fires"]:
@@ -108,6 +111,6 @@ class Leaf(View):
         if state.feature < 0 or self._slow_sent:
             return
         self._slow_sent = True
-        fires = self._almanac.firing(state.split).fires[state.feature]
+        fires = self._statistics.index(state.split).fires[state.feature]
         coefficients = self._sheet.coefficients(state, intervals=True) if fires else []
         self.slow = {**self._sheet.looks(state), "less": state.sky, "coefficients": coefficients}

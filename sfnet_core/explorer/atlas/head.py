@@ -14,19 +14,19 @@ from sfnet_core.explorer.shared.page_header import PageHeader
 from sfnet_core.explorer.shared.view import source, text, whole
 
 if TYPE_CHECKING:
-    from sfnet_core.analysis.cards import Almanac
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["AtlasHead", "status"]
 
 LEAST_LABELS = {"": "any", "0.001": "≥ 0.1 %", "0.01": "≥ 1 %", "0.1": "≥ 10 %"}
 
 
-def status(almanac: Almanac, state: AtlasState) -> str:
+def status(statistics: FeatureStatistics, state: AtlasState) -> str:
     """What the numbers on the page are of, e.g. '32 of 128 features fire · validation · n = 240'."""
-    scene = almanac.scene
-    active = len(almanac.table(state.split, state.target)["feature"])
-    known, n = almanac.known(state.split, state.target), len(scene.rows(state.split))
-    parts = [f"{active} of {scene.codes.features} features fire", state.split or "all splits", f"n = {n:,}"]
+    active = len(statistics.table(state.split, state.target)["feature"])
+    known, n = statistics.known(state.split, state.target), len(statistics.rows(state.split))
+    parts = [f"{active} of {statistics.codes.features} features fire", state.split or "all splits", f"n = {n:,}"]
     if known < n:
         parts.append(f"{known:,} with a true value" if known else "no true values")
     return " · ".join(parts)
@@ -40,7 +40,8 @@ class AtlasHead(PageHeader):
 
     def __init__(
         self,
-        almanac: Almanac,
+        statistics: FeatureStatistics,
+        scene: Scene,
         state: AtlasState,
         *,
         title: str,
@@ -49,14 +50,14 @@ class AtlasHead(PageHeader):
         make_page: Callable[[Callable[[int, int], None]], bytes] | None = None,
     ):
         """``make_page(progress)`` gives the atlas as one HTML file; without it the page offers none."""
-        self._almanac = almanac
+        self._statistics = statistics
         saving = None if make_page is None else Saving(make_page, self.send, file_name(title))
         self._savable = saving is not None
         actions = {}
         if saving is not None:
             actions = {"save-page": lambda _m: saving.begin(), "save-piece": lambda m: saving.piece(whole(m, "from"))}
         super().__init__(
-            almanac.scene,
+            scene,
             state,
             title,
             facts,
@@ -75,26 +76,26 @@ class AtlasHead(PageHeader):
 
     def _target(self, message: dict) -> int:
         target = whole(message, "target")
-        if not 0 <= target < len(self._almanac.codes.targets):
+        if not 0 <= target < len(self._statistics.codes.targets):
             raise ValueError("there is no such target")
         return target
 
     def _sort(self, key: str) -> None:
-        if key not in self._almanac.sorts():
+        if key not in self._statistics.sorts():
             raise ValueError("there is no such quantity to sort by")
         self._state.change(sort=key)
 
     def status(self) -> str:
         """What the numbers on the page are of."""
-        return status(self._almanac, self._state)
+        return status(self._statistics, self._state)
 
     def draw(self, query: str | None = None) -> None:
         """Send what the top shows; ``query`` is the state's permalink."""
-        scene, state = self._almanac.scene, self._state
+        codes, state = self._statistics.codes, self._state
         self.data = self.shared(query) | {
             "status": self.status(),
-            "warn": bool(np.any(scene.codes.split == "train")) and not state.split,
-            "sorts": [[key, label] for key, label in self._almanac.sorts().items()],
+            "warn": bool(np.any(codes.split == "train")) and not state.split,
+            "sorts": [[key, label] for key, label in self._statistics.sorts().items()],
             "sort": state.sort,
             "descending": state.descending,
             "find": state.find,

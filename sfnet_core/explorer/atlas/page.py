@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from sfnet_core.analysis.cards import Almanac
+from sfnet_core.analysis.feature_statistics import FeatureStatistics
 from sfnet_core.analysis.stability.summary import FeatureStability
 from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.atlas.card_grid import Deck
@@ -51,7 +51,7 @@ class Atlas:
     ):
         self.codes, self._dataset, self._title, self._notes = codes, dataset, title, notes or []
         self.scene = Scene(codes)
-        self.almanac = Almanac(self.scene, FeatureStability.beside(codes))
+        self.statistics = FeatureStatistics(codes, FeatureStability.beside(codes))
         slots = codes.indices.shape[1]
         self.state = AtlasState(codes.features, len(codes), self.scene.splits, len(codes.targets), slots, k=codes.k)
         split = "validation" if "validation" in self.scene.splits else ""
@@ -62,7 +62,8 @@ class Atlas:
         self.naming = LabelEditor(codes, self.state)
         pictures = Pictures(codes, dataset)
         self.head = AtlasHead(
-            self.almanac,
+            self.statistics,
+            self.scene,
             self.state,
             title=title or "SFNet atlas",
             facts=facts(codes),
@@ -71,12 +72,12 @@ class Atlas:
         )
         say = self.head.notify
         self.strip = NoteStrip(self.state, self.naming, say)
-        self.deck = Deck(self.almanac, self.state, pictures, say, self.label, self.naming.star)
-        self.leaf = Leaf(self.almanac, self.state, pictures, say, self.label)
-        self.tables = Tables(self.almanac, self.state, say, self.label)
+        self.deck = Deck(self.statistics, self.state, pictures, say, self.label, self.naming.star)
+        self.leaf = Leaf(self.statistics, self.scene, self.state, pictures, say, self.label)
+        self.tables = Tables(self.statistics, self.state, say, self.label)
         self.state.on_change(self._draw)
         self._draw(None)
-        for note in [*(notes or []), *self.naming.opening(), *self.almanac.steady.notes]:
+        for note in [*(notes or []), *self.naming.opening(), *self.statistics.stability.notes]:
             say(note)
         self.widget = ipywidgets.VBox([self.head, self.strip, self.deck, self.leaf, self.tables])
         for name in ("sf-root", "sf-atlas"):
@@ -93,7 +94,7 @@ class Atlas:
         """
         choices, troubles = self.state.read_query(query, self.scene.row_of)
         choices = {name: value for name, value in choices.items() if name in OWN}
-        for key, known in (("sort", self.almanac.sorts()), ("against", self.scene.quantities)):
+        for key, known in (("sort", self.statistics.sorts()), ("against", self.scene.quantities)):
             if choices.get(key, next(iter(known))) not in known:
                 troubles.append(f"The link's “{key}” was left out: there is no {choices.pop(key)!r} here.")
         self.head.follow({**self._defaults, **choices}, troubles, undoable=True)

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from sfnet_core.explorer.shared.view import source
 
 if TYPE_CHECKING:
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.data.pictures import Pictures
-    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["explore_link", "front_end", "galaxy", "number"]
 
@@ -24,9 +24,9 @@ def explore_link(split: str, **choices: str | int) -> str:
     return f"explore.ipynb?{urlencode({**choices, 'split': split})}"
 
 
-def galaxy(scene: Scene, pictures: Pictures, row: int, *, split: str, feature: int, activation: float) -> dict:
+def galaxy(codes: SparseCodes, pictures: Pictures, row: int, *, split: str, feature: int, activation: float) -> dict:
     """One example galaxy: identifier, picture, its activation and its address in the explorer."""
-    name, unlike = str(scene.codes.ids[row]), scene.codes.unlike
+    name, unlike = str(codes.ids[row]), codes.unlike
     return {
         "id": name,
         "jpeg": pictures.jpeg(int(row)),

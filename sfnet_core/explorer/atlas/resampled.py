@@ -11,7 +11,7 @@ from sfnet_core.stats.bootstrap import resample_counts, resamples_for
 from sfnet_core.stats.correlation import correlations, correlations_of_moments
 
 if TYPE_CHECKING:
-    from sfnet_core.analysis.cards import Almanac
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
 
 __all__ = ["Resampled"]
 
@@ -26,10 +26,10 @@ class Resampled:
     a galaxy and resample for each set of galaxies.
     """
 
-    def __init__(self, almanac: Almanac, split: str, target: int, seed: int = 0):
-        self._firing = firing = almanac.firing(split)
-        self._truth = almanac.scene.truth(target)[firing.rows]
-        controls = {name: values[firing.rows] for name, values in almanac.controls().items()}
+    def __init__(self, statistics: FeatureStatistics, split: str, target: int, seed: int = 0):
+        self._index = index = statistics.index(split)
+        self._truth = statistics.truth(target)[index.rows]
+        controls = {name: values[index.rows] for name, values in statistics.controls().items()}
         self._wanted, self._seed = wanted_coefficients(list(controls)), seed
         fixed = np.column_stack([self._truth, *controls.values()])
         finite = np.isfinite(fixed)
@@ -47,7 +47,7 @@ class Resampled:
 
     def coefficients(self, feature: int) -> list[Coefficient]:
         """Every coefficient of one feature with its 95 % interval."""
-        position, activation = self._firing.of(feature)
+        position, activation = self._index.of(feature)
         found: dict[int, Coefficient] = {}
         for some, sets, draws in self._groups:
             for i, answer in zip(some, draws.correlations(position, activation, sets), strict=True):

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sfnet_core.analysis.cards import Almanac
+from sfnet_core.analysis.feature_statistics import FeatureStatistics, checked_view
 from sfnet_core.analysis.stability.summary import FeatureStability
 from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.atlas.head import LEAST_LABELS, status
-from sfnet_core.explorer.atlas.saved_about import about, accuracy, rmse_text, written
 from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents
 from sfnet_core.explorer.atlas.saved_file import block, ending, opening
 from sfnet_core.explorer.atlas.state import LEAST, AtlasState
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.opening import facts
 from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.figures.provenance import about, accuracy, date_text, rmse_text
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
 
@@ -88,16 +88,17 @@ def write_page(
     """
     choices = choices or Choices()
     choices.check()
-    date = written(date)
-    scene = Scene(codes)
-    almanac = Almanac(scene, FeatureStability.beside(codes))
+    date = date_text(date)
+    scene, statistics = Scene(codes), FeatureStatistics(codes, FeatureStability.beside(codes))
     state = state_of(scene, choices)
     naming = naming or LabelEditor(codes, state)
     title = title or f"{codes.path.stem if codes.path else 'SFNet'} · atlas"
     pictures = Pictures(codes, dataset, choices.pixels)
     if dataset is None:
         pictures.why = "No images: this page was written without its dataset."
-    contents = Contents(almanac, state, pictures, naming, features=choices.features, examples=choices.examples)
+    contents = Contents(
+        statistics, scene, state, pictures, naming, features=choices.features, examples=choices.examples
+    )
     handle.write(opening(title))
     for done, (feature, page, fresh) in enumerate(contents.pages(), start=1):
         handle.write(block(f"f{feature}", page))
@@ -107,19 +108,21 @@ def write_page(
     more = contents.more_pictures()
     if more:
         handle.write(block("p-1", more))
-    found = accuracy(almanac, state)
+    found = accuracy(statistics, state.split, state.target)
     index = contents.index()
     index["head"] = {
         "title": title,
         "facts": facts(codes),
-        "status": " · ".join(filter(None, [status(almanac, state), rmse_text(found, scene.unit(state.target))])),
+        "status": " · ".join(
+            filter(None, [status(statistics, state), rmse_text(found, statistics.unit(state.target))])
+        ),
         "warn": bool((codes.split == "train").any()) and not state.split,
-        "sorts": [[key, words] for key, words in almanac.sorts().items()],
+        "sorts": [[key, words] for key, words in statistics.sorts().items()],
         "leasts": [[key, LEAST_LABELS[key], LEAST[key]] for key in LEAST],
         "notices": list(notes),
     }
     index["about"] = about(
-        almanac, state, found, date=date, command=_command(codes, dataset, name, state, choices),
+        statistics, state.split, state.target, found, date=date, command=_command(codes, dataset, name, state, choices),
         shown=len(contents.features), notes=[*_remarks(contents, dataset), *notes],
     )  # fmt: skip
     handle.write(block("index", index))
@@ -164,15 +167,8 @@ def export_page(
 
 def state_of(scene: Scene, choices: Choices) -> AtlasState:
     """The atlas state that these choices mean; :class:`SFNetError` for a split or target that is not there."""
-    codes, split = scene.codes, choices.split
-    target = codes.target_index(choices.target)
-    if split is None:
-        split = "validation" if "validation" in scene.splits else ""
-    if split and split not in scene.splits:
-        have = ", ".join(scene.splits) or "none"
-        raise SFNetError(f"These codes have no split {split[:40]!r}; they have: {have}. `all` takes every galaxy.")
-    if not len(scene.rows(split)):
-        raise SFNetError("These codes hold no galaxies; there is no atlas to write.")
+    codes = scene.codes
+    split, target = checked_view(codes, choices.split, choices.target)
     state = AtlasState(codes.features, len(codes), scene.splits, len(codes.targets), codes.indices.shape[1], k=codes.k)
     against = "truth" if "truth" in scene.quantities else "prediction"
     state.change(split=split, target=target, sort="contribution", against=against)

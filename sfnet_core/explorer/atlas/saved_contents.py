@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
-from sfnet_core.analysis.cards import SORTS
+from sfnet_core.analysis.feature_statistics import SORTS
 from sfnet_core.analysis.mean_maps import mean_maps
 from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.atlas.card_grid import STRIP, cards, overview, shown
@@ -21,10 +21,11 @@ from sfnet_core.explorer.shared.survey_links import survey_links
 from sfnet_core.figures.plot_data import BPT_RANGE, MOST_POINTS, bpt_curves, padded
 
 if TYPE_CHECKING:
-    from sfnet_core.analysis.cards import Almanac
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
     from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.atlas.state import AtlasState
     from sfnet_core.explorer.shared.label_editor import LabelEditor
+    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Contents", "packed"]
 
@@ -48,7 +49,8 @@ class Contents:
 
     def __init__(
         self,
-        almanac: Almanac,
+        statistics: FeatureStatistics,
+        scene: Scene,
         state: AtlasState,
         pictures: Pictures,
         naming: LabelEditor,
@@ -56,21 +58,22 @@ class Contents:
         features: int | None = None,
         examples: int = 8,
     ):
-        self.almanac, self.state, self._pictures, self._naming = almanac, state, pictures, naming
+        self.statistics, self._scene, self.state = statistics, scene, state
+        self._pictures, self._naming = pictures, naming
         self._label = label = naming.label
         self._examples, self._against = examples, state.against
-        self.sheet = Sheet(almanac, pictures, label, keep=MOST_QUANTITIES)
-        self.firing = almanac.firing(state.split)
-        self.cards = cards(almanac, state, label)[:features]
+        self.sheet = Sheet(statistics, scene, pictures, label, keep=MOST_QUANTITIES)
+        self._index = statistics.index(state.split)
+        self.cards = cards(statistics, state, label)[:features]
         self.features = [card["feature"] for card in self.cards]
         self._rows: list[int] = []  # galaxy → row of the codes
         self._number: dict[int, int] = {}  # row of the codes → galaxy
         self._home: dict[int, int] = {}  # galaxy → feature with its picture
         self._shown: set[int] = set()  # galaxies that are examples of a feature
-        n = self.firing.n
+        n = self._index.n
         self.sampled = n > MOST_POINTS
         self._chance = np.random.default_rng(0).permutation(n) if self.sampled else np.arange(n)
-        everyone = self.firing.rows[np.flatnonzero(self._chance < (BACKGROUND if self.sampled else n))]
+        everyone = self._index.rows[np.flatnonzero(self._chance < (BACKGROUND if self.sampled else n))]
         self._background = [self._galaxy(int(row)) for row in everyone]
         self._hovered = pictures.size is not None and n <= MOST_HOVERED
 
@@ -82,7 +85,7 @@ class Contents:
     @property
     def remarks(self) -> list[str]:
         """What the files of labels and stability gave to say: they are of other codes, or can't be read."""
-        return [*self._naming.opening(), *self.almanac.steady.notes]
+        return [*self._naming.opening(), *self.statistics.stability.notes]
 
     @property
     def pictures(self) -> int:
@@ -108,8 +111,8 @@ class Contents:
 
     def pages(self) -> Iterator[tuple[int, dict, dict[int, str]]]:
         """(feature, its page, the pictures that come with it), in the cards' order."""
-        resampled = Resampled(self.almanac, self.state.split, self.state.target)
-        maps = mean_maps(self.firing, self.features, self.state.target)
+        resampled = Resampled(self.statistics, self.state.split, self.state.target)
+        maps = mean_maps(self._index, self.features, self.state.target)
         quantities = self.sheet.choices(self.state)[:MOST_QUANTITIES]
         for card in self.cards:
             feature = card["feature"]
@@ -128,9 +131,9 @@ class Contents:
             looks = self.sheet.looks(self.state, maps.get(feature))
             looks["mean"] = base64.b64encode(looks["mean"]).decode("ascii")
             page["looks"] = looks
-            strength = self.almanac.scene.activation(feature)
-            strip = [int(row) for row in self.firing.top(feature, STRIP)]
-            strip = [self.sheet.galaxy(self.state, row, float(strength[row])) | {"row": row} for row in strip]
+            top = self._index.top(feature, STRIP)
+            strip = zip(top.tolist(), self.statistics.activation(feature, top).tolist(), strict=True)
+            strip = [self.sheet.galaxy(self.state, row, strength) | {"row": row} for row, strength in strip]
             card["strip"] = [self._brief(one, fresh, feature)[:2] for one in strip]
             page["said"] = self._said(feature)
             yield feature, page, fresh
@@ -164,12 +167,12 @@ class Contents:
 
     def _drawn(self, feature: int) -> dict:
         """The galaxies of the plots: all where it fires or, of many, those that an even draw gives."""
-        position, activation = self.firing.of(feature)
+        position, activation = self._index.of(feature)
         if self.sampled and len(position) > POINTS:
             chance = self._chance[position]
             limit = max(np.partition(chance, POINTS - 1)[POINTS - 1], BACKGROUND - 1)
             position, activation = position[chance <= limit], activation[chance <= limit]
-        galaxies = [self._galaxy(int(row)) for row in self.firing.rows[position]]
+        galaxies = [self._galaxy(int(row)) for row in self._index.rows[position]]
         return {"galaxies": packed(np.array(galaxies), "<i4"), "activations": packed(activation, "<f4")}
 
     def more_pictures(self) -> dict[int, str]:
@@ -187,38 +190,38 @@ class Contents:
 
     def index(self) -> dict:
         """Everything but the features' pages: cards, tables, galaxies, and where each picture is."""
-        almanac, state, scene = self.almanac, self.state, self.almanac.scene
-        listed = shown(almanac, state, self._label)[: len(self.features)]
-        table = almanac.sortable(state.split, state.target, "likeness")
-        sorts = {key: [number(v) for v in SORTS[key][1](table)[listed]] for key in almanac.sorts()}
+        statistics, state, codes = self.statistics, self.state, self.statistics.codes
+        listed = shown(statistics, state, self._label)[: len(self.features)]
+        table = statistics.sortable(state.split, state.target, "likeness")
+        sorts = {key: [number(v) for v in SORTS[key][1](table)[listed]] for key in statistics.sorts()}
         rows = np.array(self._rows, dtype=np.int64)
-        in_view = scene.rows(state.split)
+        in_view = statistics.rows(state.split)
         quantities = []
         for quantity in self.sheet.choices(state)[:MOST_QUANTITIES]:
-            values = scene.values(quantity.key, state)
+            values = self._scene.values(quantity.key, state)
             about = {"key": quantity.key, "name": quantity.label, "axis": quantity.axis}
             about |= {"range": list(padded(values[in_view])), "values": packed(values[rows], "<f4")}
             quantities.append(about)
         upper = np.triu_indices(len(self.features), 1)
         pairs = np.ix_(self.features, self.features)
-        matrix = almanac.matrix(state.split)
+        matrix = statistics.matrix(state.split)
         return {
-            "overview": overview(almanac, state),
+            "overview": overview(statistics, state),
             "images": self._pictures.size is not None,
             "why": self._pictures.why,
-            "simulated": scene.codes.simulated,
-            "bias": float(scene.codes.bias[state.target]),
+            "simulated": codes.simulated,
+            "bias": float(codes.bias[state.target]),
             "against": self._against,
             "cards": self.cards,
             "starred": [feature for feature in self.features if self._naming.star(feature)],
             "sorts": sorts,
-            "rows": signs(almanac, state, listed, self._label),
+            "rows": signs(statistics, state, listed, self._label),
             "matrix": packed(matrix[pairs][upper], "<f4"),
-            "both": packed(almanac.pairs(state.split)[0][pairs][upper], "<i4"),
+            "both": packed(statistics.pairs(state.split)[0][pairs][upper], "<i4"),
             "quantities": quantities,
             "curves": bpt_curves(),
             "bpt": [list(map(float, r)) for r in BPT_RANGE],
-            "ids": [str(scene.codes.ids[row]) for row in self._rows],
+            "ids": [str(codes.ids[row]) for row in self._rows],
             "background": packed(np.array(self._background), "<i4"),
             "sampled": self.sampled,
             "codes": self._codes(rows),
@@ -230,7 +233,7 @@ class Contents:
 
     def _codes(self, rows: np.ndarray) -> dict:
         """For bias + Σ weight × activation: the codes of every galaxy named or, of many, of the examples."""
-        codes = self.almanac.codes
+        codes = self.statistics.codes
         named = np.arange(len(rows)) if not self.sampled else np.array(sorted(self._shown), dtype=np.int64)
         return {
             "k": codes.k,
@@ -242,13 +245,13 @@ class Contents:
 
     def _unlike(self, rows: np.ndarray) -> dict[int, str]:
         """Galaxy → by what it is unlike the training galaxies, of those that are."""
-        codes = self.almanac.codes
+        codes = self.statistics.codes
         beyond = [] if codes.unlike is None else np.flatnonzero(codes.unlike[rows] > 1).tolist()
         return {galaxy: why_unlike(codes, int(rows[galaxy]), self._label) for galaxy in beyond}
 
     def _sky(self, rows: np.ndarray) -> dict | None:
         """Zoom of the Legacy Survey's viewer and scale of SDSS's for a cutout's field; ``None`` for no sky."""
-        codes, size = self.almanac.codes, self._pictures.size
+        codes, size = self.statistics.codes, self._pictures.size
         for row in rows[:1000].tolist():
             links = survey_links(codes, row, size[1] if size else None)
             if links:
@@ -260,7 +263,7 @@ class Contents:
         """Galaxy → label and note, of those that somebody wrote of."""
         said = {}
         for identifier in self._naming.book.galaxies:
-            entry, row = self._naming.galaxy(identifier), self.almanac.scene.row_of(identifier)
+            entry, row = self._naming.galaxy(identifier), self._scene.row_of(identifier)
             if row in self._number and (entry.label or entry.note):
                 said[self._number[row]] = [entry.label, entry.note]
         return dict(sorted(said.items()))

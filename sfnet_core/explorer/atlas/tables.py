@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfnet_core.analysis.cards import clear, disagree
+from sfnet_core.analysis.feature_statistics import clear, disagree
 from sfnet_core.explorer.atlas.card_grid import overview, shown
 from sfnet_core.explorer.atlas.parts import front_end, number
 from sfnet_core.explorer.atlas.state import AtlasState
@@ -14,7 +14,7 @@ from sfnet_core.explorer.shared.view import View, text, whole
 if TYPE_CHECKING:
     import numpy as np
 
-    from sfnet_core.analysis.cards import Almanac
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
 
 __all__ = ["MOST_FEATURES", "Tables", "signs"]
 
@@ -26,8 +26,14 @@ class Tables(View):
 
     _esm = front_end("shared/save", "atlas/save", "atlas/tables")
 
-    def __init__(self, almanac: Almanac, state: AtlasState, notify: Callable[[str], None], label: Callable[[int], str]):
-        self._almanac, self._state, self._label, self._open = almanac, state, label, True
+    def __init__(
+        self,
+        statistics: FeatureStatistics,
+        state: AtlasState,
+        notify: Callable[[str], None],
+        label: Callable[[int], str],
+    ):
+        self._statistics, self._state, self._label, self._open = statistics, state, label, True
         super().__init__(
             notify,
             {
@@ -38,39 +44,39 @@ class Tables(View):
 
     def _sort(self, key: str) -> None:
         """Sort by a column; the one sorted by already, the other way round."""
-        if key not in self._almanac.sorts():
+        if key not in self._statistics.sorts():
             raise ValueError("there is no such quantity to sort by")
         state = self._state
         state.change(sort=key, descending=not state.descending if key == state.sort else True)
 
     def draw(self) -> None:
         """Send the table that is open; nothing while none is."""
-        almanac, state, scene = self._almanac, self._state, self._almanac.scene
+        statistics, state, codes = self._statistics, self._state, self._statistics.codes
         if state.feature >= 0 or state.view == "cards":
             if self._open:
                 self._open = False
                 self.data = {"view": ""}
             return
         self._open = True
-        listed = shown(almanac, state, self._label)
+        listed = shown(statistics, state, self._label)
         part = signs if state.view == "signs" else matrix
         self.data = {
-            **overview(almanac, state),
+            **overview(statistics, state),
             "view": state.view,
             "sort": state.sort,
             "descending": state.descending,
-            "bias": float(scene.codes.bias[state.target]),
-            **part(almanac, state, listed, self._label),
+            "bias": float(codes.bias[state.target]),
+            **part(statistics, state, listed, self._label),
         }
 
 
-def signs(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callable[[int], str]) -> dict:
+def signs(statistics: FeatureStatistics, state: AtlasState, listed: np.ndarray, label: Callable[[int], str]) -> dict:
     """One row per feature: numbers of this target and, where there are several, ρ and weight of each target."""
-    table = almanac.table(state.split, state.target)
+    table = statistics.table(state.split, state.target)
     opposed = disagree(table["weight"], table["pearson"])
-    sure = clear(table["pearson"], almanac.known(state.split, state.target))
-    targets = almanac.scene.codes.targets if len(almanac.scene.codes.targets) > 1 else []
-    others = [almanac.table(state.split, t) for t in range(len(targets))]
+    sure = clear(table["pearson"], statistics.known(state.split, state.target))
+    targets = statistics.codes.targets if len(statistics.codes.targets) > 1 else []
+    others = [statistics.table(state.split, t) for t in range(len(targets))]
     place = [{int(f): i for i, f in enumerate(other["feature"])} for other in others]
     names = ("rate", "weight", "pearson", "pearson_fires", "partial", "mean", "share", "without", "chance")
     rows = []
@@ -79,7 +85,7 @@ def signs(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callab
         row = {"feature": feature, "label": label(feature), "fires": int(table["fires"][i])}
         row |= {name: number(table[name][i]) for name in names}
         row |= {"disagree": bool(opposed[i]), "clear": bool(sure[i])}
-        row |= {"steady": almanac.steady.of(feature)} if almanac.steady else {}
+        row |= {"steady": statistics.stability.of(feature)} if statistics.stability else {}
         row["targets"] = [
             [number(other["pearson"][at[feature]]), number(other["weight"][at[feature]])]
             for other, at in zip(others, place, strict=True)
@@ -87,17 +93,17 @@ def signs(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callab
         rows.append(row)
     return {
         "rows": rows,
-        "targets": [almanac.scene.target_label(t) for t in range(len(targets))],
+        "targets": [statistics.target_label(t) for t in range(len(targets))],
         "differ": sum(row["disagree"] for row in rows),
         "clear": sum(row["disagree"] and row["clear"] for row in rows),
     }
 
 
-def matrix(almanac: Almanac, state: AtlasState, listed: np.ndarray, label: Callable[[int], str]) -> dict:
+def matrix(statistics: FeatureStatistics, state: AtlasState, listed: np.ndarray, label: Callable[[int], str]) -> dict:
     """The correlations of the first MOST_FEATURES listed features with each other."""
-    features = [int(f) for f in almanac.table(state.split, state.target)["feature"][listed[:MOST_FEATURES]]]
-    found = almanac.matrix(state.split)
-    both = almanac.pairs(state.split)[0]
+    features = [int(f) for f in statistics.table(state.split, state.target)["feature"][listed[:MOST_FEATURES]]]
+    found = statistics.matrix(state.split)
+    both = statistics.pairs(state.split)[0]
     return {
         "features": features,
         "labels": [label(f) for f in features],

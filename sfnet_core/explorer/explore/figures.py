@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfnet_core.analysis.ds9 import caption
-from sfnet_core.explorer.explore.k_slider import trained
-from sfnet_core.explorer.shared import panel as look
+from sfnet_core.analysis.interpret import trained_for_text
 from sfnet_core.explorer.shared.saving import PLACES, SaveMenu, bare, panel_facts
 from sfnet_core.explorer.shared.state import unpack_rows
-from sfnet_core.figures.svg import Curve, Dots, Drawing, Picture, drawing_svg, picture_svg
+from sfnet_core.figures.k_curve import rmse_against_k
+from sfnet_core.figures.svg import Picture, drawing_svg, picture_svg
 
 if TYPE_CHECKING:
     from sfnet_core.data.pictures import Pictures
@@ -21,26 +21,7 @@ if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.shared.state import State
 
-__all__ = ["Figures", "gate_drawing"]
-
-ACCENT = "#0b6e8f"
-
-
-def gate_drawing(rmse: list[float], k: int, unit: str, title: str, caption: str = "") -> Drawing:
-    """RMSE against k, the k in use marked."""
-    x, y = np.arange(1.0, len(rmse) + 1), np.array(rmse)
-    low, high = look.padded_range([y], 0.08)
-    layers = [
-        Curve(x, y, colour="#9aa7b3", opacity=1, width=1.6),
-        Dots(x, y, "#566575", size=6, name="RMSE"),
-        Dots(x[k - 1 : k], y[k - 1 : k], ACCENT, size=10, name=f"k = {k}"),
-    ]
-    step = -(-len(rmse) // 16)
-    marks = [(float(i), str(i)) for i in range(1, len(rmse) + 1, step)]
-    label = f"RMSE [{unit}]" if unit else "RMSE"
-    return Drawing(
-        title, "k, features the gate keeps", label, ((0.5, len(rmse) + 0.5), (low, high)), layers, caption, marks
-    )
+__all__ = ["Figures"]
 
 
 class Figures(SaveMenu):
@@ -80,7 +61,7 @@ class Figures(SaveMenu):
         """The text of its SVG file."""
         if key == "gate":
             scene, state = self._scene, self._state
-            return drawing_svg(gate_drawing(scene.rmse_by_k(state), state.k, self._unit, self._title(key), caption))
+            return drawing_svg(rmse_against_k(scene.rmse_by_k(state), state.k, self._unit, self._title(key), caption))
         if key == "picture":
             return picture_svg(self._picture(caption))
         return drawing_svg(self._plots.drawing(int(key[-1]), caption))
@@ -149,9 +130,9 @@ class Figures(SaveMenu):
             listed = ", ".join(some[:20]) + (f" and {len(some) - 20} more" if len(some) > 20 else "")
             out.append(f"Features off ({state.mode}): {listed}")
         if key == "gate":
-            out.append(f"Marked: k = {state.k}; the weights were {trained(scene.own)}")
+            out.append(f"Marked: k = {state.k}; the weights were {trained_for_text(scene.own)}")
         elif state.k != scene.own.k:
-            out.append(f"Gate at k = {state.k} here; the weights were {trained(scene.own)}")
+            out.append(f"Gate at k = {state.k} here; the weights were {trained_for_text(scene.own)}")
         return out
 
     def _picture(self, words: str) -> Picture:

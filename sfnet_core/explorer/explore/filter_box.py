@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.analysis.code_names import FEATURE
+from sfnet_core.astro.axis_labels import COLUMN_LABELS, TARGET_LABELS
 from sfnet_core.astro.sky_position import plain
 from sfnet_core.data.filters.completion import complete, word_at
 from sfnet_core.data.filters.grammar import FilterError, parse
-from sfnet_core.explorer.shared.quantities import COLUMN_LABELS, TARGET_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sfnet_core.analysis.interpret import trained_for
+from sfnet_core.analysis.interpret import trained_for, trained_for_text
 from sfnet_core.explorer.shared.state import State
 from sfnet_core.explorer.shared.view import View, front_end, whole
 
 if TYPE_CHECKING:
-    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.shared.scene import Scene
 
-__all__ = ["KSlider", "trained"]
-
-
-def trained(codes: SparseCodes) -> str:
-    """'trained at k = 4' or 'trained for k = 1 to 12'."""
-    ks = trained_for(codes)
-    return f"trained at k = {ks[0]}" if len(ks) == 1 else f"trained for k = {ks[0]} to {ks[-1]}"
+__all__ = ["KSlider"]
 
 
 class KSlider(View):
@@ -42,7 +35,7 @@ class KSlider(View):
             "rmse": scene.rmse_by_k(state),
             "unit": scene.unit(state.target),
             "split": state.where,
-            "trained": "" if scene.own.provenance.get("consensus") else trained(scene.own),
+            "trained": "" if scene.own.provenance.get("consensus") else trained_for_text(scene.own),
             "note": " ".join(self._notes()),
         }
 
@@ -50,7 +43,11 @@ class KSlider(View):
         scene, state = self._scene, self._state
         own, drawn, view = scene.own.k, len(scene.drawn(state)), len(scene.view(state))
         every = len(trained_for(scene.own)) >= scene.own.indices.shape[1]
-        out = [] if every else [f"The weights were {trained(scene.own)}: at another k they are not at their best."]
+        out = (
+            []
+            if every
+            else [f"The weights were {trained_for_text(scene.own)}: at another k they are not at their best."]
+        )
         if scene.codes.provenance.get("consensus"):
             out = [f"A mean of several trainings has no gate: below {own} the smallest contributions are left out."]
         return out if drawn == view else [*out, f"The curve is of {drawn:,} of the {view:,} galaxies, drawn at random."]

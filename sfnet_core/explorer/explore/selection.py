@@ -10,10 +10,11 @@ import numpy as np
 
 from sfnet_core.analysis.ds9 import caption, export_selection
 from sfnet_core.analysis.enrichment import bpt_mix, enrichment, medians
+from sfnet_core.astro.axis_labels import COLUMN_LABELS
 from sfnet_core.astro.galaxy_classes import CLASSES
 from sfnet_core.explorer.explore.table_pane import TablePane, buttons, heading, line, table
 from sfnet_core.explorer.shared.header import signed
-from sfnet_core.explorer.shared.quantities import COLUMN_LABELS, format_value
+from sfnet_core.explorer.shared.quantities import format_value
 from sfnet_core.explorer.shared.state import unpack_rows
 from sfnet_core.explorer.shared.view import text
 

@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.astro import emission_lines as lines
-
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.state import State
 
 __all__ = [
-    "COLUMN_LABELS",
     "LINES",
     "PLOTS",
-    "TARGET_LABELS",
     "UNLIKE",
     "Plot",
     "Quantity",
@@ -30,14 +26,6 @@ __all__ = [
 
 _TEX = re.compile(r"\$(?=\$)|\\(?=[\[(])")
 
-TARGET_LABELS = {"oh_p50": "12+log(O/H)", **lines.LABELS}
-COLUMN_LABELS = {
-    "lgm_tot_p50": ("log stellar mass", "M☉"),
-    "sfr_tot_p50": ("log SFR", "M☉/yr"),
-    "z": ("redshift z", ""),
-    "ra": ("RA", "deg"),
-    "dec": ("Dec", "deg"),
-}
 UNLIKE = {
     "unlike": "unlike the training (1: limit)",
     "unlike_distance": "distance from the training (1: limit)",

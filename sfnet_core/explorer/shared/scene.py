@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.analysis.code_names import CodeNames
+from sfnet_core.analysis.feature_tables import split_table
 from sfnet_core.analysis.interpret import Counterfactual, activations, feature_table, surviving_slots
+from sfnet_core.astro.axis_labels import COLUMN_LABELS, TARGET_LABELS
 from sfnet_core.astro.bpt import log_ratio
 from sfnet_core.astro.sky_position import separation
 from sfnet_core.codes.sums import predictions
 from sfnet_core.data.filters.masks import first_cone, select
 from sfnet_core.explorer.shared.emission_lines import line_quantities, plots_of
 from sfnet_core.explorer.shared.plot_subsample import drawn_codes, drawn_rows, values_at
-from sfnet_core.explorer.shared.quantities import COLUMN_LABELS, TARGET_LABELS, UNLIKE, Quantity
+from sfnet_core.explorer.shared.quantities import UNLIKE, Quantity
 from sfnet_core.explorer.shared.residuals import Errors, Numbers, of
 from sfnet_core.utils.errors import SFNetError
 
@@ -31,10 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Numbers", "Scene"]
 
 KEPT_ORDER = 20_000  # the order of more galaxies is kept beside shared codes
-TABLE_KEYS = (
-    *("feature", "fires", "rate", "weight", "mean_abs", "share", "mean", "std", "mean_fires", "std_fires"),
-    *("pearson", "pearson_fires", "partial"),
-)
 
 
 class Scene:
@@ -206,17 +204,7 @@ class Scene:
 
     def features(self, split: str, target: int) -> dict[str, np.ndarray]:
         """The feature table of a split's galaxies, ranked by mean |contribution|."""
-        return self.remember(("features", split, target), lambda: self._table(split, target), keep=8)
-
-    def _table(self, split: str, target: int) -> dict[str, np.ndarray]:
-        """A split's feature table, kept beside the codes as one array (keys, features)."""
-        rows = self.rows(split) if split else None
-        packed = self.codes.derived(
-            f"table-{split or 'all'}-{target}-k{self.codes.k}",
-            lambda: np.stack([*feature_table(self.codes, rows=rows, target=target).values()]).astype(np.float64),
-        )
-        table = dict(zip(TABLE_KEYS, packed, strict=True))
-        return table | {name: table[name].astype(np.int64) for name in ("feature", "fires")}
+        return self.remember(("features", split, target), lambda: split_table(self.codes, split, target), keep=8)
 
     def features_in_view(self, state: State) -> dict[str, np.ndarray]:
         """The feature table of the galaxies in view."""

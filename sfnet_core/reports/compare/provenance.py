@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.explorer.atlas.saved_about import written
+from sfnet_core.figures.provenance import date_text
 from sfnet_core.reports.compare.table import LABELS
 from sfnet_core.utils.version import __version__
 
@@ -81,7 +81,7 @@ def about_of(
         "methods": list(methods),
         "device": device,
         "versions": versions,
-        "date": written(),
+        "date": date_text(),
         "command": command,
         "notes": [*_notes(dataset, plan, methods, seeds), *plan.remarks, *remarks],
     }

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfnet_core.analysis.cards import CONTROLS
+from sfnet_core.analysis.feature_statistics import CONTROLS
 from sfnet_core.reports.faithful.ablation import ablation
 from sfnet_core.reports.faithful.classes import checked, probing
 from sfnet_core.reports.faithful.inputs import COLOURS, PHOTOMETRY, Matter

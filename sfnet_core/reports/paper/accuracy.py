@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sfnet_core.analysis.interpret import predict, predict_by_k, trained_for
-from sfnet_core.explorer.explore.figures import gate_drawing
-from sfnet_core.explorer.explore.k_slider import trained
+from sfnet_core.analysis.interpret import predict, predict_by_k, trained_for, trained_for_text
 from sfnet_core.figures.html_frame import Part, Table
+from sfnet_core.figures.k_curve import rmse_against_k
 from sfnet_core.figures.plot_data import padded
 from sfnet_core.figures.svg import Curve, Dots, Drawing
 from sfnet_core.reports.paper.basis import Basis
@@ -90,14 +89,14 @@ def by_k(basis: Basis) -> Part:
     if codes.provenance.get("consensus"):
         part.said.append(f"A mean of several trainings has no gate: below {codes.k} the smallest terms are left out.")
     elif len(trained_for(codes)) > 1:
-        part.said.append(f"The weights were {trained(codes)} at once.")
+        part.said.append(f"The weights were {trained_for_text(codes)} at once.")
     else:
         part.said.append(
             f"The weights were trained at k = {codes.k}: at another k they are not at their best. The paper's Table 2 "
             "trains one network for each k, which `sfnet train --k` does."
         )
     title = f"RMSE of {basis.name} against k\n{basis.where}"
-    part.drawings.append(gate_drawing(found, codes.k, basis.unit, title))
+    part.drawings.append(rmse_against_k(found, codes.k, basis.unit, title))
     columns = ["k", f"RMSE{f' [{basis.unit}]' if basis.unit else ''}", "trained at this k"]
     rows = [[k, value, "yes" if k in trained_for(codes) else "no"] for k, value in enumerate(found, start=1)]
     part.tables.append(Table("rmse-against-k.csv", columns, rows))

@@ -14,8 +14,8 @@ from sfnet_core.astro.emission_lines import LINES, RATIOS, has_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.analysis.cards import Almanac
-    from sfnet_core.analysis.firing import Firing
+    from sfnet_core.analysis.activation_index import ActivationIndex
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
     from sfnet_core.data.pictures import Pictures
 
 __all__ = ["NO_LINES", "Basis", "pearson"]
@@ -31,7 +31,7 @@ DRAWN = 2000  # points of a figure; more are an even draw
 class Basis:
     """One report's galaxies (``split``, '' for all) and target; activations are those that pass the gate."""
 
-    almanac: Almanac
+    statistics: FeatureStatistics
     split: str
     target: int
     label: Callable[[int], str]
@@ -39,21 +39,21 @@ class Basis:
 
     @property
     def codes(self):
-        return self.almanac.codes
+        return self.statistics.codes
 
     @cached_property
-    def firing(self) -> Firing:
-        return self.almanac.firing(self.split)
+    def index(self) -> ActivationIndex:
+        return self.statistics.index(self.split)
 
     @property
     def rows(self) -> np.ndarray:
         """(n,) rows of the codes."""
-        return self.firing.rows
+        return self.index.rows
 
     @cached_property
     def table(self) -> dict[str, np.ndarray]:
         """The feature table by falling mean |contribution|; only features that fire."""
-        return self.almanac.table(self.split, self.target)
+        return self.statistics.table(self.split, self.target)
 
     @cached_property
     def common(self) -> np.ndarray:
@@ -67,15 +67,15 @@ class Basis:
 
     @cached_property
     def truth(self) -> np.ndarray:
-        return self.almanac.scene.truth(self.target)[self.rows]
+        return self.statistics.truth(self.target)[self.rows]
 
     @property
     def name(self) -> str:
-        return self.almanac.scene.target_label(self.target)
+        return self.statistics.target_label(self.target)
 
     @property
     def unit(self) -> str:
-        return self.almanac.scene.unit(self.target)
+        return self.statistics.unit(self.target)
 
     def axis(self, words: str) -> str:
         return f"{words} [{self.unit}]" if self.unit else words
@@ -95,9 +95,8 @@ class Basis:
     @cached_property
     def ratios(self) -> tuple[np.ndarray, np.ndarray] | None:
         """(N,) log10 [NII]/Hα and [OIII]/Hβ of all galaxies, NaN where not positive; ``None``: no lines."""
-        scene = self.almanac.scene
-        if set(LINES.values()) <= set(scene.numeric_columns()):
-            flux = {line: scene.column(column) for line, column in LINES.items()}
+        if set(LINES.values()) <= set(self.statistics.numeric_columns()):
+            flux = {line: self.statistics.column(column) for line, column in LINES.items()}
             return tuple(log_ratio(flux[top], flux[bottom]) for top, bottom in RATIOS.values())
         if has_lines(self.codes.targets):
             return tuple(self.codes.truth(top) - self.codes.truth(bottom) for top, bottom in RATIOS.values())
@@ -105,8 +104,8 @@ class Basis:
 
     def dense(self, split: str, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n,) of a split and their activations (n, len(features)), 0 where silent."""
-        firing = self.almanac.firing(split)
-        return firing.rows, np.stack([firing.dense(int(f)) for f in features], axis=1)
+        index = self.statistics.index(split)
+        return index.rows, np.stack([index.dense(int(f)) for f in features], axis=1)
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:

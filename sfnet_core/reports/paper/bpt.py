@@ -36,7 +36,7 @@ def diagrams(basis: Basis) -> Part:
     part.key_svg = (_scale(), "Colour scale: activation divided by its maximum, 0 violet to 1 yellow")
     curves = [Curve(np.array(c["x"]), np.array(c["y"]), c["dash"], name=c["name"]) for c in bpt_curves()]
     for feature in basis.common[:MOST].tolist():
-        dense = basis.firing.dense(feature)
+        dense = basis.index.dense(feature)
         share = dense / max(float(dense.max()), 1e-300)
         step = np.minimum((share * len(SHADES)).astype(int), len(SHADES) - 1)
         silent, fires = basis.draw(known & (dense == 0)), basis.draw(known & (dense > 0))
@@ -52,7 +52,7 @@ def diagrams(basis: Basis) -> Part:
         if basis.pictures.size is None:
             part.drawings.append(drawing)
             continue
-        nine = examples(basis, basis.firing.top(feature, 9), feature)
+        nine = examples(basis, basis.index.top(feature, 9), feature)
         part.pairs.append((drawing, f"{basis.label(feature)}: the nine strongest", nine))
     if basis.pictures.size is None:
         part.missing.append("The galaxies beside the diagrams need the dataset: give --dataset.")
@@ -74,8 +74,8 @@ def _scale() -> str:
 
 def classes(basis: Basis) -> tuple[np.ndarray, str]:
     """(N,) 1 for AGN, 0 for star-forming, −1 for what is left out; and a sentence that says so."""
-    if "bptclass" in basis.almanac.scene.numeric_columns():
-        given = np.asarray(basis.almanac.scene.column("bptclass"), dtype=float)
+    if "bptclass" in basis.statistics.numeric_columns():
+        given = basis.statistics.column("bptclass")
         agn, forming = np.isin(given, (4, 5)), np.isin(given, (1, 2))
         words = "AGN: bptclass 4 and 5; star-forming: 1 and 2 (Brinchmann et al. 2004)"
         left = "composites (3) and unclassified galaxies are left out"
@@ -95,11 +95,11 @@ def confusion(truth: np.ndarray, answer: np.ndarray) -> np.ndarray:
 def classifiers(basis: Basis) -> Part:
     """Row 12: support vector machines on activations, fitted and chosen on train, reported on validation."""
     part = Part("agn", "AGN against star-forming galaxies")
-    if basis.ratios is None and "bptclass" not in basis.almanac.scene.numeric_columns():
+    if basis.ratios is None and "bptclass" not in basis.statistics.numeric_columns():
         part.missing.append(NO_LINES + " A column bptclass does as well.")
         return part
     kind, words = classes(basis)
-    splits = {name: basis.almanac.scene.rows(name) for name in ("train", "validation")}
+    splits = {name: basis.statistics.rows(name) for name in ("train", "validation")}
     counts = {name: np.bincount(kind[rows][kind[rows] >= 0], minlength=2) for name, rows in splits.items()}
     if min(counts["train"].min(), counts["validation"].min()) < FOLDS:
         part.missing.append(
@@ -109,7 +109,7 @@ def classifiers(basis: Basis) -> Part:
         )
         return part
     rows = []
-    active = basis.almanac.table("train", basis.target)["feature"]
+    active = basis.statistics.table("train", basis.target)["feature"]
     for name, features in (("all active features", active), ("the top four", active[:4])):
         x, y, held, true = _parts(basis, kind, features)
         for kernel in ("linear", "rbf"):
@@ -171,8 +171,8 @@ def ratios(basis: Basis) -> Part:
     if basis.ratios is None:
         part.missing.append(NO_LINES)
         return part
-    features = basis.almanac.table("train", basis.target)["feature"][:4]
-    if not len(features) or not len(basis.almanac.scene.rows("validation")):
+    features = basis.statistics.table("train", basis.target)["feature"][:4]
+    if not len(features) or not len(basis.statistics.rows("validation")):
         part.missing.append("Not made: it needs a training and a validation split; these codes lack one of them.")
         return part
     (train, x), (held, z) = (basis.dense(split, features) for split in ("train", "validation"))

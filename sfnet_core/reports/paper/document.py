@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfnet_core.analysis.cards import Almanac
+from sfnet_core.analysis.feature_statistics import FeatureStatistics, checked_view
+from sfnet_core.annotations.labels import LabelBook, own_labels_path
 from sfnet_core.data.pictures import Pictures
-from sfnet_core.explorer.atlas.saved import Choices, state_of
-from sfnet_core.explorer.atlas.saved_about import about, accuracy, written
-from sfnet_core.explorer.shared.label_editor import LabelEditor
-from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.figures.html_frame import Part, as_csv, page
+from sfnet_core.figures.provenance import about, accuracy, date_text
 from sfnet_core.reports.paper import accuracy as fits
 from sfnet_core.reports.paper import bpt, features
 from sfnet_core.reports.paper.basis import Basis
@@ -60,11 +58,10 @@ def write_report(
     out, notes = Path(out), list(notes or [])
     if out.exists() and not out.is_dir():
         raise SFNetError(f"{out} is a file; --out names a folder for the report and its tables.")
-    scene = Scene(codes)
-    almanac = Almanac(scene)
-    state = state_of(scene, Choices(split=split, target=target))
-    naming = LabelEditor(codes, state)
-    basis = Basis(almanac, state.split, state.target, naming.label, Pictures(codes, dataset, 96))
+    statistics = FeatureStatistics(codes)
+    split, target = checked_view(codes, split, target)
+    labels = LabelBook.open(codes, own_labels_path(codes))
+    basis = Basis(statistics, split, target, labels.name, Pictures(codes, dataset, 96))
     history, why, source = fits.history_of(codes, None if run is None else Path(run))
     makers: list[Callable[[], Part]] = [
         lambda: fits.losses(basis, history, why),
@@ -78,7 +75,7 @@ def write_report(
         parts.append(make())
         progress(parts[-1].title)
     facts = about(
-        almanac, state, accuracy(almanac, state), date=written(date), command="sfnet report",
+        statistics, split, target, accuracy(statistics, split, target), date=date_text(date), command="sfnet report",
         shown=len(basis.table["feature"]), notes=[f"Errors by epoch from {source}."] if source else [],
     )  # fmt: skip
     kind = "simulated galaxies" if codes.simulated else "observed galaxies"

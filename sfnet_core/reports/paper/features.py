@@ -41,8 +41,11 @@ def listed(basis: Basis) -> Part:
 
 def examples(basis: Basis, rows: np.ndarray, feature: int) -> list[tuple[bytes, str]]:
     """(JPEG, text) of the rows that have a picture, as stored: north as the survey's cutouts have it."""
-    strength = basis.almanac.scene.activation(feature)
-    found = [(basis.pictures.jpeg(int(row)), f"{basis.codes.ids[row]}, {strength[row]:.3f}") for row in rows]
+    strength = basis.statistics.activation(feature, rows)
+    found = [
+        (basis.pictures.jpeg(int(row)), f"{basis.codes.ids[row]}, {value:.3f}")
+        for row, value in zip(rows, strength, strict=True)
+    ]
     return [(jpeg, words) for jpeg, words in found if jpeg]
 
 
@@ -57,7 +60,7 @@ def strips(basis: Basis) -> Part:
         "largest mean |contribution| at most. Pictures are as stored, not flipped."
     )
     for feature in basis.table["feature"][:MOST].tolist():
-        part.strips.append((basis.label(feature), examples(basis, basis.firing.top(feature, 9), feature)))
+        part.strips.append((basis.label(feature), examples(basis, basis.index.top(feature, 9), feature)))
     return part
 
 
@@ -73,7 +76,7 @@ def typical(basis: Basis) -> Part:
         "and calls it the 90th percentile: it is the 95th."
     )
     for feature in basis.table["feature"][: MOST // 2].tolist():
-        order = basis.firing.top(feature, len(basis.rows))
+        order = basis.index.top(feature, len(basis.rows))
         for quantile in QUANTILES:
             start = min(int((1 - quantile) * len(order)), max(len(order) - 9, 0))
             heading = f"{basis.label(feature)}: from the {100 * quantile:.0f}th percentile down"
@@ -96,9 +99,9 @@ def against_target(basis: Basis) -> Part:
     y_range = padded(basis.truth)
     rows = []
     for feature in basis.common.tolist():
-        position, activation = basis.firing.of(feature)
+        position, activation = basis.index.of(feature)
         fires, n = pearson(activation, basis.truth[position])
-        everyone, known = pearson(basis.firing.dense(feature), basis.truth)
+        everyone, known = pearson(basis.index.dense(feature), basis.truth)
         rows.append([basis.label(feature), feature, len(position), n, fires, known, everyone])
         if len(part.drawings) < MOST:
             some = basis.draw(np.isfinite(basis.truth[position]))
@@ -123,7 +126,7 @@ def matrix(basis: Basis) -> Part:
     """Row 9: Pearson correlations of the common features' activations."""
     part = Part("matrix", "Correlations of features with each other")
     features = basis.common.tolist()
-    found = basis.almanac.matrix(basis.split)
+    found = basis.statistics.matrix(basis.split)
     part.said.append(
         f"Pearson's ρ of the activations over all galaxies, 0 where silent; {basis.where}; features that fire on more "
         f"than {basis.least} galaxies. The paper's figure is of rows scaled to length 1; ρ also takes the mean off."
@@ -135,13 +138,13 @@ def matrix(basis: Basis) -> Part:
 
 def columns_table(basis: Basis) -> Part:
     """Row 10: Pearson's ρ of activations and the catalogue's numbers, targets first."""
-    scene, codes = basis.almanac.scene, basis.codes
-    names = [f"target {name}" for name in codes.targets] + list(scene.numeric_columns())
+    statistics, codes = basis.statistics, basis.codes
+    names = [f"target {name}" for name in codes.targets] + list(statistics.numeric_columns())
     values = [codes.truth(t)[basis.rows] for t in range(len(codes.targets))]
-    values += [np.asarray(scene.column(name), dtype=float)[basis.rows] for name in scene.numeric_columns()]
+    values += [statistics.column(name)[basis.rows] for name in statistics.numeric_columns()]
     rows = []
     for feature in basis.common.tolist():
-        dense = basis.firing.dense(feature)
+        dense = basis.index.dense(feature)
         rows.append([basis.label(feature), *(pearson(dense, v)[0] for v in values)])
     said = [
         f"Pearson's ρ of activation (0 where silent) and each numeric column, over the galaxies where the column is "
@@ -159,7 +162,7 @@ def columns_table(basis: Basis) -> Part:
 def variance(basis: Basis) -> Part:
     """Row 11: how much of the activations' variance is in the common features."""
     features = basis.table["feature"]
-    spread = np.array([basis.firing.dense(int(f)).var() for f in features])
+    spread = np.array([basis.index.dense(int(f)).var() for f in features])
     total = float(spread.sum())
     common = np.isin(features, basis.common)
     order = np.argsort(-spread, kind="stable")

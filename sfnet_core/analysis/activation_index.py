@@ -1,4 +1,4 @@
-"""Where each feature fires among the galaxies in view: an index from feature to galaxies, built once per split."""
+"""An index from each feature to the galaxies on which it fires, and what follows from it: tops, histograms, pairs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
 
-__all__ = ["Firing"]
+__all__ = ["ActivationIndex"]
 
 
-class Firing:
+class ActivationIndex:
     """The kept activations of some galaxies, by feature.
 
     ``rows`` (n,) are the galaxies in view as rows of the codes; a *position* is an index into them. ``position``,

@@ -1,4 +1,4 @@
-"""What a saved atlas says of itself: whose galaxies and weights, how good the predictions, when and how it was made."""
+"""What a saved page says of itself: whose galaxies and weights, how good the predictions, when and how it was made."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.version import __version__
 
 if TYPE_CHECKING:
-    from sfnet_core.analysis.cards import Almanac
-    from sfnet_core.explorer.atlas.state import AtlasState
+    from sfnet_core.analysis.feature_statistics import FeatureStatistics
 
-__all__ = ["about", "accuracy", "written"]
+__all__ = ["about", "accuracy", "date_text", "rmse_text"]
 
 
-def written(date: datetime.datetime | str | None = None) -> str:
+def date_text(date: datetime.datetime | str | None = None) -> str:
     """The date on the page, in UTC: ``date``, else the environment's SOURCE_DATE_EPOCH, else now."""
     if isinstance(date, str):
         try:
@@ -39,13 +38,13 @@ def written(date: datetime.datetime | str | None = None) -> str:
     return date.strftime("%Y-%m-%d %H:%M UTC")
 
 
-def accuracy(almanac: Almanac, state: AtlasState) -> dict:
+def accuracy(statistics: FeatureStatistics, split: str, target: int) -> dict:
     """Metrics of the galaxies in view with 95 % intervals, as ``sfnet evaluate`` gives them; {} without true values.
 
     Tables of more than 15,000 galaxies have fewer resamples than its 1,000.
     """
-    rows = almanac.scene.rows(state.split)
-    truth, prediction = almanac.scene.truth(state.target)[rows], almanac.codes.prediction(state.target)[rows]
+    rows = statistics.rows(split)
+    truth, prediction = statistics.truth(target)[rows], statistics.codes.prediction(target)[rows]
     if not np.isfinite(truth).any():
         return {}
     return evaluate_arrays(truth, prediction, intervals=resamples_for(len(rows)))
@@ -61,21 +60,47 @@ def rmse_text(found: dict, unit: str) -> str:
 
 
 def about(
-    almanac: Almanac, state: AtlasState, found: dict, *, date: str, command: str, shown: int, notes: list[str]
+    statistics: FeatureStatistics,
+    split: str,
+    target: int,
+    found: dict,
+    *,
+    date: str,
+    command: str,
+    shown: int,
+    notes: list[str],
 ) -> list[list[str]]:
-    """[term, text] of the page's last part. ``shown``: features on the page; ``notes``: what was left out."""
-    codes, scene = almanac.codes, almanac.scene
+    """The page's last part: where its numbers come from.
+
+    Parameters
+    ----------
+    statistics, split, target
+        What the page is of.
+    found
+        What :func:`accuracy` gave.
+    date, command
+        When and by which command it was made.
+    shown
+        How many features are on the page.
+    notes
+        What was left out.
+
+    Returns
+    -------
+    Pairs of a term and its text.
+    """
+    codes = statistics.codes
     provenance = codes.provenance
-    unit, label = scene.unit(state.target), scene.target_label(state.target)
-    n, known = len(scene.rows(state.split)), almanac.known(state.split, state.target)
-    active = len(almanac.table(state.split, state.target)["feature"])
+    unit, label = statistics.unit(target), statistics.target_label(target)
+    n, known = len(statistics.rows(split)), statistics.known(split, target)
+    active = len(statistics.table(split, target)["feature"])
     kind = "simulated: no number here says anything about real galaxies" if codes.simulated else "observed"
-    of = f"the {state.split} split" if state.split else "all splits, those that the network was trained on too"
+    of = f"the {split} split" if split else "all splits, those that the network was trained on too"
     rows = [
         ["Galaxies", f"{len(codes):,}, {kind}. This page is of {of}: {n:,}, of which {known:,} have a true {label}."],
         ["Network", f"k = {codes.k} of {codes.features} features; {active} fire on these galaxies."],
-        ["Target", f"{codes.targets[state.target]}: {label}{f' [{unit}]' if unit else ''}; bias "
-                   f"{codes.bias[state.target]:.4f} {unit}".rstrip() + "."],
+        ["Target", f"{codes.targets[target]}: {label}{f' [{unit}]' if unit else ''}; bias "
+                   f"{codes.bias[target]:.4f} {unit}".rstrip() + "."],
     ]  # fmt: skip
     if found:
         values = [rmse_text(found, unit)]
@@ -93,7 +118,7 @@ def about(
     versions = ", ".join(f"{key} {value}" for key, value in (provenance.get("versions") or {}).items())
     rows.append(["Made by", f"sfnet-core {__version__} on {date}" + (f"; the codes by {versions}" if versions else "")])
     rows.append(["Made with", command])
-    rows += [["Stability", almanac.steady.summary]] if almanac.steady else []
+    rows += [["Stability", statistics.stability.summary]] if statistics.stability else []
     left_out = f"The {shown} features with the largest mean |contribution| of {active}." if shown < active else ""
     rows.append(["On this page", " ".join(filter(None, [left_out or f"All {active} features that fire.", *notes]))])
     rows.append(
