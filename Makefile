@@ -34,7 +34,7 @@ docs: $(VENV)/.ready-docs
 setup: $(VENV)/.ready
 
 lint: $(VENV)/.ready-test
-	$(BIN)/python -m pip install -q ruff==0.17.6 && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12" >&2; exit 1; }

@@ -82,10 +82,10 @@ def read_place(text: str) -> Place | None:
         radius = _RADIUS.fullmatch(rest)
         if rest and radius is None:
             continue
-        if rest and radius[2] is None:
+        if radius and radius[2] is None:
             raise SFNetError(f"The radius {radius[1]} needs its unit: {radius[1]}', {radius[1]}\" or {radius[1]} deg.")
         ra, dec = read(match)
-        place = Place(ra, dec) if not rest else Place(ra, dec, float(radius[1]), UNITS[radius[2].lower()][1])
+        place = Place(ra, dec) if radius is None else Place(ra, dec, float(radius[1]), UNITS[radius[2].lower()][1])
         return _checked(place)
     raise SFNetError(f"{text.strip()[:40]!r} is no position: write RA, Dec and a radius such as {EXAMPLES}.")
 

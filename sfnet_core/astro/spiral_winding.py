@@ -25,7 +25,7 @@ def winding(cutouts: np.ndarray) -> np.ndarray:
     """
     height, width = cutouts.shape[1:3]
     half = min(height, width) / 2
-    radius = half * np.exp(np.linspace(*np.log(_REACH), _RADII))
+    radius = half * np.exp(np.linspace(np.log(_REACH[0]), np.log(_REACH[1]), _RADII))
     angle = (np.arange(_ANGLES) + 0.5) * 2 * np.pi / _ANGLES  # symmetric about both axes
     y = (height - 1) / 2 + radius[:, None] * np.sin(angle)
     x = (width - 1) / 2 + radius[:, None] * np.cos(angle)

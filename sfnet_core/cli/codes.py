@@ -85,9 +85,8 @@ def export(
                 codes, out, dataset, allow_mismatch=allow_mismatch, progress=not quiet, **given
             )  # fmt: skip
         return finish(about, [], as_json, words)
-    given |= {"dataset": dataset} if dataset is not None else {}
-    if given:
-        raise SFNetError(f"--{next(iter(given))} is for an atlas, OUT.html; {out.name} is a table.")
+    if dataset is not None or given:
+        raise SFNetError(f"--{next(iter(given), 'dataset')} is for an atlas, OUT.html; {out.name} is a table.")
     from sfnet_core.analysis.tables import export as work
 
     with working(as_json):

@@ -39,8 +39,8 @@ def compare(
     command again, goes on.
     """
     share = held_out(validation)
-    numbers = {"--k": k, "--seeds": seeds}
-    for option, text in numbers.items():
+    numbers: dict[str, list[int]] = {}
+    for option, text in (("--k", k), ("--seeds", seeds)):
         try:
             numbers[option] = [int(word) for word in text.split(",")]
         except ValueError as error:

@@ -59,8 +59,8 @@ def faithful(
         images = None if dataset is None else Dataset.open(dataset)
         mismatch = None if images is None else check_dataset(opened, images, allow=allow_mismatch)
         found = work(
-            opened, dataset=images, run=run, classes=_words(classes or ""), mirrored=pair and tuple(pair),
-            split="" if split == "all" else split, target=0 if target is None else target, galaxies=galaxies,
+            opened, dataset=images, run=run, classes=_words(classes or ""),
+            mirrored=(pair[0], pair[1]) if pair else None, split="" if split == "all" else split, target=0 if target is None else target, galaxies=galaxies,
             fills=fills, draws=draws, seed=seed, device=device, work=out / "parts", progress=not quiet,
         )  # fmt: skip
         found["about"]["notes"] += [mismatch] if mismatch else []

@@ -26,8 +26,8 @@ def contribution_maps(network: SFNet, images: Tensor, target: int = 0) -> tuple[
     """
     weight, _ = _head(network, target)
     device = next(network.parameters()).device
-    indices, _, maps = network.eval().encode(images.to(device), runners_up=0)
-    indices, maps = indices.cpu().numpy(), maps.double().cpu().numpy()
+    kept, _, of_kept = network.eval().encode(images.to(device), runners_up=0)
+    indices, maps = kept.cpu().numpy(), of_kept.double().cpu().numpy()
     cells = maps.shape[2] * maps.shape[3]
     return indices, np.append(weight, 0.0)[indices][:, :, None, None] * maps / cells
 

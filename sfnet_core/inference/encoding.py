@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,11 +111,11 @@ class Encoder:
         """
         names = ("indices", "values", "maps", "views", "slots", "near", "exact", *UNLIKE)
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        waiting: deque[tuple[np.ndarray, ...]] = deque()  # rows and their filled up batch, for what is measured of it
+        waiting: deque[tuple[Any, ...]] = deque()  # rows and their filled up batch, for what is measured of it
         begun = 0
         with plain_float32():
             for n, arrays in _behind(self._launched(rows, dtype, at is not None), self.device):
-                a = arrays.pop("a", None)  # (micro, F)
+                a: Any = arrays.pop("a", None)  # (micro, F)
                 if self.typical is not None:
                     waiting.append((rows[begun : begun + n], a, arrays["indices"], arrays["values"]))
                 if at is not None:
@@ -158,14 +159,14 @@ class Encoder:
                 made["views"] = torch.stack([self._network.read(pool(view)) for view in turned], 1)  # (micro, 7, T)
             yield n, OnTheWay(made, self.device)
 
-    def _measure(self, waiting: deque[tuple[np.ndarray, ...]], found: dict[str, list[np.ndarray]]) -> None:
+    def _measure(self, waiting: deque[tuple[Any, ...]], found: dict[str, list[np.ndarray]]) -> None:
         """How unlike the training galaxies rows are, of filled up batches' activations (micro, F) and codes."""
-        while waiting:
-            rows, *whole = waiting.popleft()
+        while waiting and self.typical is not None:
+            rows, a, indices, values = waiting.popleft()
             own = np.full(self.micro, -1)
             own[: len(rows)] = -1 if self._places is None else self._places[rows]
             with np.errstate(invalid="ignore"):  # a row that is not finite is set aside
-                columns = self.typical.measure(*whole, own)
+                columns = self.typical.measure(a, indices, values, own)
             for name, array in columns.items():
                 found[name].append(array[: len(rows)])
 

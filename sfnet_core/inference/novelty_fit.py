@@ -41,7 +41,7 @@ def learn(run: Run, dataset: Dataset, device: str = "auto", done: Callable[[int]
     row = {name: i for i, name in enumerate(dataset.ids.tolist())}
     rows = np.array([row[name] for name in fitted_ids(run).tolist()])
     network = run.network()
-    network = network.to(pick_device(device), memory_format=network.memory_format)
+    network = network.to(pick_device(device), memory_format=network.memory_format)  # type: ignore[call-overload]
     activations = Encoder(network, run.metadata, dataset).activations(rows, done)
     return Typical.fit(activations, run.metadata["k"], run=run.fingerprint)
 

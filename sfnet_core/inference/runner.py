@@ -106,7 +106,7 @@ def infer(
     notes = check_fit(run, dataset, allow_mismatch=allow_mismatch)
     where = pick_device(device)
     network = run.network()
-    network = network.to(where, memory_format=network.memory_format)
+    network = network.to(where, memory_format=network.memory_format)  # type: ignore[call-overload]
     typical = unlike_fit.kept(run)
     ours = dataset.fingerprint == run.metadata["data_fingerprint"]
     to_learn = typical is None and ours and len(run.split.get("train", ())) > 1
@@ -270,8 +270,8 @@ def _assemble(
     ids = dataset.ids[good]
     split = run.split_of(ids)
     if dataset.fingerprint != metadata["data_fingerprint"] and (split != "").any():
-        known = int((split != "").sum())
-        notes = [*notes, f"{known:,} galaxies have an identifier of the training's data, and its split."]
+        trained = int((split != "").sum())
+        notes = [*notes, f"{trained:,} galaxies have an identifier of the training's data, and its split."]
     if typical is None:
         notes = [*notes, "The run does not say what its training galaxies are like; none is marked as unlike them."]
     provenance = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ def _as_slice(rows: np.ndarray) -> np.ndarray | slice:
     return slice(int(rows[0]), int(rows[-1]) + 1) if (np.diff(rows) == 1).all() else rows
 
 
-def prefetch(items: Iterable, depth: int = 3) -> Iterator:
+def prefetch(items: Iterable, depth: int = 3) -> Generator[Any, None, None]:
     """The same items, made by a background thread up to ``depth`` ahead; its exception is raised where it belongs.
 
     Closing the generator (or leaving its loop) ends the thread.

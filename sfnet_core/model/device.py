@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ def plain_float32() -> Iterator[None]:
     the same algorithm every time; all is named there, because what :func:`torch.backends.cudnn.flags` is not told it
     sets, and ``enabled`` to False.
     """
-    rooms = [torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv]
+    rooms: list[Any] = [getattr(torch.backends.mkldnn, name) for name in ("matmul", "conv")]
     before = [room.fp32_precision for room in rooms]
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         try:

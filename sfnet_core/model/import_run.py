@@ -58,19 +58,20 @@ def import_run(
     if (mean is None) != (std is None) or any(v is not None and len(v) != 3 for v in (mean, std)):
         raise SFNetError("--mean and --std go together, three numbers each (one per band, on the scale 0…1).")
     weights = read_foreign(source)
-    said = weights.pop("k", None)
+    stored = weights.pop("k", None)
+    said = None if stored is None else int(stored)
     if "fc.weight" not in weights:
         raise SFNetError(f"{source} has no linear head (fc); it can start a training (--weights), not be imported.")
     if k is None and said is None:
         raise SFNetError(f"{source} does not say how many features its gate keeps; give --k.")
-    if k is not None and said is not None and int(said) != k:
-        raise SFNetError(f"{source} says k={int(said)}, and --k says {k}; leave --k out, or give that one.")
+    if k is not None and said is not None and said != k:
+        raise SFNetError(f"{source} says k={said}, and --k says {k}; leave --k out, or give that one.")
     if len(names) != len(weights["fc.weight"]):
         raise SFNetError(
             f"{source} has {len(weights['fc.weight'])} outputs, but {len(names)} targets are named "
             f"({', '.join(names)}); name them all with --target, in the head's order."
         )
-    network = SFNet(int(said) if k is None else k, len(names), weights["conv1.weight"].shape[0])
+    network = SFNet(k or said or 0, len(names), weights["conv1.weight"].shape[0])
     network.load_state_dict({name.replace("fc.", "head."): tensor for name, tensor in weights.items()})
     height, width = like.meta["height"], like.meta["width"]
     side = min(height, width) if crop is None else crop

@@ -5,6 +5,8 @@ Shape letters: B batch, H W pixels, h w feature-map cells, F features, K kept, r
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -117,6 +119,8 @@ class SFNet(nn.Module):
         """Feature maps before the trunk's last ReLU, of either sign: (B, 3, H, W) → (B, F, h, w)."""
         x = x.contiguous(memory_format=self.memory_format)
         x = self.maxpool(self.bn1(self.conv1(x)).relu_())  # (B, width, H/4, W/4)
+        first: Any
+        last: Any
         first, last = self.layer4
         return last.before_relu(first(self.layer3(self.layer2(self.layer1(x)))))  # (B, F, h, w)
 

@@ -51,7 +51,7 @@ class _Shell:
 
 def read(path: Path) -> dict[str, Tensor]:
     """Unpickle with ``weights_only=True`` → tensors by name, and the module's ``k`` where it has one; unchecked."""
-    shells = [(type("Shell", (_Shell,), {}), name) for name in _CLASSES]  # a class of its own for every name
+    shells: list[Any] = [(type("Shell", (_Shell,), {}), name) for name in _CLASSES]  # a class of its own for every name
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(shells):
             warnings.simplefilter("ignore")
@@ -102,8 +102,8 @@ def plain_weights(found: dict[str, Any]) -> dict[str, Tensor]:
         raise SFNetError("it is not a ResNet18: there is no conv1.weight in it")
     state = _without(found, before) if before is not None else _from_trunk(trunk)
     if before is not None and trunk:
-        for name, tensor in _from_trunk(trunk).items():
-            if name not in state or not _same(state[name], tensor):
+        for name, again in _from_trunk(trunk).items():
+            if name not in state or not _same(state[name], again):
                 raise SFNetError(f"it holds the trunk twice, and the two differ in {name}")
     head = [name for name in ("fc", "head") if f"{name}.weight" in state]
     width = state["conv1.weight"].shape[0] if state["conv1.weight"].dim() == 4 else 0
@@ -117,7 +117,7 @@ def plain_weights(found: dict[str, Any]) -> dict[str, Tensor]:
         theirs = name.replace("head.", f"{head[0]}.") if head else name
         if name.startswith("head.") and not head:
             continue
-        tensor = state.pop(theirs, None)
+        tensor: Tensor | None = state.pop(theirs) if theirs in state else None
         if tensor is None and name.endswith("num_batches_tracked"):  # absent from old files; plays no part
             tensor = torch.zeros((), dtype=torch.int64)
         if tensor is None or tensor.shape != like.shape:
@@ -132,7 +132,7 @@ def plain_weights(found: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _check_kind(name: str, value: object) -> None:
-    if type(value) not in (Tensor, torch.nn.Parameter):
+    if not isinstance(value, Tensor) or type(value) not in (Tensor, torch.nn.Parameter):
         raise SFNetError(f"{name} is a {type(value).__name__}, not a tensor")
     if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
         raise SFNetError(f"{name} is not a plain dense tensor")

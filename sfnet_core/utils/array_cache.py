@@ -38,4 +38,4 @@ def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     """Write an ``.npz`` file, atomically."""
     with atomic_path(path) as part, open(part, "wb") as handle:
-        np.savez(handle, **arrays)
+        np.savez(handle, **arrays)  # type: ignore[arg-type]  # numpy names one of its own arguments

@@ -8,6 +8,7 @@ Shape letters: B batch, F features, h w feature-map cells.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,7 @@ def can_fuse(network: SFNet) -> bool:
 
 def _folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """W' = W γ/√(σ² + ε) and b' = β − μ γ/√(σ² + ε) in float64: a convolution and its normalisation in one."""
+    assert norm.running_mean is not None and norm.running_var is not None  # an SFNet's are always tracked
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
     weight = convolution.weight.double() * scale[:, None, None, None]
     return weight, norm.bias.double() - norm.running_mean.double() * scale
@@ -61,7 +63,7 @@ class _CuDnn:
     def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype):
         weight, bias = _folded(convolution, norm)
         self.weight, self.bias = weight.to(dtype).contiguous(memory_format=torch.channels_last), bias.to(dtype)
-        self.how = (list(convolution.stride), list(convolution.padding), [1, 1], 1)  # …, dilation, groups
+        self.how: Any = (list(convolution.stride), list(convolution.padding), [1, 1], 1)  # …, dilation, groups
 
     def __call__(self, x: Tensor, act: str = "relu") -> Tensor:
         if act == "none":
@@ -71,6 +73,11 @@ class _CuDnn:
     def onto(self, shortcut: Tensor, x: Tensor) -> Tensor:
         """relu(shortcut + W' x + b')."""
         return torch.cudnn_convolution_add_relu(x, self.weight, shortcut, 1.0, self.bias, *self.how)
+
+
+def _pair(both: Any) -> tuple[int, int]:
+    first, second = both
+    return int(first), int(second)
 
 
 def _fused(
@@ -83,7 +90,7 @@ def _fused(
     plain = convolution.kernel_size == (3, 3) and convolution.stride == (1, 1)
     if plain and dtype == torch.bfloat16 and fits_wide(min(weight.shape[:2]), shape[-1]):
         return Wide(weight, bias, dtype, shape)
-    return OneDnn(weight, bias, dtype, shape, convolution.stride, convolution.padding)
+    return OneDnn(weight, bias, dtype, shape, _pair(convolution.stride), _pair(convolution.padding))
 
 
 def _pooled(x: Tensor) -> Tensor:
@@ -118,13 +125,15 @@ class FusedTrunk:
         with torch.inference_mode():
             self._first = _fused(network.conv1, network.bn1, dtype, (min(batch, PIECE), 3, side, side))
             side = (side + 3) // 4  # two halvings, each rounded up
-            self._blocks = []
+            self._blocks: list[tuple[Any, Any, Any]] = []
+            block: Any  # torch's modules have attributes of any kind
             for layer in (network.layer1, network.layer2, network.layer3, network.layer4):
                 for block in layer:
                     outside = (batch, block.conv1.in_channels, side, side)
                     side = -(-side // block.conv1.stride[0])
                     inside = (batch, block.conv2.in_channels, side, side)
-                    shortcut = block.downsample and _fused(*block.downsample, dtype, outside)
+                    project: Any = block.downsample
+                    shortcut = None if project is None else _fused(project[0], project[1], dtype, outside)
                     first = _fused(block.conv1, block.bn1, dtype, outside)
                     self._blocks.append((first, _fused(block.conv2, block.bn2, dtype, inside), shortcut))
 
