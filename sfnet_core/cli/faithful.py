@@ -60,7 +60,8 @@ def faithful(
         mismatch = None if images is None else check_dataset(opened, images, allow=allow_mismatch)
         found = work(
             opened, dataset=images, run=run, classes=_words(classes or ""),
-            mirrored=(pair[0], pair[1]) if pair else None, split="" if split == "all" else split, target=0 if target is None else target, galaxies=galaxies,
+            mirrored=(pair[0], pair[1]) if pair else None, galaxies=galaxies,
+            split="" if split == "all" else split, target=0 if target is None else target,
             fills=fills, draws=draws, seed=seed, device=device, work=out / "parts", progress=not quiet,
         )  # fmt: skip
         found["about"]["notes"] += [mismatch] if mismatch else []
