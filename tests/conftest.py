@@ -186,6 +186,9 @@ def real_folds(shared_data: Path, tmp_path_factory: pytest.TempPathFactory, sfne
     return pickle.loads(made.read_bytes())
 
 
+FOLD_FILES = ("run", ""), ("codes", ".parquet"), ("recipe", ".toml")
+
+
 def fold_both(source: Path, folder: Path, sfnet: Callable[..., tuple[int, str, str]]) -> dict:
     """What :func:`real_folds` gives, made in ``folder``; the two networks side by side."""
 
@@ -195,8 +198,9 @@ def fold_both(source: Path, folder: Path, sfnet: Callable[..., tuple[int, str, s
         return stdout
 
     def held_out(fold: int) -> tuple[Path, Path, dict]:
-        run, codes = folder / f"run-{fold}", folder / f"codes-{fold}.parquet"
-        done("train", dataset, "--out", run, "--k", 4, "--width", 32, "--folds", 2, "--fold", fold, "--quiet")
+        run, codes, recipe = (folder / f"{name}-{fold}{end}" for name, end in FOLD_FILES)
+        recipe.write_text(f"[split]\nfold = {fold}\nfolds = 2\n", encoding="utf-8")
+        done("train", dataset, "--out", run, "--k", 4, "--width", 32, "--recipe", recipe, "--quiet")
         done("infer", run, dataset, "--out", codes, "--tta", "--quiet")
         return run, codes, json.loads(done("evaluate", codes, "--json"))
 

@@ -9,6 +9,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from typer.main import get_command
@@ -56,6 +57,14 @@ def inline_commands(text: str) -> list[list[str]]:
     return [[word for word in span.split()[1:] if word not in WORDS] for span in spans]
 
 
+def command_of(words: list[str]) -> tuple[str, click.Command | None, list[str]]:
+    """The verb that words call, or the verb of a group, and what follows it."""
+    verbs, name = get_command(app).commands, words[0]
+    if name in verbs and hasattr(verbs[name], "commands") and len(words) > 1 and not words[1].startswith("-"):
+        verbs, name, words = verbs[name].commands, words[1], words[1:]
+    return name, verbs.get(name), words[1:]
+
+
 def test_commands_are_found_at_all():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert ["pack", "catalogue.csv", "images/", "--out", "galaxies", "--pixel-scale", "0.396"] in block_commands(readme)
@@ -66,20 +75,21 @@ def test_commands_are_found_at_all():
 
 @named
 def test_commands_parse(page):
-    verbs = get_command(app).commands
     text = page.read_text(encoding="utf-8")
     for words in block_commands(text):
-        assert words[0] in verbs, f"{page.name}: no verb {words[0]}"
-        verbs[words[0]].make_context(words[0], words[1:])  # raises where an option or argument is not known
+        name, command, rest = command_of(words)
+        assert command is not None, f"{page.name}: no verb {name}"
+        command.make_context(name, rest)  # raises where an option or argument is not known
     for words in inline_commands(text):
         if not words or words[0].isupper():  # "sfnet COMMAND --help"
             continue
-        options = {name for parameter in getattr(verbs.get(words[0]), "params", ()) for name in parameter.opts}
-        options |= {n for p in getattr(verbs.get(words[0]), "params", ()) for n in p.secondary_opts} | {"--help"}
-        assert words[0] in verbs or words[0].startswith("-"), f"{page.name}: no verb {words[0]}"
-        for word in words[1:]:
+        verb, command, rest = command_of(words)
+        parameters = getattr(command, "params", ())
+        options = {name for one in parameters for name in (*one.opts, *one.secondary_opts)} | {"--help"}
+        assert command is not None or verb.startswith("-"), f"{page.name}: no verb {verb}"
+        for word in rest:
             name = word.strip("[]").split("=")[0]
-            assert not name.startswith("-") or name in options, f"{page.name}: sfnet {words[0]} has no {name}"
+            assert not name.startswith("-") or name in options, f"{page.name}: sfnet {verb} has no {name}"
 
 
 @named

@@ -32,7 +32,9 @@ def test_taught_by_photometry_a_small_network_needs_one_epoch(shared_data, sfnet
     dataset, run = tmp_path / "dataset", tmp_path / "run"
     status, _, err = sfnet("pack", source / "galaxies.csv", source / "images", "--size", 64, "--out", dataset, "-q")
     assert status == 0, err
-    options = ("--taught", "--epochs", 1, "--width", 8, "--folds", 2, "--fold", 0, "--quiet", "--json")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[split]\nfold = 0\nfolds = 2\n", encoding="utf-8")
+    options = ("--taught", "--epochs", 1, "--width", 8, "--recipe", recipe, "--quiet", "--json")
     status, out, err = sfnet("train", dataset, "--out", run, *options)
     assert status == 0, err
     metrics = json.loads(out)["metrics"]

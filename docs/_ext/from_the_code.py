@@ -24,7 +24,9 @@ def verbs() -> list[str]:
     """The shell verbs, in the order of `sfnet --help`."""
     from sfnet_core.cli.verbs import app
 
-    return [command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands]
+    groups = [(group.name, group.typer_instance) for group in app.registered_groups]
+    found = [command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands]
+    return found + [f"{name} {one.callback.__name__}" for name, group in groups for one in group.registered_commands]
 
 
 def help_of(*arguments: str) -> str:
@@ -61,9 +63,9 @@ class Help(SphinxDirective):
             self.env.note_dependency(str(path))
         out: list[nodes.Node] = []
         for verb in verbs():
-            part = nodes.section(ids=[f"sfnet-{verb}"], names=[f"sfnet {verb}"])
+            part = nodes.section(ids=[f"sfnet-{verb.replace(' ', '-')}"], names=[f"sfnet {verb}"])
             part += nodes.title("", "", nodes.literal("", f"sfnet {verb}"))
-            part += nodes.literal_block("", help_of(verb), language="text")
+            part += nodes.literal_block("", help_of(*verb.split()), language="text")
             out.append(part)
         return out
 

@@ -109,7 +109,7 @@ def consensus(
     if not found:
         raise SFNetError(
             f"No feature is found above {above:g} in {least} of the {several} trainings, so they have no consensus; "
-            "`sfnet stability` says how far they agree."
+            "`sfnet seeds stability` says how far they agree."
         )
     names = tuple(name_of(one) for one in files)
     members = [tuple((s, int(sides[s][1][column])) for s, column in group) for group, _ in found]

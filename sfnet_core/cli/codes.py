@@ -1,4 +1,4 @@
-"""The shell's verbs on codes: evaluate, match, export. What they need is imported inside them."""
+"""The shell's verbs on codes: evaluate, export. What they need is imported inside them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sfnet_core.cli.options import Codes, Json, Quiet, Seed
 from sfnet_core.cli.words import finish, working
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["evaluate", "export", "match"]
+__all__ = ["evaluate", "export"]
 
 
 def evaluate(
@@ -28,33 +28,6 @@ def evaluate(
 
     found = work(SparseCodes.open(codes), intervals=max(intervals, 0), seed=seed)
     print(json.dumps(found, ensure_ascii=False, allow_nan=False) if as_json else report(found))
-
-
-def match(
-    codes: Codes,
-    other: Annotated[Path, typer.Argument(help="Codes of the same galaxies from another training.")],
-    split: Annotated[
-        str | None, typer.Option(help="train, validation, test or all; by default validation galaxies of both.")
-    ] = None,
-    carry_labels: Annotated[
-        bool, typer.Option("--carry-labels", help="Copy OTHER's feature labels to their counterparts above 0.9.")
-    ] = False,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
-    """Are they the same features again? Pairs the features of two trainings by their activations."""
-    from sfnet_core.analysis.stability import matching as stability
-    from sfnet_core.codes.table import SparseCodes
-
-    one, two = SparseCodes.open(codes), SparseCodes.open(other)
-    found = stability.match_features(one, two, split="" if split == "all" else split, seed=seed)
-    carried = stability.carry_labels(one, two, found.pairs()) if carry_labels else None
-    if as_json:
-        print(json.dumps(stability.as_dict(found) | {"labels_carried": carried}, ensure_ascii=False, allow_nan=False))
-        return
-    print(stability.report(found))
-    if carried is not None:
-        print(f"{carried} labels carried over")
 
 
 def export(

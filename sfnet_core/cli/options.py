@@ -28,7 +28,6 @@ __all__ = [
     "Split",
     "Target",
     "Weights",
-    "Width",
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -46,7 +45,7 @@ NewDataset = Annotated[Path, typer.Option(help="Folder of the new dataset.")]
 Codes = Annotated[Path, typer.Argument(help="A codes file, as `sfnet infer` writes it.")]
 Split = Annotated[str | None, typer.Option(help="train, validation, test or all; validation by default.")]
 SharedSplit = Annotated[
-    str | None, typer.Option(help="train, validation, test or all; by default validation galaxies of all.")
+    str | None, typer.Option(help="train, validation, test or all; by default those held out by all.")
 ]
 Target = Annotated[str | None, typer.Option(help="Which target; by default the first.")]
 
@@ -59,4 +58,3 @@ RecipeName = Annotated[
 HeldOut = Annotated[str, typer.Option(help="Share of objects held out, or `paper`.")]
 Group = Annotated[str | None, typer.Option(help="Column whose equal values are one object.")]
 Weights = Annotated[str | None, typer.Option(help="Start from ImageNet weights: `hub` or a file.")]
-Width = Annotated[int | None, typer.Option(help="Channels of the first stage; 64, the paper's, or that of --from-run.")]

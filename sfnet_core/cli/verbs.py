@@ -10,31 +10,15 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sfnet_core.cli.codes import evaluate, export, match
+from sfnet_core.cli.codes import evaluate, export
 from sfnet_core.cli.compare import compare
-from sfnet_core.cli.consensus import consensus
 from sfnet_core.cli.faithful import faithful
 from sfnet_core.cli.foreign import import_
-from sfnet_core.cli.options import (
-    DatasetPath,
-    Device,
-    Epochs,
-    Group,
-    HeldOut,
-    Json,
-    NewDataset,
-    Overwrite,
-    Quiet,
-    RecipeName,
-    Resume,
-    RunFolder,
-    Seed,
-    Weights,
-    Width,
-)
+from sfnet_core.cli.options import DatasetPath, Device, Json, NewDataset, Overwrite, Quiet, Resume, Seed
 from sfnet_core.cli.report import report
-from sfnet_core.cli.stability import stability
-from sfnet_core.cli.words import finish, held_out, need_torch, say, working
+from sfnet_core.cli.seeds import seeds
+from sfnet_core.cli.train import train
+from sfnet_core.cli.words import finish, need_torch, say, working
 from sfnet_core.codes.header import RUNNERS_UP
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.version import __version__
@@ -42,7 +26,6 @@ from sfnet_core.utils.version import __version__
 # What a verb needs is imported inside it: `sfnet explore` must not wait for torch, nor `sfnet --help` for anything.
 
 DONE, MISTAKE, INTERRUPTED = 0, 2, 130
-_PARTS = ("train", "validation")
 
 app = typer.Typer(
     name="sfnet",
@@ -128,62 +111,7 @@ def pack(
     finish(_about_dataset(dataset, out), dataset.set_aside, as_json, f"{len(dataset):,} galaxies packed in {out}")
 
 
-@app.command()
-def train(
-    dataset: DatasetPath,
-    out: RunFolder,
-    target: Annotated[str, typer.Option(help="Column to predict; several with commas, or `lines`.")] = "oh_p50",
-    k: Annotated[int, typer.Option("--k", help="Features kept for each galaxy.")] = 4,
-    epochs: Epochs = None,
-    recipe: RecipeName = None,
-    multi_k: Annotated[int | None, typer.Option(help="Train every k from 1 to this one at once.")] = None,
-    alive: Annotated[
-        bool, typer.Option("--alive", help="Keep more features in use: narrow the gate step by step, raise rare ones.")
-    ] = False,
-    taught: Annotated[
-        bool,
-        typer.Option("--taught", help="For a few hundred labels: learn what photometry says of many further pictures."),
-    ] = False,
-    validation: HeldOut = "0.2",
-    fold: Annotated[int | None, typer.Option(help="Hold out this fold (from 0) of --folds.")] = None,
-    folds: Annotated[int | None, typer.Option(help="Number of folds.")] = None,
-    group: Group = None,
-    width: Width = None,
-    weights: Weights = None,
-    from_run: Annotated[
-        Path | None, typer.Option(help="Start from the trunk of another run (trained on other galaxies, say).")
-    ] = None,
-    seed: Seed = 0,
-    split_seed: Annotated[
-        int | None, typer.Option(help="Seed of the split alone, so that several --seed share one split.")
-    ] = None,
-    device: Device = "auto",
-    resume: Resume = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Train a sparse feature network on a dataset. Ctrl-C leaves a usable run; --resume goes on."""
-    share = held_out(validation)
-    need_torch("train")
-    from sfnet_core.training.loop import train as run
-
-    with working(as_json):
-        made = run(
-            dataset, out, target=target, k=k, epochs=epochs, recipe=recipe, multi_k=multi_k,
-            validation=share, fold=fold, folds=folds, group=group, width=width, weights=weights, seed=seed,
-            split_seed=split_seed, start=from_run, device=device, resume=resume, overwrite=overwrite,
-            progress=not quiet, alive=alive, taught=taught,
-        )  # fmt: skip
-    about = {"run": str(out), "status": made.status, "fingerprint": made.fingerprint, "metrics": made.metrics}
-    last = made.history[-1] if made.history else {}
-    rmse = [
-        f"{name.removesuffix('_rmse')} RMSE {last[name]:.4f}"
-        for name in ("train_rmse", "validation_rmse")
-        if name in last
-    ]
-    words = f"Run {made.status} in {out}" + (f" ({', '.join(rmse)})" if rmse else "")
-    finish(about | {"config": made.config, "last_epoch": last}, [], as_json, words)
+app.command()(train)
 
 
 @app.command()
@@ -226,8 +154,9 @@ def infer(
 
 
 app.command("import")(import_)
-for verb in (evaluate, compare, match, stability, consensus, faithful, export, report):
+for verb in (evaluate, compare, faithful, export, report):
     app.command()(verb)
+app.add_typer(seeds, name="seeds")
 
 
 @app.command()

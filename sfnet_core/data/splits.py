@@ -65,7 +65,7 @@ def validation_mask(
     of the rows.
     """
     if (fold is None) != (folds is None):
-        raise SFNetError("Give both --fold and --folds, or neither.")
+        raise SFNetError("Give both fold and folds, or neither.")
     if folds is not None and not (folds >= 2 and 0 <= fold < folds):
         raise SFNetError(f"There is no fold {fold} of {folds}; count from 0, with at least 2 folds.")
     if not 0 <= validation < 1:

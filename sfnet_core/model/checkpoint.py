@@ -172,7 +172,7 @@ def _read_header(path: Path) -> tuple[dict, dict[str, Any], int]:
     if not isinstance(entries, dict) or not isinstance(entries.get("sfnet"), str):
         raise SFNetError(
             f"{path} has no metadata field `sfnet`: it was not written by sfnet. "
-            "Foreign ResNet18 weights can start a training (--weights FILE), they cannot be used as they are."
+            "Foreign ResNet18 weights can start a training (`weights` of a recipe file), but can't be used as they are."
         )
     metadata = _json_object(entries["sfnet"].encode(), f"{path}: the metadata field `sfnet`")
     _check_metadata(metadata, str(path))

@@ -61,7 +61,9 @@ def import_run(
     stored = weights.pop("k", None)
     said = None if stored is None else int(stored)
     if "fc.weight" not in weights:
-        raise SFNetError(f"{source} has no linear head (fc); it can start a training (--weights), not be imported.")
+        raise SFNetError(
+            f"{source} has no linear head (fc); it can start a training (`weights` of a recipe file), not be imported."
+        )
     if k is None and said is None:
         raise SFNetError(f"{source} does not say how many features its gate keeps; give --k.")
     if k is not None and said is not None and said != k:

@@ -33,6 +33,10 @@ TAUGHT = {"epochs": 20, "gain": 0.0, "sky": 0.0}
 PICTURES = 8000  # drawn of the training galaxies of a taught training, about
 
 
+OPTIMISERS = {"adamw": "AdamW", "ranger": "RAdam + Lookahead"}
+LOSSES = ("mse", "rmse")  # the mean of squared errors, or the root of each batch's
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Everything about a training that is not data, network or seed.
@@ -66,8 +70,8 @@ class Recipe:
     batch: int
     rate: float
     weight_decay: float
-    optimiser: str  # "adamw", or "ranger" (RAdam with Lookahead)
-    loss: str  # "mse", or "rmse" (the root of each batch's MSE)
+    optimiser: str
+    loss: str
     crop_share: float
     warm_up: float
     gain: float
@@ -99,7 +103,7 @@ class Recipe:
 
     def sentence(self) -> str:
         """The recipe in words, to be printed."""
-        optimiser = {"adamw": "AdamW", "ranger": "RAdam + Lookahead"}[self.optimiser]
+        optimiser = OPTIMISERS[self.optimiser]
         return (
             f"recipe “{self.name}”: {self.epochs} epochs of {optimiser}, one cycle to {self.rate:g}, weight decay "
             f"{self.weight_decay:g}, batches of {self.batch}, {self.loss.upper()} on standardised targets, "
@@ -192,6 +196,12 @@ def choose(
     for name in ("start_k", "balance", "variants"):
         if not 0 <= getattr(recipe, name) < float("inf"):
             raise SFNetError(f"{name} is 0 (off) or more, not {getattr(recipe, name)}.")
+    for name in ("epochs", "batch", "rate"):
+        if not 0 < getattr(recipe, name) < float("inf"):
+            raise SFNetError(f"{name} is above 0, not {getattr(recipe, name)}.")
+    for name, known in (("optimiser", OPTIMISERS), ("loss", LOSSES)):
+        if getattr(recipe, name) not in known:
+            raise SFNetError(f"{name} is {' or '.join(known)}, not {getattr(recipe, name)!r}.")
     if recipe.start_k and recipe.multi_k:
         raise SFNetError(
             f"The gate is narrowed from start_k={recipe.start_k}, or every k to multi_k={recipe.multi_k} is trained at "

@@ -265,7 +265,7 @@ def test_the_command_writes_codes_that_the_pages_open_with_their_features_named(
     for one, path in zip(files, paths, strict=True):
         one.save(path)
     out = tmp_path / "shared.parquet"
-    assert run(["consensus", *map(str, paths), "--out", str(out)]) == 0
+    assert run(["seeds", "consensus", *map(str, paths), "--out", str(out)]) == 0
     words = capsys.readouterr().out
     assert "4 features are found above 0.9 in 2 or more of 3 trainings" in words and "seed-1.parquet f" in words
     assert "consensus, the mean of their predictions" in words
@@ -276,12 +276,12 @@ def test_the_command_writes_codes_that_the_pages_open_with_their_features_named(
     assert book.feature(0).label == "in 3 of 3 trainings" and "seed-0.parquet f" in book.feature(0).note
     assert book.feature(SHARED + 1).label == LOWERS
     book.set_feature(0, label="mine")
-    assert run(["consensus", *map(str, paths), "--out", str(out), "--json"]) == 0
+    assert run(["seeds", "consensus", *map(str, paths), "--out", str(out), "--json"]) == 0
     said = capsys.readouterr()
     about = json.loads(said.out)
     assert LabelBook.open(codes).feature(0).label == "mine" and "not written as labels" in said.err
     assert about["rmse"]["consensus"] == pytest.approx(errors(found, files)["consensus"]) and len(about["groups"]) == 4
-    assert run(["consensus", *map(str, paths), "--out", str(paths[1])]) == 2
+    assert run(["seeds", "consensus", *map(str, paths), "--out", str(paths[1])]) == 2
     assert "is one of the trainings' codes" in capsys.readouterr().err
 
     page = Explorer(codes)

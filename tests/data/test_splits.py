@@ -85,7 +85,7 @@ def test_a_long_chain_is_one_object():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"fold": 0}, "both --fold and --folds"),
+        ({"fold": 0}, "both fold and folds"),
         ({"fold": 2, "folds": 2}, "no fold 2 of 2"),
         ({"fold": 0, "folds": 1}, "at least 2"),
         ({"validation": 1.0}, "below 1"),

@@ -156,7 +156,7 @@ def test_t15_other_files(tmp_path, raw):
 
 def test_t15_foreign_safetensors_says_what_to_do(tmp_path, network):
     save_file(network.state_dict(), tmp_path / "x.safetensors")
-    with pytest.raises(SFNetError, match=r"no metadata field `sfnet`.*--weights"):
+    with pytest.raises(SFNetError, match=r"no metadata field `sfnet`.*`weights`"):
         checkpoint.load(tmp_path / "x.safetensors")
     with pytest.raises(SFNetError, match="no checkpoint"):
         checkpoint.load(tmp_path / "none.safetensors")

@@ -143,7 +143,9 @@ def test_a_start_that_does_not_fit_is_refused(trunk, tmp_path, change, arguments
 
 
 def test_the_shell_starts_from_a_run(trunk, labelled, tmp_path, capsys):
-    then = ["train", labelled.path, "--out", tmp_path / "run", "--from-run", trunk.path, "--quiet"]
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f"[start]\nfrom_run = '{trunk.path}'\n", encoding="utf-8")
+    then = ["train", labelled.path, "--out", tmp_path / "run", "--recipe", recipe, "--quiet"]
     assert cli.run([str(word) for word in (*then, "--epochs", 1)]) == 0
     assert "Run finished" in capsys.readouterr().out and Run.open(tmp_path / "run").config["width"] == 4
     assert cli.run([str(word) for word in (*then, "--width", 8, "--overwrite")]) == 2

@@ -219,7 +219,7 @@ def read_stability(path: str | os.PathLike) -> Stability:
         )
     except (KeyError, TypeError, ValueError) as error:
         why = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
-        raise SFNetError(f"{path.name}: {why[:200]}; run `sfnet stability` again.") from None
+        raise SFNetError(f"{path.name}: {why[:200]}; run `sfnet seeds stability` again.") from None
 
 
 def _content(path: Path) -> bytes:
@@ -249,11 +249,11 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise SFNetError(f"{name} is not readable as JSON.") from None
     if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise SFNetError(f"{name} is no file of `sfnet stability`.")
+        raise SFNetError(f"{name} is no file of `sfnet seeds stability`.")
     if data.get("schema") != SCHEMA:
         raise SFNetError(
             f"{name} has schema {str(data.get('schema'))[:20]}; this version of SFNet reads {SCHEMA}. "
-            "Run `sfnet stability` again."
+            "Run `sfnet seeds stability` again."
         )
     return data
 

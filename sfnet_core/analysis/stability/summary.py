@@ -1,4 +1,4 @@
-"""How steady features are over several trainings, as the pages say it: what `sfnet stability` wrote, if anything."""
+"""How steady features are over several trainings, as the pages say it: what `sfnet seeds stability` wrote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureStability"]
 
-HINT = "Is it the same feature in another training? `sfnet stability CODES OTHER…` measures it; the score stands here."
+HINT = "Is it the same feature in another training? `sfnet seeds stability CODES OTHER…` measures that, for this place."
 LISTED = 4  # counterparts named
 
 
@@ -40,7 +40,8 @@ class FeatureStability:
                 return cls(found)
             notes.append(
                 f"No feature's stability is shown: {path.name} was measured on codes with another fingerprint "
-                f"({found.codes.fingerprint[:8]}; these have {codes.fingerprint[:8]}). Run `sfnet stability` again."
+                f"({found.codes.fingerprint[:8]}; these have {codes.fingerprint[:8]}). "
+                "Run `sfnet seeds stability` again."
             )
         return cls(None, notes)
 

@@ -129,7 +129,7 @@ class Choices:
         words += ["--recipe", self.recipe] if self.recipe else []
         words += ["--multi-k", str(self.multi_k)] if self.every_k else []
         words += ["--alive"] if self.alive else []
-        words += ["--taught"] if self.taught else []
+        words.append("--taught" if self.taught else "--no-taught")
         words += ["--validation", str(self.validation)] if self.validation != 0.2 else []
         return shlex.join(words)
 

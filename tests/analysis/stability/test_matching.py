@@ -100,26 +100,26 @@ def files(tmp_path):
 
 def test_the_shell_says_what_python_finds(files, capsys):
     new, old = files
-    assert run(["match", str(new), str(old), "--json"]) == 0
+    assert run(["seeds", "match", str(new), str(old), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     found = match_features(SparseCodes.open(new), SparseCodes.open(old))
     assert {p["feature"]: p["counterpart"] for p in said["pairs"]} == {f: 6 - f for f in range(7)} == found.pairs()
     assert said["n"] == 100 and said["mean"] == found.mean and said["null_mean"] == found.null[0] < 0.5
-    assert run(["match", str(new), str(old)]) == 0
+    assert run(["seeds", "match", str(new), str(old)]) == 0
     words = capsys.readouterr().out
     assert "100 galaxies of both, validation split" in words and "100% of 7 active features" in words
 
 
 def test_labels_go_along_with_their_features(files, capsys):
     new, old = files
-    assert run(["match", str(new), str(old), "--carry-labels"]) == 2
+    assert run(["seeds", "match", str(new), str(old), "--carry-labels"]) == 2
     assert "There are no labels beside old.parquet" in capsys.readouterr().err
     there = LabelBook.open(SparseCodes.open(old))
     there.set_feature(1, label="blue arms", note="seen on 12 galaxies")
     there.set_feature(6, label="theirs")
     here = LabelBook.open(SparseCodes.open(new))
     here.set_feature(0, label="ours")
-    assert run(["match", str(new), str(old), "--carry-labels"]) == 0
+    assert run(["seeds", "match", str(new), str(old), "--carry-labels"]) == 0
     assert "1 labels carried over" in capsys.readouterr().out
     here = LabelBook.open(SparseCodes.open(new))
     assert (here.feature(5).label, here.feature(5).note) == ("blue arms", "seen on 12 galaxies")

@@ -222,7 +222,7 @@ def files(tmp_path, trained, monkeypatch):
 
 
 def test_one_command_measures_prints_and_writes_what_python_finds(files, capsys):
-    assert run(["stability", *map(str, files)]) == 0
+    assert run(["seeds", "stability", *map(str, files)]) == 0
     words = capsys.readouterr().out
     assert "against 2 other trainings: 120 galaxies of all, validation split" in words and "Not stable: " in words
     path = stability_path(files[0])
@@ -231,7 +231,7 @@ def test_one_command_measures_prints_and_writes_what_python_finds(files, capsys)
     opened = [SparseCodes.open(file) for file in files]
     assert found == stability(opened[0], opened[1:])
     assert found.codes.fingerprint == opened[0].fingerprint and found.others[1].name == "seed-2.parquet"
-    assert run(["stability", *map(str, files), "--json", "--out", str(files[0].with_name("other.json"))]) == 0
+    assert run(["seeds", "stability", *map(str, files), "--json", "--out", str(files[0].with_name("other.json"))]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["mean"] == found.mean and said["sentence"] == found.sentence and said["file"].endswith("other.json")
     assert [one["feature"] for one in said["features"]] == [one.feature for one in found.features]
@@ -242,10 +242,10 @@ def test_nothing_else_is_overwritten_and_a_folder_of_ones_own_serves(files, caps
     labels.write_text('{"kind": "sfnet labels"}', encoding="utf-8")
     for out, words in ((labels, "holds no stability"), (files[0], "written to a .json file")):
         before = out.read_bytes()
-        assert run(["stability", *map(str, files), "--out", str(out)]) == 2
+        assert run(["seeds", "stability", *map(str, files), "--out", str(out)]) == 2
         assert words in capsys.readouterr().err and out.read_bytes() == before
     monkeypatch.setenv("SFNET_LABELS", str(tmp_path / "mine"))
-    assert run(["stability", *map(str, files)]) == 0
+    assert run(["seeds", "stability", *map(str, files)]) == 0
     assert (tmp_path / "mine" / "seed-0.stability.json").is_file() and not stability_path(files[0]).exists()
 
 
@@ -310,10 +310,10 @@ def test_a_file_with_anything_anywhere_is_read_or_refused_with_a_sentence(traine
         (b"\xff\xfe{}", "not readable as JSON"),
         (b"[" * 100_000, "not readable as JSON"),
         (b'{"kind": "sfnet stability", "schema": NaN}', "not readable as JSON"),
-        (b'{"kind": "sfnet labels"}', "no file of `sfnet stability`"),
-        (b"[]", "no file of `sfnet stability`"),
+        (b'{"kind": "sfnet labels"}', "no file of `sfnet seeds stability`"),
+        (b"[]", "no file of `sfnet seeds stability`"),
         (b'{"kind": "sfnet stability", "schema": 99}', "has schema 99"),
-        (b'{"kind": "sfnet stability", "schema": 1}', "has schema 1; .* Run `sfnet stability` again"),
+        (b'{"kind": "sfnet stability", "schema": 1}', "has schema 1; .* Run `sfnet seeds stability` again"),
         (b'{"kind": "sfnet stability", "schema": 2}', "`others` is missing"),
     ],
 )
