@@ -21,8 +21,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from sfnet_core.utils.documents import read_document
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = [
@@ -33,7 +36,7 @@ __all__ = [
     "checked_text",
     "is_fingerprint",
     "merge",
-    "read_document",
+    "read_labels",
     "write_document",
 ]
 
@@ -43,8 +46,14 @@ MOST_ITEMS, MOST_LISTS, MOST_MEMBERS, MOST_CODES = 50_000, 200, 50_000, 64
 MOST_BYTES = 32 << 20
 MOST_REVISION = 2**53 - 1
 _PRINT = re.compile(r"[0-9a-f]{1,64}")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,4}")
+
+
+Print = Annotated[str, Meta(pattern=r"\A[0-9a-f]{1,64}\Z")]
+Revision = Annotated[int, Meta(ge=0, le=MOST_REVISION)]
+Time = Annotated[
+    str, Meta(pattern=r"\A([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)?\Z")
+]  # empty, or such as 2026-01-31T12:00:00.000Z
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,8 @@ class Entry:
     label: str = ""
     note: str = ""
     star: bool = False
-    revision: int = 0
-    time: str = ""
+    revision: Revision = 0
+    time: Time = ""
     origin: str = ""  # where it was carried over from
 
     def __bool__(self) -> bool:
@@ -71,9 +80,9 @@ class Entry:
 class Roster:
     """A named list; ``gone``: it was deleted."""
 
-    members: tuple[int | str, ...] = ()
-    revision: int = 0
-    time: str = ""
+    members: Annotated[tuple[int | str, ...], Meta(max_length=MOST_MEMBERS)] = ()
+    revision: Revision = 0
+    time: Time = ""
     gone: bool = False
 
     @property
@@ -86,9 +95,9 @@ class Roster:
 class Section:
     """Entries and lists of features (of one fingerprint; ``run``: the network's) or of galaxies."""
 
-    items: dict[Any, Entry] = field(default_factory=dict)
-    lists: dict[str, Roster] = field(default_factory=dict)
-    run: str = ""
+    items: Annotated[dict[Any, Entry], Meta(max_length=MOST_ITEMS)] = field(default_factory=dict)
+    lists: Annotated[dict[str, Roster], Meta(max_length=MOST_LISTS)] = field(default_factory=dict)
+    run: Annotated[str, Meta(pattern=r"\A[0-9a-f]{0,64}\Z")] = ""
 
     def copy(self) -> Section:
         return Section(dict(self.items), dict(self.lists), self.run)
@@ -119,6 +128,14 @@ class Document:
         if fingerprint not in self.features and len(self.features) >= MOST_CODES:
             raise SFNetError(f"These labels are of {MOST_CODES} different codes already; start a new file.")
         return self.features.setdefault(fingerprint, Section())
+
+
+@dataclass
+class _File:
+    """A labels file; what else it holds is ignored."""
+
+    features: Annotated[dict[Print, Section], Meta(max_length=MOST_CODES)] = field(default_factory=dict)
+    galaxies: Section = field(default_factory=Section)
 
 
 def merge(one: Document, other: Document) -> Document:
@@ -207,65 +224,35 @@ def _out(thing: Entry | Roster) -> dict:
     return {name: value for name, value in vars(thing).items() if value or name == "revision"}
 
 
-def read_document(text: str | bytes, where: str) -> Document:
-    """A document from JSON that anybody may have written; :class:`SFNetError` names the field that is wrong."""
-    if len(text) > MOST_BYTES:
-        raise SFNetError(f"{where} has {len(text):,} bytes; labels take {MOST_BYTES:,} at most.")
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).split(" (")[0]
-        raise SFNetError(f"{where} is not a labels file: it can't be read as JSON ({why[:120]}).") from None
-    if not isinstance(value, dict) or value.get("kind") != KIND:
-        raise SFNetError(f'{where} is not a labels file: it lacks "kind": "{KIND}".')
-    schema = value.get("schema")
-    if schema != SCHEMA or isinstance(schema, bool):
-        raise SFNetError(f"{where} has schema {str(schema)[:20]}; this version of SFNet reads {SCHEMA}.")
-    document = Document(galaxies=_section_in(value.get("galaxies", {}), f"{where}: galaxies", _id))
-    features = _object(value.get("features", {}), f"{where}: features")
-    if len(features) > MOST_CODES:
-        raise SFNetError(f"{where}: features of {len(features)} codes are more than {MOST_CODES}.")
-    for name, section in features.items():
-        at = f"{where}: features of {name[:16]!r}"
-        if not is_fingerprint(name):
-            raise SFNetError(f"{at}: that is no fingerprint.")
-        document.features[name] = _section_in(section, at, _feature)
-        run = section.get("run", "")
-        if run != "" and not is_fingerprint(run):
-            raise SFNetError(f"{at}: `run` is no fingerprint.")
-        document.features[name].run = run
+def read_labels(content: str | bytes, where: str) -> Document:
+    """A document from JSON that anybody may have written.
+
+    Raises
+    ------
+    SFNetError
+        One sentence with the field that is wrong.
+    """
+    if len(content) > MOST_BYTES:
+        raise SFNetError(f"{where} has {len(content):,} bytes; labels take {MOST_BYTES:,} at most.")
+    file = read_document(_File, content, where, schema=SCHEMA, mark=KIND)
+    document = Document(galaxies=_section_in(file.galaxies, f"{where}: galaxies", _id))
+    for name, section in file.features.items():
+        document.features[name] = _section_in(section, f"{where}: features of {name[:16]!r}", _feature)
     return document
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _object(value: Any, where: str) -> dict:
-    if not isinstance(value, dict):
-        raise SFNetError(f"{where} must be a JSON object.")
-    return value
-
-
-def _section_in(value: Any, where: str, key_of: Callable[[Any, str], Any]) -> Section:
-    value, section = _object(value, where), Section()
-    for key, entry in _object(value.get("items", {}), f"{where}, items").items():
+def _section_in(found: Section, where: str, key_of: Callable[[Any, str], Any]) -> Section:
+    """A section of the file with its names as they are in memory, and its texts checked."""
+    section = Section(run=found.run)
+    for key, entry in found.items.items():
         at = f"{where}, item {key[:40]!r}"
-        key, entry = key_of(key, at), _object(entry, at)
-        texts = {
-            name: checked_text(entry.get(name, ""), name, f"{at}: `{name}`") for name in ("label", "note", "origin")
-        }
-        section.items[key] = Entry(**texts, star=_flag(entry, "star", at), **_stamp(entry, at))
-    for name, roster in _object(value.get("lists", {}), f"{where}, lists").items():
+        section.items[key_of(key, at)] = entry
+        for name in ("label", "note", "origin"):
+            checked_text(getattr(entry, name), name, f"{at}: `{name}`")
+    for name, roster in found.lists.items():
         at = f"{where}, list {name[:40]!r}"
         checked_text(name, "name", at)
-        members = _object(roster, at).get("members", [])
-        if not isinstance(members, list):
-            raise SFNetError(f"{at}: `members` must be a list.")
-        if len(members) > MOST_MEMBERS:
-            raise SFNetError(f"{at}: {len(members):,} members are more than {MOST_MEMBERS:,}.")
-        found = ordered(key_of(member, at) for member in members)
-        section.lists[name] = Roster(found, gone=_flag(roster, "gone", at), **_stamp(roster, at))
+        section.lists[name] = replace(roster, members=ordered(key_of(member, at) for member in roster.members))
     section.check(where)
     return section
 
@@ -281,19 +268,3 @@ def _feature(value: Any, where: str) -> int:
 
 def _id(value: Any, where: str) -> str:
     return checked_text(value, "id", f"{where}: an identifier")
-
-
-def _flag(value: dict, name: str, where: str) -> bool:
-    found = value.get(name, False)
-    if not isinstance(found, bool):
-        raise SFNetError(f"{where}: `{name}` must be true or false.")
-    return found
-
-
-def _stamp(value: dict, where: str) -> dict[str, Any]:
-    revision, time = value.get("revision", 0), value.get("time", "")
-    if type(revision) is not int or not 0 <= revision <= MOST_REVISION:
-        raise SFNetError(f"{where}: `revision` must be a whole number.")
-    if not isinstance(time, str) or (time and not _TIME.fullmatch(time)):
-        raise SFNetError(f"{where}: `time` must be such as 2026-01-31T12:00:00.000Z.")
-    return {"revision": revision, "time": time}

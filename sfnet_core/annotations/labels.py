@@ -25,7 +25,7 @@ from sfnet_core.annotations.document import (
     is_fingerprint,
     merge,
     ordered,
-    read_document,
+    read_labels,
     write_document,
 )
 from sfnet_core.annotations.store import Store, read_file
@@ -357,7 +357,7 @@ class LabelBook:
         their fingerprint, and shown here where the same network made those codes. :class:`SFNetError` with the field
         that is wrong where the text is no labels file; then no label has changed.
         """
-        return self._import(read_document(text, where))
+        return self._import(read_labels(text, where))
 
     def _import(self, theirs: Document) -> str:
         before = self._document

@@ -6,12 +6,12 @@ import contextlib
 import errno
 import fcntl
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sfnet_core.annotations.document import MOST_BYTES, Document, read_document, write_document
+from sfnet_core.annotations.document import MOST_BYTES, Document, read_labels, write_document
+from sfnet_core.utils.documents import file_bytes
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_text
 
@@ -111,19 +111,16 @@ class Store:
 
 
 def read_file(path: str | os.PathLike) -> Document:
-    """The document in a file; :class:`SFNetError` where it is none. Plain files only, of the size that labels have."""
-    name = Path(path).name
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # opening a pipe must not wait
-    try:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            raise SFNetError(f"{name} is no plain file, so it holds no labels. Move it away.")
-        if about.st_size > MOST_BYTES:
-            raise SFNetError(f"{name} has {about.st_size:,} bytes; labels take {MOST_BYTES:,} at most. Move it away.")
-        with open(handle, "rb", closefd=False) as file:
-            return read_document(file.read(MOST_BYTES + 1), name)
-    finally:
-        os.close(handle)
+    """The document in a file.
+
+    Raises
+    ------
+    SFNetError
+        Where it is no plain file of the size that labels have, or no labels file.
+    OSError
+        Where it can't be opened.
+    """
+    return read_labels(file_bytes(path, MOST_BYTES), Path(path).name)
 
 
 def _stamp(path: Path) -> tuple | None:

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.annotations import store as labels_store
-from sfnet_core.annotations.document import MOST_ITEMS, Document, Roster, Section, merge, read_document, write_document
+from sfnet_core.annotations.document import MOST_ITEMS, Document, Roster, Section, merge, read_labels, write_document
 from sfnet_core.annotations.labels import Entry, LabelBook, labels_path
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.utils.errors import SFNetError
@@ -488,45 +488,45 @@ def test_imported_numbers_beyond_the_codes_are_not_shown(book):
 GOOD = {"kind": "sfnet labels", "schema": 1}
 ENTRY = {"label": "x", "revision": 1, "time": "2026-01-31T12:00:00.000Z"}
 BAD = [
-    (b"", "can't be read as JSON"),
-    (b"{", "can't be read as JSON"),
-    (b"\xff\xfe\x00", "can't be read as JSON"),
-    (b"[" * 200_000, "nested too deeply|can't be read"),
-    (b'{"a":' * 100_000, "nested too deeply|can't be read"),
-    (b"[]", 'lacks "kind"'),
-    (b"null", 'lacks "kind"'),
-    (b'{"kind": "something"}', 'lacks "kind"'),
-    (b'{"kind": "sfnet labels", "schema": NaN}', "NaN"),
-    ({**GOOD, "schema": 2}, "schema 2; this version of SFNet reads 1"),
-    ({**GOOD, "schema": True}, "schema True"),
-    ({**GOOD, "schema": "x" * 5000}, "schema x"),
-    (b'{"kind": "sfnet labels", "schema": ' + b"9" * 5000 + b"}", "can't be read as JSON"),
-    ({**GOOD, "features": []}, "features must be a JSON object"),
-    ({**GOOD, "features": {"../x": {}}}, "no fingerprint"),
-    ({**GOOD, "features": {"ab": {"run": 3}}}, "`run` is no fingerprint"),
-    ({**GOOD, "features": {f"{i:x}": {} for i in range(1, 70)}}, "features of 69 codes"),
+    (b"", "not valid JSON"),
+    (b"{", "not valid JSON"),
+    (b"\xff\xfe\x00", "not valid JSON"),
+    (b"[" * 200_000, "nested too deeply"),
+    (b'{"a":' * 100_000, "nested too deeply"),
+    (b"[]", "not a JSON object"),
+    (b"null", "not a JSON object"),
+    (b'{"kind": "something"}', "`kind`"),
+    (b'{"kind": "sfnet labels", "schema": NaN}', "not valid JSON"),
+    ({**GOOD, "schema": 2}, "`schema` is 2; this version reads 1"),
+    ({**GOOD, "schema": True}, "`schema` is True"),
+    ({**GOOD, "schema": "x" * 5000}, "`schema` is .x"),
+    (b'{"kind": "sfnet labels", "schema": ' + b"9" * 5000 + b"}", "not valid JSON"),
+    ({**GOOD, "features": []}, "`features` must be object"),
+    ({**GOOD, "features": {"../x": {}}}, "`features` .*matching"),
+    ({**GOOD, "features": {"ab": {"run": 3}}}, "run` must be str"),
+    ({**GOOD, "features": {f"{i:x}": {} for i in range(1, 70)}}, "`features` must be object of length <= 64"),
     ({**GOOD, "features": {"ab": {"items": {"-1": ENTRY}}}}, "no feature's number"),
     ({**GOOD, "features": {"ab": {"items": {"01": ENTRY}}}}, "no feature's number"),
     ({**GOOD, "features": {"ab": {"items": {"１": ENTRY}}}}, "no feature's number"),
-    ({**GOOD, "features": {"ab": {"items": {"1": "bar"}}}}, "item '1' must be a JSON object"),
-    ({**GOOD, "features": {"ab": {"items": {"1": {"label": 3}}}}}, "`label` must be a text"),
+    ({**GOOD, "features": {"ab": {"items": {"1": "bar"}}}}, "items.* must be object"),
+    ({**GOOD, "features": {"ab": {"items": {"1": {"label": 3}}}}}, "label` must be str"),
     ({**GOOD, "features": {"ab": {"items": {"1": {"label": "x" * 121}}}}}, "`label` has 121 characters"),
     ({**GOOD, "features": {"ab": {"items": {"1": {"note": "\x07"}}}}}, r"`note` holds a character .*U\+0007"),
-    (b'{"kind": "sfnet labels", "schema": 1, "galaxies": {"items": {"a": {"label": "\\ud800"}}}}', r"U\+D800"),
-    (b'{"kind": "sfnet labels", "schema": 1, "galaxies": {"items": {"\\ud800": {}}}}', r"U\+D800"),
-    ({**GOOD, "galaxies": {"items": {"a": {"star": 1}}}}, "`star` must be true or false"),
-    ({**GOOD, "galaxies": {"items": {"a": {"revision": -1}}}}, "`revision` must be a whole number"),
-    ({**GOOD, "galaxies": {"items": {"a": {"revision": True}}}}, "`revision` must be"),
-    ({**GOOD, "galaxies": {"items": {"a": {"revision": 1e300}}}}, "`revision` must be"),
-    ({**GOOD, "galaxies": {"items": {"a": {"time": "yesterday"}}}}, "`time` must be"),
+    (b'{"kind": "sfnet labels", "schema": 1, "galaxies": {"items": {"a": {"label": "\\ud800"}}}}', "not valid JSON"),
+    (b'{"kind": "sfnet labels", "schema": 1, "galaxies": {"items": {"\\ud800": {}}}}', "not valid JSON"),
+    ({**GOOD, "galaxies": {"items": {"a": {"star": 1}}}}, "star` must be bool"),
+    ({**GOOD, "galaxies": {"items": {"a": {"revision": -1}}}}, "revision` must be"),
+    ({**GOOD, "galaxies": {"items": {"a": {"revision": True}}}}, "revision` must be"),
+    ({**GOOD, "galaxies": {"items": {"a": {"revision": 1e300}}}}, "revision` must be"),
+    ({**GOOD, "galaxies": {"items": {"a": {"time": "yesterday"}}}}, "time` must be"),
     ({**GOOD, "galaxies": {"items": {"a" * 257: {}}}}, "an identifier has 257 characters"),
-    ({**GOOD, "galaxies": {"lists": {"l": {"members": "abc"}}}}, "`members` must be a list"),
+    ({**GOOD, "galaxies": {"lists": {"l": {"members": "abc"}}}}, "members` must be array"),
     ({**GOOD, "galaxies": {"lists": {"l": {"members": [1]}}}}, "an identifier must be a text"),
-    ({**GOOD, "galaxies": {"lists": {"l": {"members": ["a"] * 50_001}}}}, "50,001 members"),
-    ({**GOOD, "galaxies": {"lists": {f"{i}": {} for i in range(201)}}}, "201 lists"),
+    ({**GOOD, "galaxies": {"lists": {"l": {"members": ["a"] * 50_001}}}}, "members` must be array of length <= 50000"),
+    ({**GOOD, "galaxies": {"lists": {f"{i}": {} for i in range(201)}}}, "lists` must be object of length <= 200"),
     ({**GOOD, "galaxies": {"lists": {"l" * 81: {}}}}, "81 characters"),
-    ({**GOOD, "features": {"ab": {"lists": {"l": {"members": [True]}}}}}, "no feature's number"),
-    ({**GOOD, "features": {"ab": {"lists": {"l": {"members": [[]]}}}}}, "no feature's number"),
+    ({**GOOD, "features": {"ab": {"lists": {"l": {"members": [True]}}}}}, "members.* must be"),
+    ({**GOOD, "features": {"ab": {"lists": {"l": {"members": [[]]}}}}}, "members.* must be"),
 ]  # fmt: skip
 
 
@@ -550,7 +550,7 @@ def test_hostile_files_are_refused_with_a_sentence(book, content, said):
 def test_a_file_damaged_under_the_page(book):
     book.set_feature(1, label="bar")
     book.path.write_text("{")
-    assert book.refresh() and "can't be read as JSON" in book.trouble and book.feature(1).label == "bar"
+    assert book.refresh() and "not valid JSON" in book.trouble and book.feature(1).label == "bar"
     assert not book.refresh()
     book.path.unlink()
     book.set_feature(2, label="ring")
@@ -566,14 +566,14 @@ def test_a_pipe_a_folder_and_a_giant_are_not_read(book):
     book.path.rmdir()
     with open(book.path, "wb") as handle:
         handle.truncate(1 << 30)  # a sparse gigabyte
-    assert "labels take 33,554,432 at most" in again(book).trouble
+    assert "33,554,432 are read at most" in again(book).trouble
     with pytest.raises(SFNetError, match="at most"):
         book.import_file(book.path)
 
 
 def test_what_is_unknown_in_an_entry_is_ignored():
     text = json.dumps({**GOOD, "more": 1, "galaxies": {"items": {"a": {**ENTRY, "colour": "red"}}}})
-    assert read_document(text, "x").galaxies.items == {"a": Entry("x", revision=1, time=ENTRY["time"])}
+    assert read_labels(text, "x").galaxies.items == {"a": Entry("x", revision=1, time=ENTRY["time"])}
 
 
 # ---- merging and writing, as properties
@@ -621,7 +621,7 @@ def test_a_list_deleted_later_is_deleted_in_the_merge_and_one_made_anew_later_is
 @settings(deadline=None)
 @given(documents)
 def test_what_is_written_is_read(document):
-    found = read_document(write_document(document, "ab"), "x")
+    found = read_labels(write_document(document, "ab"), "x")
     kept = {name: s for name, s in document.features.items() if s.items or s.lists}
     assert found == Document(kept, document.galaxies)
 

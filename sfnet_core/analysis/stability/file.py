@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import stat
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from sfnet_core.utils.documents import Count, file_bytes, json_object, read_document
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_text
 
@@ -24,8 +25,18 @@ KIND, SCHEMA = "sfnet stability", 2
 SAME = 0.9  # a matched pair above this is called the same feature
 FEW = 10  # galaxies: of a feature that fires on fewer, no correlation says whether it came back
 MOST_BYTES = 16 << 20
-MOST_FEATURES, MOST_OTHERS, MOST_TEXT, MOST_COUNT = 1 << 15, 200, 300, 1 << 53
+MOST_FEATURES, MOST_OTHERS, MOST_TEXT = 1 << 15, 200, 300
 LISTED = 8  # features named in the sentence
+
+HAIR = 1e-6  # by the rounding of sums a correlation or a share may be this much beyond 1
+Correlation = Annotated[float, Meta(ge=-1 - HAIR, le=1 + HAIR)]
+Share = Annotated[float, Meta(ge=-HAIR, le=1 + HAIR)]
+Seed = Annotated[int, Meta(ge=-(1 << 53), le=1 << 53)]
+
+
+def _plain(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Without control characters and marks that turn the text after them, none too long for a page."""
+    return tuple("".join(filter(str.isprintable, text[:MOST_TEXT])) for text in texts)
 
 
 @dataclass(frozen=True)
@@ -41,14 +52,18 @@ class Training:
 
     name: str
     fingerprint: str
-    run: str = ""
-    seed: int | None = None
-    active: int = 0
-    agreement: float | None = None
-    low: float | None = None
-    high: float | None = None
-    tied: bool | None = None
-    same: float | None = None
+    run: str
+    seed: Seed | None
+    active: Count
+    agreement: Correlation | None
+    low: Correlation | None
+    high: Correlation | None
+    tied: bool | None
+    same: Correlation | None
+
+    def __post_init__(self) -> None:
+        for name, text in zip(words := ("name", "fingerprint", "run"), _plain([getattr(self, w) for w in words])):
+            object.__setattr__(self, name, text)
 
 
 @dataclass(frozen=True)
@@ -62,17 +77,17 @@ class Score:
     share, of the galaxies measured it fires.
     """
 
-    feature: int
-    rho: float
-    lowest: float
-    found: float
-    null_mean: float
-    null_95: float
-    chance: float
-    fires: int
-    rate: float
-    each: tuple[float, ...]
-    counterpart: tuple[int, ...]
+    feature: Annotated[int, Meta(ge=0, le=MOST_FEATURES)]
+    rho: Correlation
+    lowest: Correlation
+    found: Share
+    null_mean: Correlation
+    null_95: Correlation
+    chance: Share
+    fires: Count
+    rate: Share
+    each: Annotated[tuple[Correlation, ...], Meta(max_length=MOST_OTHERS)]
+    counterpart: Annotated[tuple[Annotated[int, Meta(ge=-1, le=MOST_FEATURES)], ...], Meta(max_length=MOST_OTHERS)]
 
     @property
     def by_chance(self) -> bool:
@@ -102,19 +117,27 @@ class Stability:
     """
 
     codes: Training
-    others: tuple[Training, ...]
-    n: int
+    others: Annotated[tuple[Training, ...], Meta(min_length=1, max_length=MOST_OTHERS)]
+    n: Count
     split: str
-    permutations: int
-    seed: int
-    mean: float
-    null_mean: float
-    null_95: float
-    same: float
-    overlap: float
-    overlap_null: float
-    features: tuple[Score, ...]
-    notes: tuple[str, ...] = ()
+    permutations: Count
+    seed: Seed
+    mean: Correlation
+    null_mean: Correlation
+    null_95: Correlation
+    same: Share
+    overlap: Correlation
+    overlap_null: Correlation
+    features: Annotated[tuple[Score, ...], Meta(max_length=MOST_FEATURES)]
+    notes: Annotated[tuple[str, ...], Meta(max_length=50)]
+
+    def __post_init__(self) -> None:
+        if any(not len(one.each) == len(one.counterpart) == len(self.others) for one in self.features):
+            raise ValueError("`features`: one has not one value of `each` and `counterpart` for each of the `others`")
+        if len({one.feature for one in self.features}) < len(self.features):
+            raise ValueError("`features` names a feature twice")
+        object.__setattr__(self, "split", _plain((self.split,))[0])
+        object.__setattr__(self, "notes", _plain(self.notes))
 
     @property
     def most_stable(self) -> Training | None:
@@ -189,133 +212,25 @@ def write_stability(path: str | os.PathLike, found: Stability) -> None:
         raise SFNetError(f"Stability is written to a .json file, not to {path.name!r}.")
     if path.exists():
         try:
-            _object(_content(path), path.name)
-        except SFNetError as error:
-            raise SFNetError(f"{path} exists and holds no stability; move it away or choose another name.") from error
+            ours = json_object(file_bytes(path, MOST_BYTES), path.name).get("kind") == KIND
+        except (OSError, SFNetError):
+            ours = False
+        if not ours:
+            raise SFNetError(f"{path} exists and holds no stability; move it away or choose another name.")
     write_text(path, json.dumps(found.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_stability(path: str | os.PathLike) -> Stability:
-    """The measurement in a file. Raises :class:`SFNetError` with the file and the field, for whatever else it holds."""
+    """The measurement in a file.
+
+    Raises
+    ------
+    SFNetError
+        With the file and the field, for whatever else it holds.
+    """
     path = Path(path)
-    data = _object(_content(path), path.name)
     try:
-        others = tuple(_training(one) for one in _list(data, "others", MOST_OTHERS))
-        if not others:
-            raise ValueError("`others` names no other training")
-        features = tuple(_score(one, len(others)) for one in _list(data, "features", MOST_FEATURES))
-        if len({one.feature for one in features}) < len(features):
-            raise ValueError("`features` names a feature twice")
-        return Stability(
-            codes=_training(data["codes"]),
-            others=others,
-            **{name: _whole(data, name, least=0) for name in ("n", "permutations")},
-            seed=_whole(data, "seed", least=-MOST_COUNT),
-            split=_text(data, "split"),
-            **{name: _number(data, name) for name in ("mean", "null_mean", "null_95", "overlap", "overlap_null")},
-            same=_number(data, "same", 0.0),
-            features=features,
-            notes=tuple(_text({"notes": note}, "notes") for note in _list(data, "notes", 50)),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        why = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else str(error)
-        raise SFNetError(f"{path.name}: {why[:200]}; run `sfnet seeds stability` again.") from None
-
-
-def _content(path: Path) -> bytes:
-    """A plain file's bytes, of the size that such a file has."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # opening a pipe must not wait
+        content = file_bytes(path, MOST_BYTES)
     except OSError as error:
         raise SFNetError(f"{path.name} can't be read ({os.strerror(error.errno or 0)}).") from None
-    try:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES:
-            raise SFNetError(f"{path.name} is no plain file of at most {MOST_BYTES:,} bytes.")
-        with open(handle, "rb", closefd=False) as file:
-            return file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise SFNetError(f"{path.name} can't be read ({os.strerror(error.errno or 0)}).") from None
-    finally:
-        os.close(handle)
-
-
-def _object(content: bytes, name: str) -> dict[str, Any]:
-    def refuse(word: str) -> None:
-        raise ValueError(f"{word} is no number")
-
-    try:
-        data = json.loads(content.decode("utf-8"), parse_constant=refuse)
-    except (ValueError, RecursionError):
-        raise SFNetError(f"{name} is not readable as JSON.") from None
-    if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise SFNetError(f"{name} is no file of `sfnet seeds stability`.")
-    if data.get("schema") != SCHEMA:
-        raise SFNetError(
-            f"{name} has schema {str(data.get('schema'))[:20]}; this version of SFNet reads {SCHEMA}. "
-            "Run `sfnet seeds stability` again."
-        )
-    return data
-
-
-def _training(data: Any) -> Training:
-    _mapping(data, "a training")
-    return Training(
-        **{name: _text(data, name) for name in ("name", "fingerprint", "run")},
-        seed=None if data["seed"] is None else _whole(data, "seed", least=-MOST_COUNT),
-        active=_whole(data, "active", least=0),
-        **{name: None if data[name] is None else _number(data, name) for name in ("agreement", "low", "high", "same")},
-        tied=_flag(data, "tied"),
-    )
-
-
-def _score(data: Any, others: int) -> Score:
-    _mapping(data, "a feature")
-    each, counterpart = ([{"each": one} for one in _list(data, name, MOST_OTHERS)] for name in ("each", "counterpart"))
-    if not len(each) == len(counterpart) == others:
-        raise ValueError("a feature has not one value for each of the others")
-    return Score(
-        feature=_whole(data, "feature", least=0, most=MOST_FEATURES),
-        **{name: _number(data, name) for name in ("rho", "lowest", "null_mean", "null_95")},
-        **{name: _number(data, name, 0.0) for name in ("found", "chance", "rate")},
-        fires=_whole(data, "fires", least=0),
-        each=tuple(_number(one, "each") for one in each),
-        counterpart=tuple(_whole(one, "each", least=-1, most=MOST_FEATURES) for one in counterpart),
-    )
-
-
-def _mapping(data: Any, what: str) -> None:
-    if not isinstance(data, dict):
-        raise ValueError(f"{what} is no JSON object")
-
-
-def _list(data: dict, name: str, most: int) -> list:
-    if not isinstance(data[name], list) or len(data[name]) > most:
-        raise ValueError(f"`{name}` is no list of at most {most:,}")
-    return data[name]
-
-
-def _whole(data: dict, name: str, *, least: int, most: int = MOST_COUNT) -> int:
-    if type(data[name]) is not int or not least <= data[name] <= most:
-        raise ValueError(f"`{name}` is no whole number from {least} to {most}")
-    return data[name]
-
-
-def _flag(data: dict, name: str) -> bool | None:
-    if data[name] is not None and type(data[name]) is not bool:
-        raise ValueError(f"`{name}` is neither true nor false")
-    return data[name]
-
-
-def _number(data: dict, name: str, least: float = -1.0) -> float:
-    """A correlation or a share: with the rounding of sums it may be a hair beyond 1."""
-    if type(data[name]) not in (int, float) or not least - 1e-6 <= data[name] <= 1 + 1e-6:
-        raise ValueError(f"`{name}` is no number from {least:g} to 1")
-    return float(data[name])
-
-
-def _text(data: dict, name: str, keep: Callable[[str], bool] = str.isprintable) -> str:
-    """Without control characters and marks that turn the text after them."""
-    if not isinstance(data[name], str):
-        raise ValueError(f"`{name}` is no text")
-    return "".join(filter(keep, data[name][:MOST_TEXT]))
+    return read_document(Stability, content, path.name, schema=SCHEMA, mark=KIND, way="run `sfnet seeds stability` again")

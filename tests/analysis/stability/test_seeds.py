@@ -306,15 +306,15 @@ def test_a_file_with_anything_anywhere_is_read_or_refused_with_a_sentence(traine
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "not readable as JSON"),
-        (b"\xff\xfe{}", "not readable as JSON"),
-        (b"[" * 100_000, "not readable as JSON"),
-        (b'{"kind": "sfnet stability", "schema": NaN}', "not readable as JSON"),
-        (b'{"kind": "sfnet labels"}', "no file of `sfnet seeds stability`"),
-        (b"[]", "no file of `sfnet seeds stability`"),
-        (b'{"kind": "sfnet stability", "schema": 99}', "has schema 99"),
-        (b'{"kind": "sfnet stability", "schema": 1}', "has schema 1; .* Run `sfnet seeds stability` again"),
-        (b'{"kind": "sfnet stability", "schema": 2}', "`others` is missing"),
+        (b"", "not valid JSON"),
+        (b"\xff\xfe{}", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b'{"kind": "sfnet stability", "schema": NaN}', "not valid JSON"),
+        (b'{"kind": "sfnet labels"}', "`kind`"),
+        (b"[]", "not a JSON object"),
+        (b'{"kind": "sfnet stability", "schema": 99}', "`schema` is 99"),
+        (b'{"kind": "sfnet stability", "schema": 1}', "`schema` is 1; .*run `sfnet seeds stability` again"),
+        (b'{"kind": "sfnet stability", "schema": 2}', "`codes` is missing"),
     ],
 )
 def test_garbage_is_refused(tmp_path, content, words):
