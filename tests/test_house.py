@@ -35,8 +35,8 @@ CIRCLES_TO_MEND = {
 }
 # What a room's modules may import at their top beside the standard library.
 TOP = {
-    "utils": {"numpy", "pyarrow"}, "stats": {"numpy"}, "astro": {"numpy"}, "codes": {"numpy", "pyarrow"},
-    "analysis": {"numpy"}, "cli": {"typer"},
+    "utils": {"numpy", "pyarrow", "msgspec"}, "codes": {"numpy", "pyarrow", "msgspec"},
+    "stats": {"numpy"}, "astro": {"numpy"}, "analysis": {"numpy", "msgspec"}, "cli": {"typer"},
 }  # fmt: skip
 
 

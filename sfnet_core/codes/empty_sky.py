@@ -12,18 +12,28 @@ Shape letters: F features, h w cells, N galaxies, H W pixels.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["Sky", "blank_map", "kept_of", "typical_sky"]
+__all__ = ["Sky", "SkyFile", "blank_map", "kept_of", "typical_sky"]
 
 LOOKED_AT = 1000  # galaxies whose border says what the sky is
+
+
+_Level = Annotated[int, Meta(ge=0, le=255)]
+
+
+class SkyFile(Struct):
+    """A :class:`Sky` in JSON: the maps as base64 of their bytes, little-endian, row by row."""
+
+    level: tuple[_Level, _Level, _Level]
+    maps: bytes
 
 
 @dataclass(frozen=True)
@@ -39,29 +49,21 @@ class Sky:
         return weight * cells / cells.size
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: the maps as base64 of their bytes, little-endian, row by row."""
+        """For JSON, as :class:`SkyFile`."""
         cells = np.ascontiguousarray(self.maps, dtype="<f4")
         return {"level": list(self.level), "maps": base64.b64encode(cells.tobytes()).decode("ascii")}
 
     @classmethod
-    def from_dict(cls, value: Any, features: int, shape: tuple[int, int] | None, where: str) -> Sky | None:
-        """The inverse, checked; ``None`` where there is none, or no maps that it could belong to."""
-        if value is None or shape is None:
+    def from_file(cls, file: SkyFile, features: int, shape: tuple[int, int] | None, where: str) -> Sky | None:
+        """The inverse, checked; ``None`` where there are no maps that it could belong to."""
+        if shape is None:
             return None
-        level, text = (value.get(name) for name in ("level", "maps")) if isinstance(value, dict) else (None, None)
-        if not (isinstance(level, list) and len(level) == 3 and all(type(v) is int and 0 <= v <= 255 for v in level)):
-            raise SFNetError(f"{where}: `sky` needs a `level` of three whole numbers from 0 to 255, not {level!r:.80}.")
-        size = 4 * features * shape[0] * shape[1]
-        try:
-            cells = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-        except binascii.Error:
-            cells = b""
-        if len(cells) != size:
+        if len(file.maps) != 4 * features * shape[0] * shape[1]:
             raise SFNetError(
                 f"{where}: the `maps` of `sky` are not the {features}×{shape[0]}×{shape[1]} numbers that fit these "
                 "codes; write the codes again with `sfnet infer`."
             )
-        sky = cls(tuple(level), np.frombuffer(cells, "<f4").astype(np.float32).reshape(features, *shape))
+        sky = cls(file.level, np.frombuffer(file.maps, "<f4").astype(np.float32).reshape(features, *shape))
         sky.check(features, shape, where)
         return sky
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
+from msgspec import Meta, Struct
 
-from sfnet_core.codes.empty_sky import Sky
+from sfnet_core.codes.empty_sky import Sky, SkyFile
+from sfnet_core.utils.documents import read_document
 from sfnet_core.utils.errors import SetAside, SFNetError
 
 SCHEMA = 1
@@ -107,66 +109,58 @@ class Header:
 
     @classmethod
     def from_json(cls, text: bytes | str, where: str) -> Header:
-        """Read and check; every refusal names the file and the field."""
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise SFNetError(f"{where}: the metadata key `sfnet` is not JSON ({error}).") from error
-        if not isinstance(value, dict):
-            raise SFNetError(f"{where}: the metadata key `sfnet` is not a JSON object.")
-        if value.get("schema") != SCHEMA:
-            raise SFNetError(
-                f"{where}: `schema` is {value.get('schema')!r} and this version reads {SCHEMA}; "
-                "update sfnet-core or write the codes again with `sfnet infer`."
-            )
-        for name, kind in _KINDS.items():
-            if name not in value:
-                raise SFNetError(f"{where}: the metadata lacks `{name}`.")
-            if not isinstance(value[name], kind) or (isinstance(value[name], bool) and kind is int):
-                raise SFNetError(
-                    f"{where}: the metadata field `{name}` has the wrong type ({type(value[name]).__name__})."
-                )
-        ids, units = value.get("feature_ids"), value["units"]
+        """Read and check.
+
+        Raises
+        ------
+        SFNetError
+            With the file and the field.
+        """
+        way = "write the codes again with `sfnet infer`"
+        file = read_document(_File, text, f"{where}: the metadata `sfnet`", schema=SCHEMA, way=way)
+        ids, units = file.feature_ids, file.units
         if isinstance(units, list):
-            units = dict(zip(map(str, value["targets"]), units, strict=False))
-        if value["features"] < 1 or value["features"] > MAX_FEATURES:
-            raise SFNetError(f"{where}: `features` must be from 1 to {MAX_FEATURES}, not {value['features']}.")
-        shape = value.get("map_shape")
-        shape = tuple(shape) if isinstance(shape, list) and len(shape) == 2 else None
-        aside = [
-            SetAside(**{key: record.get(key) for key in ("reason", "row", "id", "file")})
-            for record in value.get("set_aside") or []
-            if isinstance(record, dict) and isinstance(record.get("reason"), str)
-        ]
+            units = dict(zip(file.targets, units, strict=False))
         header = cls(
-            k=value["k"],
-            features=value["features"],
-            targets=tuple(value["targets"]),
-            units={str(key): str(unit or "") for key, unit in units.items()},
-            weight=_floats(value["weight"], 2, "weight", where),
-            feature_ids=np.arange(value["features"]) if ids is None else _whole(ids, "feature_ids", where),
-            bias=_floats(value["bias"], 1, "bias", where),
-            simulated=value["simulated"],
-            provenance=value["provenance"],
-            set_aside=tuple(aside),
-            columns=tuple(str(name) for name in value.get("columns") or ()),
-            column_units={str(key): str(unit) for key, unit in (value.get("column_units") or {}).items()},
-            map_shape=shape,
+            k=file.k,
+            features=file.features,
+            targets=tuple(file.targets),
+            units={target: unit or "" for target, unit in units.items()},
+            weight=np.array(file.weight, dtype=np.float64).reshape(len(file.weight), -1),
+            feature_ids=np.arange(file.features) if ids is None else np.array(ids, dtype=np.int64),
+            bias=np.array(file.bias, dtype=np.float64),
+            simulated=file.simulated,
+            provenance=file.provenance,
+            set_aside=tuple(file.set_aside),
+            columns=tuple(file.columns),
+            column_units=file.column_units,
+            map_shape=file.map_shape,
         )
         header.check(where)  # and with it the sizes that the sky's maps must have
-        return replace(header, sky=Sky.from_dict(value.get("sky"), header.features, shape, where))
+        return replace(header, sky=file.sky and Sky.from_file(file.sky, header.features, header.map_shape, where))
 
 
-_KINDS = {
-    "k": int,
-    "features": int,
-    "targets": list,
-    "units": (dict, list),
-    "weight": list,
-    "bias": list,
-    "simulated": bool,
-    "provenance": dict,
-}
+class _File(Struct):
+    """The JSON object; more fields than these are ignored."""
+
+    k: int
+    features: Annotated[int, Meta(ge=1, le=MAX_FEATURES)]
+    targets: list[str]
+    units: dict[str, str | None] | list[str | None]
+    weight: list[list[float]]
+    bias: list[float]
+    simulated: bool
+    provenance: dict[str, Any]
+    feature_ids: list[int] | None = None
+    set_aside: list[SetAside] = []
+    columns: list[str] = []
+    column_units: dict[str, str] = {}
+    map_shape: tuple[int, int] | None = None
+    sky: SkyFile | None = None
+
+    def __post_init__(self) -> None:
+        if len({len(row) for row in self.weight}) > 1:
+            raise ValueError("`weight` has rows of different lengths")
 
 
 def _is_int(value: Any) -> bool:
@@ -176,23 +170,6 @@ def _is_int(value: Any) -> bool:
 def _plain(value: Any) -> Any:
     """numpy scalars and arrays, paths and the like inside ``provenance``."""
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else str(value)
-
-
-def _floats(value: list, ndim: int, name: str, where: str) -> np.ndarray:
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise SFNetError(f"{where}: `{name}` is not an array of numbers.") from error
-    if array.ndim != ndim:
-        raise SFNetError(f"{where}: `{name}` has {array.ndim} dimension(s) and needs {ndim}.")
-    return array
-
-
-def _whole(value: Any, name: str, where: str) -> np.ndarray:
-    array = _floats(value, 1, name, where)
-    if not np.isfinite(array).all() or not (array == np.round(array)).all():
-        raise SFNetError(f"{where}: `{name}` must be whole numbers.")
-    return array.astype(np.int64)
 
 
 _UCDS = {

@@ -24,10 +24,12 @@ import os
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct, structs
 
+from sfnet_core.utils.documents import read_document
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
 
@@ -55,6 +57,21 @@ def ledoit_wolf(a: np.ndarray) -> tuple[np.ndarray, float, float]:
     apart = float(((covariance - m * np.eye(width)) ** 2).sum())
     spread = float((np.square(a).sum(axis=1) ** 2).sum() / n - (covariance**2).sum()) / n  # Σ ‖x xᵀ − S‖² / n²
     return covariance, m, min(max(spread, 0.0) / apart, 1.0) if apart > 0 else 1.0
+
+
+_Above0 = Annotated[float, Meta(gt=0)]
+
+
+class _Numbers(Struct):
+    """What stands beside the arrays."""
+
+    n: Annotated[int, Meta(ge=2)]
+    k: Annotated[int, Meta(ge=1)]
+    shrinkage: _Above0
+    floor: _Above0
+    limits: tuple[_Above0, _Above0]
+    share: _Above0
+    run: str
 
 
 @dataclass(frozen=True)
@@ -191,12 +208,10 @@ class Typical:
                     raise ValueError("it would unpack to too much")
             with np.load(path, allow_pickle=False) as stored:
                 arrays = dict(stored)
-            about = json.loads(str(arrays.pop("about")))
-            if about.pop("schema") != 1:
-                raise ValueError("another schema")
-            found = cls(**arrays, **{**about, "limits": tuple(about["limits"])})
+            about = read_document(_Numbers, str(arrays.pop("about")), path, schema=1)
+            found = cls(**arrays, **structs.asdict(about))
             found._check()
-        except (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, SFNetError) as error:
             raise SFNetError(
                 f"{path} does not say what the training galaxies are like ({error}); delete it: galaxies are then not "
                 "compared with them, until `sfnet train … --resume` has written it again."
@@ -210,9 +225,8 @@ class Typical:
             array = getattr(self, name)
             if array.shape != shape or array.dtype.kind not in "fi" or not np.isfinite(array).all():
                 raise ValueError(f"`{name}`")
-        numbers = (self.shrinkage, self.floor, self.share, *self.limits)
-        if not (all(math.isfinite(v) and v > 0 for v in numbers) and self.n >= 2 and 1 <= self.k <= width):
-            raise ValueError("its numbers")
+        if self.k > width:
+            raise ValueError("`k`")
 
 
 def why_unlike(codes: SparseCodes, row: int, label: Callable[[int], str] = "f{}".format) -> str:

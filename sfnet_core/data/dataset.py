@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from sfnet_core.data.packing import pack
 from sfnet_core.data.store import (
@@ -25,6 +25,7 @@ from sfnet_core.data.store import (
     old_name,
     text_array,
 )
+from sfnet_core.utils.documents import json_object, read_document
 from sfnet_core.utils.errors import SetAside, SFNetError
 
 if TYPE_CHECKING:
@@ -249,26 +250,31 @@ def _read_parquet(path: Path, columns: list[str] | None):
     return pq.ParquetFile(path).read(columns=columns)
 
 
+class _Description(Struct):
+    """``dataset.json``, as far as it is read."""
+
+    n: int
+    height: int
+    width: int
+    fingerprint: str
+    simulated: bool
+    bands: str
+    source: str
+    set_aside: list[SetAside]
+    units: dict[str, str]
+    pixel_scale: Annotated[float, Meta(gt=0)] | None = None
+    notes: list[Any] = []
+
+
 def read_meta(path: Path) -> dict[str, Any]:
-    """Read and check ``dataset.json``; a later or unknown schema and missing or mistyped fields are refused by name."""
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise SFNetError(f"{path} is not valid JSON ({error}); pack the dataset again.") from error
-    if not isinstance(meta, dict) or "schema" not in meta:
-        raise SFNetError(f"{path} was not written by sfnet: it has no field 'schema'.")
-    if meta["schema"] != SCHEMA:
-        raise SFNetError(
-            f"{path} has schema {meta['schema']!r}; this version reads {SCHEMA}. Update sfnet-core or pack it again."
-        )
-    kinds = {"n": int, "height": int, "width": int, "fingerprint": str, "simulated": bool, "bands": str, "source": str}
-    for name, kind in (kinds | {"set_aside": list, "units": dict}).items():
-        if type(meta.get(name)) is not kind:
-            raise SFNetError(
-                f"{path}: field '{name}' is {meta.get(name)!r}, not of type {kind.__name__}; pack it again."
-            )
-    scale = meta.setdefault("pixel_scale", None)
-    if scale is not None and not (isinstance(scale, int | float) and not isinstance(scale, bool) and scale > 0):
-        raise SFNetError(f"{path}: field 'pixel_scale' is {scale!r}, not arcsec per pixel or null; pack it again.")
-    meta.setdefault("notes", [])
-    return meta
+    """Read and check ``dataset.json``.
+
+    Raises
+    ------
+    SFNetError
+        With the field: a later or unknown schema, a field that is missing or of another type.
+    """
+    way = "pack the dataset again"
+    meta = json_object(path.read_bytes(), path, way)
+    read_document(_Description, meta, path, schema=SCHEMA, way=way)
+    return {"pixel_scale": None, "notes": []} | meta

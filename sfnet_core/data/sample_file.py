@@ -15,11 +15,14 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from sfnet_core.data.cutouts import MAX_PIXELS, decode, encode_jpeg
 from sfnet_core.data.dataset import Dataset
+from sfnet_core.utils.documents import json_object, read_document
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, default_cache, folder_lock
 
@@ -146,6 +149,18 @@ def _unpack(path: Path, folder: Path) -> Dataset:
     )
 
 
+class _Description(Struct):
+    """The metadata, as far as it is read."""
+
+    size: tuple[int, int]
+    pixel_scale: float | None = None
+    bands: str = "gri"
+    source: str = ""
+    simulated: bool = False
+    units: dict[str, str] | None = None
+    notes: list[Any] | None = None
+
+
 def _read(path: Path):
     """The table and its metadata, after the schema and the sizes have been checked."""
     import pyarrow as pa
@@ -154,15 +169,13 @@ def _read(path: Path):
     try:
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
-        meta = json.loads((schema.metadata or {})[METADATA])
-        height, width = (int(side) for side in meta["size"])
-        known = meta["schema"] == SCHEMA
+        text = (schema.metadata or {})[METADATA]
     except KeyError as error:
         raise SFNetError(f"{path} is not a sample: its metadata lack {error}. write_sample makes one.") from error
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise SFNetError(f"{path} is not a readable sample ({str(error).splitlines()[0]}).") from error
-    if not known:
-        raise SFNetError(f"{path} has sample schema {meta['schema']!r}; this version reads {SCHEMA}.")
+    meta = json_object(text, f"{path}: the sample's metadata")
+    height, width = read_document(_Description, meta, path, schema=SCHEMA).size
     for name, kind in (("id", pa.string()), (IMAGE, pa.binary())):
         if name not in schema.names or schema.field(name).type != kind:
             raise SFNetError(f"{path} is not a sample: it has no column '{name}' of type {kind}.")

@@ -12,11 +12,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct
 
 from sfnet_core.data.store import CUTOUTS, NPY_HEADER, UNFINISHED, DatasetWriter
+from sfnet_core.utils.documents import check_document, json_object
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_json
 from sfnet_core.utils.resume import check_begun
@@ -77,11 +79,11 @@ class UnfinishedWriter(DatasetWriter):
             return
         kept = _read_mark(self._work / UNFINISHED, self.path)
         way = "choose another folder, or begin anew with --overwrite instead of --resume"
-        check_begun(self.path, kept["job"], self.job, "another dataset", way)
+        check_begun(self.path, kept.job, self.job, "another dataset", way)
         for left in self._work.iterdir():
             if left.name not in (".lock", CUTOUTS, ROWS, UNFINISHED):
                 left.unlink()
-        self.n, self.shape = kept["n"], tuple(kept["shape"])
+        self.n, self.shape = kept.n, kept.shape
         self._file = self._open(CUTOUTS, "rb+")
         self._file.seek(NPY_HEADER)
         left = self.n * self.shape[0] * self.shape[1] * 3
@@ -91,7 +93,7 @@ class UnfinishedWriter(DatasetWriter):
         self._rows = self._open(ROWS, "rb+")
         for _ in range(self.n):
             self._rows_hash.update(self._rows.readline())
-        if left or self._digests() != kept["digests"]:
+        if left or self._digests() != kept.digests:
             raise SFNetError(
                 f"What was kept of {self.path} is not as it was written ({self._work} has changed); begin anew with "
                 "--overwrite instead of --resume."
@@ -110,17 +112,18 @@ class UnfinishedWriter(DatasetWriter):
             (self.path / name).unlink(missing_ok=True)
 
 
-def _read_mark(mark: Path, path: Path) -> dict[str, Any]:
+class _Mark(Struct):
+    """``unfinished.json``."""
+
+    job: dict[str, Any]
+    n: Annotated[int, Meta(ge=1)]
+    shape: tuple[Annotated[int, Meta(ge=1)], Annotated[int, Meta(ge=1)]]  # (H, W)
+    digests: list[Any]
+
+
+def _read_mark(mark: Path, path: Path) -> _Mark:
+    way = f"what was kept of {path} cannot be used: begin anew with --overwrite instead of --resume"
     try:
-        kept = json.loads(mark.read_text(encoding="utf-8"))
-        n, (height, width) = kept["n"], kept["shape"]
-        whole = all(type(value) is int and value > 0 for value in (n, height, width))
-        whole = whole and isinstance(kept["job"], dict) and isinstance(kept["digests"], list)
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise SFNetError(
-            f"{mark}, which says what was kept of {path}, cannot be read; begin anew with --overwrite "
-            "instead of --resume."
-        )
-    return kept
+        return check_document(_Mark, json_object(mark.read_bytes(), mark, way), mark, way)
+    except OSError as error:
+        raise SFNetError(f"{mark} cannot be read ({error.strerror}); {way}.") from error

@@ -1,7 +1,7 @@
 """Weights on disk: one safetensors file that says what the network is and what it was trained on.
 
 Layout: the tensors of :class:`~sfnet_core.model.network.SFNet` under their own names, and one metadata entry ``sfnet``,
-a JSON object with the fields of :data:`FIELDS`. No pickle is read here; foreign ones come through
+a JSON object with the fields of :class:`Metadata`. No pickle is read here; foreign ones come through
 :mod:`sfnet_core.model.foreign_weights`.
 """
 
@@ -9,45 +9,65 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import struct
+import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
+from msgspec import Meta, Struct
 from torch import Tensor
 
 from sfnet_core.model.foreign_weights import read_foreign
 from sfnet_core.model.network import SFNet
+from sfnet_core.utils.documents import json_object, read_document
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
 
-__all__ = ["FIELDS", "SCHEMA", "fingerprint", "load", "load_imagenet", "read_metadata", "save"]
+__all__ = ["SCHEMA", "Metadata", "fingerprint", "load", "load_imagenet", "read_metadata", "save"]
 
 SCHEMA = 1
-FIELDS: dict[str, tuple[type, ...]] = {
-    "schema": (int,),  # this layout's version
-    "k": (int,),  # features kept per galaxy
-    "features": (int,),  # F = 8 · width
-    "width": (int,),
-    "targets": (list,),  # names, in the order of the head's rows
-    "units": (list,),  # one text per target; "" where it has none
-    "crop": (int,),  # px: side of the central square the network sees
-    "cutout_size": (list,),  # [H, W] px of the cutouts it was trained on
-    "pixel_scale": (int, float, type(None)),  # arcsec per px of those cutouts, None where unknown
-    "mean": (list,),  # per band, of the training cutouts scaled to 0…1
-    "std": (list,),
-    "data_fingerprint": (str,),
-    "dataset": (str,),  # the dataset's name, for people
-    "simulated": (bool,),  # were the galaxies it learnt from simulated?
-    "weights_origin": (str,),  # "from scratch" or where the starting weights came from
-    "versions": (dict,),
-}
-_MAX_HEADER = 1 << 20  # ours has about 15 kB
+_MAX = sys.float_info.max
+_Finite = Annotated[float, Meta(ge=-_MAX, le=_MAX)]
+_Above0 = Annotated[float, Meta(gt=0, le=_MAX)]
+_Side = Annotated[int, Meta(ge=1, le=65535)]
 _MAX_WIDTH = 256
+
+
+class Metadata(Struct, frozen=True):
+    """What a checkpoint says of itself; further fields are kept unread."""
+
+    k: Annotated[int, Meta(ge=1)]  # features kept per galaxy
+    features: int  # F = 8 · width
+    width: Annotated[int, Meta(ge=1, le=_MAX_WIDTH)]
+    targets: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1, max_length=1024)]  # the head's rows
+    units: list[str]  # one text per target; "" where it has none
+    crop: Annotated[int, Meta(ge=1)]  # px: side of the central square the network sees
+    cutout_size: tuple[_Side, _Side]  # (H, W) px of the cutouts it was trained on
+    pixel_scale: _Above0 | None  # arcsec per px of those cutouts, None where unknown
+    mean: tuple[_Finite, _Finite, _Finite]  # per band, of the training cutouts scaled to 0…1
+    std: tuple[_Above0, _Above0, _Above0]
+    data_fingerprint: str
+    dataset: str  # the dataset's name, for people
+    simulated: bool  # were the galaxies it learnt from simulated?
+    weights_origin: str  # "from scratch" or where the starting weights came from
+    versions: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.features != 8 * self.width:
+            raise ValueError(f"`features` is {self.features}, but width {self.width} gives {8 * self.width}")
+        if self.k > self.features:
+            raise ValueError(f"`k` is {self.k}, more than the {self.features} features")
+        if len(self.units) != len(self.targets):
+            raise ValueError(f"`units` has {len(self.units)} entries for {len(self.targets)} targets")
+        if self.crop > min(self.cutout_size):
+            raise ValueError(f"`crop` is {self.crop} px, which does not fit cutouts of {self.cutout_size} px")
+
+
+_MAX_HEADER = 1 << 20  # ours has about 15 kB
 _DTYPES = {torch.float32: "F32", torch.int64: "I64"}
 _IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
 
@@ -60,7 +80,7 @@ def save(path: str | os.PathLike, network: SFNet, metadata: dict[str, Any]) -> N
     """
     metadata = metadata | {"schema": SCHEMA, "k": network.k, "features": network.n_features, "width": network.width}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    _check_metadata(metadata, "the metadata to be saved")
+    read_document(Metadata, metadata, "the metadata to be saved", schema=SCHEMA)
     if len(metadata["targets"]) != network.targets:
         raise SFNetError(f"The network has {network.targets} outputs but the metadata names {metadata['targets']}.")
     _check_values(state, "the network to be saved")
@@ -167,64 +187,16 @@ def _read_header(path: Path) -> tuple[dict, dict[str, Any], int]:
                 f"(at most {_MAX_HEADER:,} are read). Save it again or take another file."
             )
         raw = handle.read(length)
-    header = _json_object(raw, f"{path}: the safetensors header")
+    header = json_object(raw, f"{path}: the safetensors header")
     entries = header.pop("__metadata__", None)
     if not isinstance(entries, dict) or not isinstance(entries.get("sfnet"), str):
         raise SFNetError(
             f"{path} has no metadata field `sfnet`: it was not written by sfnet. "
             "Foreign ResNet18 weights can start a training (`weights` of a recipe file), but can't be used as they are."
         )
-    metadata = _json_object(entries["sfnet"].encode(), f"{path}: the metadata field `sfnet`")
-    _check_metadata(metadata, str(path))
+    metadata = json_object(entries["sfnet"], f"{path}: the metadata field `sfnet`")
+    read_document(Metadata, metadata, path, schema=SCHEMA)
     return header, metadata, 8 + length
-
-
-def _json_object(raw: bytes, where: str) -> dict:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise SFNetError(f"{where} is not valid JSON ({type(error).__name__}).") from error
-    if not isinstance(value, dict):
-        raise SFNetError(f"{where} is not a JSON object.")
-    return value
-
-
-def _check_metadata(metadata: dict[str, Any], where: str) -> None:
-    def refuse(field: str, why: str) -> None:
-        raise SFNetError(f"{where}: the field `{field}` {why}.")
-
-    if metadata.get("schema") != SCHEMA:
-        refuse("schema", f"is {metadata.get('schema')!r}; this version reads {SCHEMA}. Install a newer sfnet-core")
-    for field, kinds in FIELDS.items():
-        if field not in metadata:
-            refuse(field, "is missing")
-        value = metadata[field]
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            refuse(field, f"is {value!r}, not {' or '.join(kind.__name__ for kind in kinds)}")
-    width, k = metadata["width"], metadata["k"]
-    if not 1 <= width <= _MAX_WIDTH:
-        refuse("width", f"is {width}, outside 1…{_MAX_WIDTH}")
-    if metadata["features"] != 8 * width:
-        refuse("features", f"is {metadata['features']}, but width {width} gives {8 * width}")
-    if not 1 <= k <= 8 * width:
-        refuse("k", f"is {k}, outside 1…{8 * width}")
-    targets, units = metadata["targets"], metadata["units"]
-    if not 1 <= len(targets) <= 1024 or not all(isinstance(name, str) and name for name in targets):
-        refuse("targets", "is not a list of 1…1024 names")
-    if len(units) != len(targets) or not all(isinstance(unit, str) for unit in units):
-        refuse("units", f"has {len(units)} entries for {len(targets)} targets, or one that is no text")
-    sides = metadata["cutout_size"]
-    if len(sides) != 2 or not all(type(side) is int and 1 <= side <= 65535 for side in sides):
-        refuse("cutout_size", f"is {sides!r}, not [height, width] in pixels")
-    if not 1 <= metadata["crop"] <= min(sides):
-        refuse("crop", f"is {metadata['crop']} px, which does not fit cutouts of {sides[0]}×{sides[1]} px")
-    scale = metadata["pixel_scale"]
-    if scale is not None and not (math.isfinite(scale) and scale > 0):
-        refuse("pixel_scale", f"is {scale!r}, not a positive number of arcsec per pixel")
-    for field, low in (("mean", -math.inf), ("std", 0.0)):
-        values = metadata[field]
-        if len(values) != 3 or not all(type(v) in (int, float) and math.isfinite(v) and v > low for v in values):
-            refuse(field, f"is {values!r}, not three finite numbers{' above 0' if field == 'std' else ''}")
 
 
 def _check_tensors(path: Path, header: dict, expected: dict[str, Tensor], data_start: int) -> None:

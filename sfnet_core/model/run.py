@@ -7,17 +7,18 @@ versions, metrics), ``history.csv`` (one row per epoch), ``unlike.npz`` (what it
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import Struct
 
 from sfnet_core.codes.novelty import FILE as UNLIKE
 from sfnet_core.model import checkpoint
 from sfnet_core.model.history import HISTORY, read_history, write_history
+from sfnet_core.utils.documents import json_object, read_document
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, folder_lock, write_json
 
@@ -36,7 +37,7 @@ class Run:
 
     Attributes:
         path: its folder, or a lone ``.safetensors`` file (then config, split, history and metrics are empty).
-        metadata: the checkpoint's fields (:data:`sfnet_core.model.checkpoint.FIELDS`).
+        metadata: the checkpoint's fields (:class:`sfnet_core.model.checkpoint.Metadata`).
         config: the arguments of the training and the recipe in full.
         split: ``{"train": ids, "validation": ids}``, each an array of text; galaxies left out are in neither.
         history: one dict per epoch, numbers in the target's unit.
@@ -124,23 +125,27 @@ class Run:
         write_json(folder / RECORD, record)
 
 
+class _Record(Struct):
+    """``run.json``, as far as it is read."""
+
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    status: str
+    split: dict[str, list[str]]  # part → identifiers
+
+
 def read_record(path: Path) -> dict[str, Any]:
-    """``run.json``, its fields checked."""
+    """``run.json``, its fields checked.
+
+    Raises
+    ------
+    SFNetError
+        With the field that is wrong.
+    """
+    way = f"to use the weights alone, give the {MODEL} file itself"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json_object(path.read_bytes(), path, way)
     except FileNotFoundError as error:
-        raise SFNetError(f"{path} is missing. To use the weights alone, give the {MODEL} file itself.") from error
-    except (ValueError, RecursionError) as error:
-        raise SFNetError(
-            f"{path} is not valid JSON; to use the weights alone, give the {MODEL} file itself."
-        ) from error
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        found = record.get("schema") if isinstance(record, dict) else type(record).__name__
-        raise SFNetError(f"{path}: the field `schema` is {found!r}; this version reads {SCHEMA}.")
-    for name, kind in (("config", dict), ("split", dict), ("metrics", dict), ("status", str)):
-        if not isinstance(record.get(name), kind):
-            raise SFNetError(f"{path}: the field `{name}` is missing or not of the right type.")
-    for part, ids in record["split"].items():
-        if not isinstance(ids, list) or not all(isinstance(name, str) for name in ids):
-            raise SFNetError(f"{path}: the field `split.{part}` is not a list of identifiers.")
+        raise SFNetError(f"{path} is missing; {way}.") from error
+    read_document(_Record, record, path, schema=SCHEMA, way=way)
     return record

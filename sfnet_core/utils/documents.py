@@ -57,8 +57,9 @@ def read_document(
     found = value.get("schema")
     if type(found) is not int or found != schema:
         said = "is missing" if "schema" not in value else f"is {_short(repr(found), 40)}"
-        update = "; update sfnet-core" if type(found) is int and found > schema else ""
-        raise SFNetError(f"{where}: the field `schema` {said}; this version reads {schema}{update}{_end(way)}")
+        if type(found) is int and found > schema:
+            way = f"update sfnet-core, or {way}" if way else "update sfnet-core"
+        raise SFNetError(f"{where}: the field `schema` {said}; this version reads {schema}{_end(way)}")
     return check_document(kind, value, where, way)
 
 
@@ -80,6 +81,8 @@ def json_object(content: bytes | str, where: object, way: str = "") -> dict[str,
         raise SFNetError(f"{where} is not valid JSON (it is nested too deeply){_end(way)}") from None
     except ValueError as error:  # a msgspec.DecodeError is one
         why = _short(str(error).removeprefix("JSON is malformed: "))
+        if place := re.search(r"byte (\d+)", why):
+            why += f", at {_short(str(content[max(int(place[1]) - 20, 0) :][:30]), 60)}"
         raise SFNetError(f"{where} is not valid JSON ({why}){_end(way)}") from None
     if not isinstance(value, dict):
         raise SFNetError(f"{where} is not a JSON object{_end(way)}")
@@ -92,9 +95,9 @@ def reason(error: BaseException) -> str:
     why, key, field = found.groups(default="")
     if missing := re.fullmatch(r"Object missing required field `(.*)`", why):
         field, why = f"{field}.{missing[1]}".lstrip("."), "is missing"
-    why = re.sub(r"Expected (.*), got (.*)", r"must be \1, not \2", why)
-    why = re.sub(r"^Expected ", "must be ", why).replace("Invalid enum value", "must not be")
-    why = f"{'a name in it ' if key else ''}{_short(why.replace('`', ''))}"
+    if why.startswith("Expected "):
+        why = why.replace("Expected ", "must be ").replace(", got ", ", not ").replace("`", "")
+    why = f"{'a name in it ' if key else ''}{_short(why)}"
     return f"`{_short(field, 80)}` {why}" if field else why
 
 

@@ -127,14 +127,14 @@ def text(cells: np.ndarray) -> str:
 @pytest.mark.parametrize(
     ("sky", "word"),
     [
-        (5, "level"),
+        (5, "`sky`"),
         ({"level": [1, 2], "maps": ""}, "level"),
         ({"level": [1, 2, 256], "maps": ""}, "level"),
         ({"level": [1, 2, True], "maps": ""}, "level"),
-        ({"level": [1, 2, 3]}, "32×"),
-        ({"level": [1, 2, 3], "maps": "no base64!"}, "32×"),
+        ({"level": [1, 2, 3]}, "`sky.maps`"),
+        ({"level": [1, 2, 3], "maps": "no base64!"}, "`sky.maps`"),
         ({"level": [1, 2, 3], "maps": text(np.zeros(32 * CELLS - 1))}, "32×"),
-        ({"level": [1, 2, 3], "maps": [0.0] * 32 * CELLS}, "32×"),
+        ({"level": [1, 2, 3], "maps": [0.0] * 32 * CELLS}, "`sky.maps`"),
         ({"level": [1, 2, 3], "maps": text(np.full(32 * CELLS, np.nan))}, "finite"),
         ({"level": [1, 2, 3], "maps": text(np.full(32 * CELLS, -1.0))}, "below 0"),
     ],

@@ -86,22 +86,22 @@ def test_round_trip_gives_the_same_weights_and_the_same_bytes(good, network, tmp
     ("changes", "said"),
     [
         ({"schema": 99}, "`schema` is 99"),
-        ({"schema": "absent"}, "`schema` is None"),
+        ({"schema": "absent"}, "`schema` is missing"),
         ({"k": 3, "features": 16}, None),  # another k on the same weights is a choice, not a fault
         ({"k": 17}, "`k` is 17"),
-        ({"k": True}, "`k` is True"),
+        ({"k": True}, "`k` must be int"),
         ({"k": "absent"}, "`k` is missing"),
         ({"features": 512}, "`features` is 512"),
         ({"width": 4, "features": 32}, "promises F32"),
-        ({"width": 100000, "features": 800000}, "`width` is 100000"),
+        ({"width": 100000, "features": 800000}, "`width` must be"),
         ({"targets": ["a", "b"], "units": ["", ""]}, r"head.(weight|bias) is F32"),
         ({"targets": []}, "`targets`"),
         ({"units": []}, "`units`"),
         ({"crop": 65}, "`crop` is 65"),
         ({"cutout_size": [64]}, "`cutout_size`"),
         ({"pixel_scale": -1.0}, "`pixel_scale`"),
-        ({"std": [0.0, 1.0, 1.0]}, "`std`"),
-        ({"mean": [float("nan"), 0, 0]}, "`mean`"),
+        ({"std": [0.0, 1.0, 1.0]}, "`std.*must be"),
+        ({"mean": [float("nan"), 0, 0]}, "not valid JSON.*mean"),
     ],
 )
 def test_t15_metadata_that_does_not_fit(good, changes, said):

@@ -34,9 +34,9 @@ Share = Annotated[float, Meta(ge=-HAIR, le=1 + HAIR)]
 Seed = Annotated[int, Meta(ge=-(1 << 53), le=1 << 53)]
 
 
-def _plain(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Without control characters and marks that turn the text after them, none too long for a page."""
-    return tuple("".join(filter(str.isprintable, text[:MOST_TEXT])) for text in texts)
+def _plain(text: str) -> str:
+    """Without control characters and marks that turn the text after them, and not too long for a page."""
+    return "".join(filter(str.isprintable, text[:MOST_TEXT]))
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Training:
     same: Correlation | None
 
     def __post_init__(self) -> None:
-        for name, text in zip(words := ("name", "fingerprint", "run"), _plain([getattr(self, w) for w in words])):
-            object.__setattr__(self, name, text)
+        for name in ("name", "fingerprint", "run"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ class Stability:
             raise ValueError("`features`: one has not one value of `each` and `counterpart` for each of the `others`")
         if len({one.feature for one in self.features}) < len(self.features):
             raise ValueError("`features` names a feature twice")
-        object.__setattr__(self, "split", _plain((self.split,))[0])
-        object.__setattr__(self, "notes", _plain(self.notes))
+        object.__setattr__(self, "split", _plain(self.split))
+        object.__setattr__(self, "notes", tuple(map(_plain, self.notes)))
 
     @property
     def most_stable(self) -> Training | None:

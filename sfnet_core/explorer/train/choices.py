@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from sfnet_core.astro.emission_lines import find_column
 from sfnet_core.codes.header import RUNNERS_UP
 from sfnet_core.data.targets import LINES, read_targets, target_names
 from sfnet_core.training.recipes import RECIPES, TAUGHT, Recipe, choose
+from sfnet_core.utils.documents import json_object
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -235,10 +235,10 @@ def look_into(path: Path) -> Folder:
     if RECORD not in names:
         return Folder("foreign")
     try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        record = json_object((path / RECORD).read_bytes(), path / RECORD)
         config, metrics = record["config"], record["metrics"]
         epoch, epochs = int(metrics.get("epoch", 0)), int(config["recipe"]["epochs"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SFNetError):
         return Folder("foreign")
     return Folder("unfinished" if LAST in names else "finished", epoch, epochs, config)
 

@@ -7,7 +7,6 @@ done twice), ``job.json`` (what was asked for), and the results: ``compare.json`
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Iterable, Sequence
@@ -24,8 +23,10 @@ from sfnet_core.reports.compare.table import LABELS, Key, csv_text, name_of, sum
 from sfnet_core.reports.compare.work import Comparison, objects_of
 from sfnet_core.training.plan import Plan, make_plan
 from sfnet_core.training.recipes import GONE, Recipe
+from sfnet_core.utils.documents import json_object
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, folder_lock, write_json, write_text
+from sfnet_core.utils.resume import check_begun
 
 __all__ = ["compare"]
 
@@ -111,19 +112,9 @@ def _look_at(out: Path, settings: dict[str, Any]) -> None:
         if out.is_dir() and any(entry.name != ".lock" for entry in out.iterdir()):
             raise SFNetError(f"{out} is not empty and holds no comparison; choose another folder.")
         return
-    try:
-        before = json.loads((out / JOB).read_text(encoding="utf-8"))
-        before = {name: was for name, was in before.items() if GONE.get(name.removeprefix("recipe "), ...) != was}
-        names = settings.keys() | before.keys()
-    except (ValueError, RecursionError, AttributeError) as error:
-        raise SFNetError(f"{out / JOB} is not what a comparison writes; choose another folder.") from error
-    for name in sorted(names):
-        was, now = before.get(name), settings.get(name)
-        if was != now:
-            raise SFNetError(
-                f"{out} holds a comparison with {name} = {was!r}, now {name} = {now!r} is asked for: that is another "
-                "comparison. Give the same arguments, or another folder."
-            )
+    before = json_object((out / JOB).read_bytes(), out / JOB, "choose another folder")
+    before = {name: was for name, was in before.items() if GONE.get(name.removeprefix("recipe "), ...) != was}
+    check_begun(out, before, settings, "another comparison", "or another folder")
 
 
 def _write(out: Path, dataset: Dataset, plan: Plan, found: dict[Key, np.ndarray], result: dict[str, Any]) -> None:

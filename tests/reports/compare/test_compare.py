@@ -297,7 +297,7 @@ def test_foreign_folders_are_refused(dataset, done, tmp_path):
         compare(dataset, tmp_path / "file", **OPTIONS)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "job.json").write_text("[", encoding="utf-8")
-    with pytest.raises(SFNetError, match="not what a comparison writes"):
+    with pytest.raises(SFNetError, match=r"job\.json is not valid JSON"):
         compare(dataset, tmp_path / "bad", **OPTIONS)
 
 
