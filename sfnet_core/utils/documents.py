@@ -91,8 +91,8 @@ def json_object(content: bytes | str, where: object, way: str = "") -> dict[str,
 
 def reason(error: BaseException) -> str:
     """What msgspec found wrong, as half a sentence that begins with the field: ```k` must be int, not str``."""
-    found = re.fullmatch(r"(.*?)(?: - at `(key` in `)?\$\.?(.*)`)?", str(error), re.DOTALL)
-    why, key, field = found.groups(default="")
+    why, _, place = str(error).partition(" - at `")
+    key, field = place.startswith("key` in `"), place.removeprefix("key` in `")[1:].strip("`.")
     if missing := re.fullmatch(r"Object missing required field `(.*)`", why):
         field, why = f"{field}.{missing[1]}".lstrip("."), "is missing"
     if why.startswith("Expected "):
