@@ -233,4 +233,6 @@ def read_stability(path: str | os.PathLike) -> Stability:
         content = file_bytes(path, MOST_BYTES)
     except OSError as error:
         raise SFNetError(f"{path.name} can't be read ({os.strerror(error.errno or 0)}).") from None
-    return read_document(Stability, content, path.name, schema=SCHEMA, mark=KIND, way="run `sfnet seeds stability` again")
+    return read_document(
+        Stability, content, path.name, schema=SCHEMA, mark=KIND, way="run `sfnet seeds stability` again"
+    )
