@@ -389,7 +389,8 @@ def atlas_numbers() -> dict[str, Any]:
         page.state.change(split="validation", feature=feature, against=against)
         found[f"feature {feature}"] = feature_page(page)
     page.state.change(feature=-1, view="signs")
-    found["signs"] = some(page.tables.data, "differ", "clear", "bias")
+    differ = [row["clear"] for row in page.tables.data["rows"] if row["disagree"]]
+    found["signs"] = {"differ": len(differ), "clear": sum(differ), **some(page.tables.data, "bias")}
     page.state.change(view="matrix")
     found["matrix"] = {"features": page.tables.data["features"], "both": page.tables.data["both"]}
     found["matrix"] |= {"sums": np.nansum(np.array(page.tables.data["cells"], dtype=float), axis=1)}

@@ -276,7 +276,8 @@ def test_every_quantity_matrix_and_table_is_numpys(made, blocks):
     on = (dense[:, features] > 0).astype(int)
     assert numbers(index["both"], "<i4").tolist() == (on.T @ on)[upper].tolist()
     assert [row["feature"] for row in index["rows"]["rows"]] == features
-    assert index["sorts"]["weight"] == codes.weight[0, features].tolist()
+    weight = codes.weight[0, features]
+    assert index["orders"]["weight"] == [np.argsort(w, kind="stable").tolist() for w in (-weight, weight)]
     found = evaluate(codes)["targets"]["oh_p50"]["splits"]
     whole = read(page_of(codes, choices={"split": "validation"}))["index"]
     low, high = found["validation"]["intervals"]["rmse"]
@@ -413,7 +414,7 @@ def test_fewer_features_and_examples_where_asked_for(made):
         f"f{card['feature']}" for card in index["cards"]
     ]
     assert index["overview"]["active"] > 3 and len(numbers(index["matrix"], "<f4")) == 3
-    assert {len(v) for v in index["sorts"].values()} == {3}
+    assert all(sorted(order) == [0, 1, 2] for both in index["orders"].values() for order in both)
     assert max(len(g["galaxies"]) for n in blocks if n[0] == "f" for g in blocks[n]["groups"]) == 2
     assert any(term == "On this page" and words.startswith("The 3 features") for term, words in index["about"])
 

@@ -55,7 +55,7 @@ class Sheet:
         )
 
     def numbers(self, state: AtlasState) -> dict:
-        """The line at the top: weight, index rate, contributions, rank; ``fires`` is 0 for a silent feature."""
+        """The line at the top: weight, firing rate, contributions, rank; ``fires`` is 0 for a silent feature."""
         statistics, codes, feature = self._statistics, self._statistics.codes, state.feature
         table = statistics.table(state.split, state.target)
         at = np.flatnonzero(table["feature"] == feature)

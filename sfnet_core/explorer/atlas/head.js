@@ -2,9 +2,6 @@
 
 const VIEWS = [["cards", "Cards"], ["signs", "ρ and weight"], ["matrix", "Correlations"], ...(SAVED ? [["about", "About"]] : [])];
 
-// Where the permalink is: the query of the address; in a saved page what stands after the #.
-const PERMALINK = SAVED ? { part: "hash", event: "hashchange" } : { part: "search", event: "popstate" };
-
 function render({ model, el }) {
   const send = (message) => model.send(message);
   const badge = h("span", { class: "sf-badge" });
@@ -24,7 +21,7 @@ function render({ model, el }) {
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
   const warn = h("span", { class: "sf-warn", title: "Numbers over all splits include the galaxies that the network was trained on" }, "includes training galaxies");
   const [undo, redo] = undoButtons(send);
-  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: () => copyLink(link, model.get("data").query, PERMALINK.part) }, "copy link");
+  const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to exactly this view", onclick: () => copyLink(link, model.get("data").query, SAVED ? "hash" : "search") }, "copy link");
   const save = h("button", { type: "button", "data-action": "save-page", title: "Save this atlas as one HTML file that opens without a server", hidden: true, onclick: savePage }, "save as a page");
   const wished = SAVED && matchMedia("(prefers-color-scheme: dark)").matches;
   const theme = themeButton(el, OWN_PAGE, () => document.dispatchEvent(new Event("sf-theme")), wished); // figures are drawn anew
@@ -80,8 +77,8 @@ function render({ model, el }) {
   let ready = false;
   let before = -1;
   function address(data) {
-    if (!OWN_PAGE || !ready) return;
-    const href = addressOf(data.query, PERMALINK.part);
+    if (!IN_VOILA || !ready) return; // a saved page's choices are its address
+    const href = addressOf(data.query);
     const step = before !== data.feature;
     before = data.feature;
     if (href === location.href) return;
@@ -90,7 +87,7 @@ function render({ model, el }) {
     else history.replaceState(null, "", href);
   }
   const back = () => send({ do: "open-link", query: linked() });
-  const linked = () => location[PERMALINK.part].slice(1);
+  const linked = () => location.search.slice(1);
 
   function update() {
     const data = model.get("data");
@@ -124,12 +121,12 @@ function render({ model, el }) {
   model.on("change:data", update);
   model.on("msg:custom", receive);
   update();
-  if (OWN_PAGE) window.addEventListener(PERMALINK.event, back);
-  if (OWN_PAGE && linked()) back();
+  if (IN_VOILA) window.addEventListener("popstate", back);
+  if (IN_VOILA && linked()) back();
   else show();
   return () => {
     keys.deafen();
-    window.removeEventListener(PERMALINK.event, back);
+    window.removeEventListener("popstate", back);
     model.off("change:data", update);
     model.off("msg:custom", receive);
   };

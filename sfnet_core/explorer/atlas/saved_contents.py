@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
-from sfnet_core.analysis.feature_statistics import SORTS
+from sfnet_core.analysis.feature_statistics import order
 from sfnet_core.analysis.mean_maps import mean_maps
 from sfnet_core.codes.novelty import why_unlike
 from sfnet_core.explorer.atlas.card_grid import STRIP, cards, overview, shown
@@ -193,7 +193,11 @@ class Contents:
         statistics, state, codes = self.statistics, self.state, self.statistics.codes
         listed = shown(statistics, state, self._label)[: len(self.features)]
         table = statistics.sortable(state.split, state.target, "likeness")
-        sorts = {key: [number(v) for v in SORTS[key][1](table)[listed]] for key in statistics.sorts()}
+        here = np.isin(np.arange(len(table["feature"])), listed)
+        orders = {
+            key: [order(table, key, descending, here).tolist() for descending in (True, False)]
+            for key in statistics.sorts()
+        }
         rows = np.array(self._rows, dtype=np.int64)
         in_view = statistics.rows(state.split)
         quantities = []
@@ -214,7 +218,7 @@ class Contents:
             "against": self._against,
             "cards": self.cards,
             "starred": [feature for feature in self.features if self._naming.star(feature)],
-            "sorts": sorts,
+            "orders": orders,
             "rows": signs(statistics, state, listed, self._label),
             "matrix": packed(matrix[pairs][upper], "<f4"),
             "both": packed(statistics.pairs(state.split)[0][pairs][upper], "<i4"),

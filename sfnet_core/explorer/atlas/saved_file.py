@@ -1,7 +1,8 @@
 """The frame of a saved atlas: style, program, and data that no program but ours reads.
 
-The program is the served page's own front end with :file:`atlas_saved.js` in the place of the kernel. A content policy
-in the file lets the browser run that program alone and fetch nothing, so that no text of a catalogue can do anything.
+The program is the served page's own front end; its data come from this file (:file:`embedded.js`), not from a kernel.
+A content policy in the file lets the browser run that program alone and fetch nothing, so that no text of a catalogue
+can do anything.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def program() -> str:
             raise SFNetError("This installation's front end is not whole; install sfnet-core again.")
         body = body.removeprefix(shared).replace("export default", "return")
         parts += [f"const {name} = (() => {{", body, "})();"]
-    own = [source(name) for name in ("atlas/saved_galaxy.js", "atlas/saved.js")]
+    own = [source(name) for name in ("atlas/galaxy_card.js", "atlas/embedded.js")]
     script = "\n".join([*parts, *own, "})();"])
     if "</script" in script.lower() or "<!--" in script:
         raise SFNetError("This installation's front end can't stand in a page; install sfnet-core again.")

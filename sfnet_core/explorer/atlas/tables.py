@@ -94,8 +94,6 @@ def signs(statistics: FeatureStatistics, state: AtlasState, listed: np.ndarray, 
     return {
         "rows": rows,
         "targets": [statistics.target_label(t) for t in range(len(targets))],
-        "differ": sum(row["disagree"] for row in rows),
-        "clear": sum(row["disagree"] and row["clear"] for row in rows),
     }
 
 

@@ -21,8 +21,8 @@ function skyLinks(ra, dec, { zoom, scale }) {
   ].map(([name, href]) => h("a", { href, target: "_blank", rel: "noopener noreferrer" }, name));
 }
 
-function renderGalaxy({ model: its, el }) {
-  const send = (message) => its.send(message);
+function renderGalaxy({ model, el }) {
+  const send = (message) => model.send(message);
   const close = h("button", { type: "button", "aria-label": "Close", title: "Close (Esc)", onclick: () => send({ do: "close" }) }, "×");
   const heading = h("h2", { id: "sf-galaxy-name" });
   const said = h("p", { class: "sf-feature-note" });
@@ -58,7 +58,7 @@ function renderGalaxy({ model: its, el }) {
   }
 
   function update() {
-    const data = its.get("data");
+    const data = model.get("data");
     if (!data.open) {
       if (dialog.open) dialog.close();
       return;
@@ -91,6 +91,6 @@ function renderGalaxy({ model: its, el }) {
     if (!data.terms.length) bars.append(h("p", { class: "sf-empty" }, data.known ? "No feature fires on it." : "This page does not hold its code: it was written for the galaxies that are examples."));
     if (!dialog.open) dialog.showModal();
   }
-  its.on("change:data", update);
+  model.on("change:data", update);
   update();
 }
