@@ -6,8 +6,8 @@
 
 Simulated cutouts are halved to 64 px. Each draw has other labelled galaxies and one seed; the galaxies held out are the
 same for all. Nothing of `--taught` was chosen on these galaxies. Simulated galaxies say nothing about real ones.
-``--cost`` asks how long a training takes instead, on observed galaxies: taught at width 16, and from the labels alone at
-full width. It times all before the first step and the second epoch, and adds up; the ways take turns.
+``--cost`` asks how long a training takes instead, on observed galaxies: taught at width 16, and from the labels alone
+at full width. It times all before the first step and the second epoch, and adds up; the ways take turns.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from sfnet_core.astro.photometry import Process, photometry
 from sfnet_core.model.cutout_loader import CutoutFeed
 from sfnet_core.model.preprocess import centre
 from sfnet_core.stats.metrics import rmse
-from sfnet_core.training.recipes import PICTURES
+from sfnet_core.training.recipes import PICTURES, PICTURES_LIMIT
 from sfnet_core.training.synthetic_views import draw
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.subsample import evenly
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainingSet", "training_set"]
 
-LIMIT = 4 << 30  # bytes of pictures
 _PIECE = 512
 
 
@@ -99,10 +98,11 @@ def _taught(dataset: Dataset, plan: Plan, progress: bool) -> tuple[np.ndarray, n
     others = _without_target(len(dataset), plan)
     drawn = len(plan.train) * times
     total = len(plan.train) + len(plan.validation) + drawn + len(others)
-    if (size := (drawn + len(others)) * plan.side**2 * 3) > LIMIT:
+    if (size := (drawn + len(others)) * plan.side**2 * 3) > PICTURES_LIMIT:
         raise SFNetError(
             f"To be taught, {drawn + len(others):,} pictures of {plan.side} px would be held in memory, "
-            f"{size / 1e9:.1f} GB. Pack the cutouts smaller (sfnet pack --size), or train on fewer galaxies."
+            f"{size / 1e9:.1f} GB. Pack the cutouts smaller (sfnet pack --size), train on fewer galaxies, or "
+            "learn from the labels alone (--no-taught)."
         )
     pictures = np.empty((drawn + len(others), plan.side, plan.side, 3), dtype=np.uint8)
     with tqdm(total=total, unit=" pictures", desc="measure", disable=not progress, file=sys.stderr, leave=False) as bar:

@@ -6,8 +6,10 @@ kept to go on is therefore the weights, the optimiser and the position; ``last.c
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +71,7 @@ def train(
     resume: bool = False,
     recipe: str | Recipe | None = None,
     multi_k: int | None = None,
+    taught: bool | None = None,
     split_seed: int | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -102,9 +105,12 @@ def train(
     start : a run whose trunk, width and normalisation are taken over, the head fitted anew
         (:mod:`sfnet_core.training.warm_start`); one that was trained at another crop or pixel scale is refused.
     device : ``auto``, ``cpu``, ``cuda``, ``mps``.
-    resume : go on with the training that was begun in ``out``; start it where there is none.
+    resume : go on with the training that was begun in ``out``, with its ``multi_k``, ``taught`` and ``width`` where
+        these are not given; start it where there is none.
     recipe : a name or a :class:`Recipe`; by default the one for the number of training galaxies.
-    multi_k : train every k from 1 to this one at once, instead of the recipe's choice.
+    multi_k : train every k from 1 to this one at once (0: ``k`` alone), instead of the recipe's choice.
+    taught : learn from photometry (:mod:`sfnet_core.training.distillation`). Where it is not given, nor a recipe, a
+        width or a start: with fewer labels than :data:`sfnet_core.training.recipes.TAUGHT_BELOW`.
     split_seed : of the split, instead of ``seed``.
     overwrite : replace what is in ``out``.
     progress : show a progress bar and say what is done.
@@ -112,8 +118,7 @@ def train(
     on_step : called before each step with the number of steps done.
     on_epoch : called after each epoch with its :class:`Epoch`; returning ``False`` stops the training, which ``resume``
         can go on with.
-    changes : ``alive=True`` for :data:`sfnet_core.training.recipes.ALIVE`, ``taught=True`` to be taught by photometry
-        (:mod:`sfnet_core.training.distillation`); any field of the :class:`Recipe`, for its own.
+    changes : ``alive=True`` for :data:`sfnet_core.training.recipes.ALIVE`; any field of the :class:`Recipe`.
 
     Returns
     -------
@@ -127,12 +132,14 @@ def train(
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     out = Path(out)
+    taught = False if taught is None and "variants" in changes else taught
+    asked = {"multi_k": multi_k, "width": width, "taught": taught}
+    changes |= {name: value for name, value in asked.items() if value is not None}
     if resume and not overwrite and not isinstance(recipe, Recipe):
         changes = as_begun(out) | changes
     plan = make_plan(
         dataset, target=target, k=k, epochs=epochs, seed=seed, fold=fold, folds=folds, validation=validation,
-        group=group, width=width, weights=weights, recipe=recipe, multi_k=multi_k, split_seed=split_seed,
-        start=start, **changes,
+        group=group, weights=weights, recipe=recipe, split_seed=split_seed, start=start, **changes,
     )  # fmt: skip
     with folder_lock(out, "training"):
         last = inspect_output_dir(out, plan.config, resume, overwrite)
@@ -195,6 +202,14 @@ class Epoch:
     record: dict[str, float]
     predictions: np.ndarray
     fires: np.ndarray
+
+
+def _about(seconds: float) -> str:
+    """'less than a minute', 'about 7 minutes', 'about 3.2 hours'."""
+    minutes = seconds / 60
+    if minutes < 1:
+        return "less than a minute"
+    return f"about {minutes:.0f} minutes" if minutes < 120 else f"about {minutes / 60:.1f} hours"
 
 
 def _ignore(_told: Any) -> None:
@@ -426,17 +441,39 @@ class _Training:
             fires = fires + self._predict(held, network)[1]
         return activity(fires.numpy(), len(plan.train) + len(plan.validation))
 
+    def _seconds(self) -> float:
+        """How long the steps that are left will take, by one step of a copy of the network on blank pictures."""
+        objective = Objective(copy.deepcopy(self.network).train(), self.recipe, self.recipe.epochs * self.steps)
+        side, batch = self.plan.side, max(2, min(self.recipe.batch, len(self.examples)))
+        blank = to_input(torch.zeros(batch, side, side, 3, dtype=torch.uint8, device=self.device), self.mean, self.std)
+        wanted = self.examples.targets[:batch]
+        for _ in range(2):  # the first chooses its kernels
+            started = time.perf_counter()
+            with autocast(self.device, self.bf16):
+                a = objective.features(blank)
+            objective.loss(a, wanted, 0)[0].backward()
+            float(objective.network.head.bias.grad.sum())  # waits for a GPU
+            took = time.perf_counter() - started
+        return took * (self.steps * (self.recipe.epochs - self.epoch) - self.step)
+
     def _announce(self) -> None:
+        if not self.progress:
+            return
         plan, n = self.plan, len(self.dataset)
         left = n - len(plan.train) - len(plan.validation)
         precision = "bfloat16 autocast" if self.bf16 else "float32"
         start = f"resumed at epoch {self.epoch + 1}" if self.epoch or self.step else self.origin
         say(
-            self.progress,
+            True,
             f"{', '.join(plan.targets)} from {len(plan.train):,} galaxies, {len(plan.validation):,} held out"
             + (f", {left:,} left out: {plan.left_out_words()}" if left else "")
             + f"; k={self.network.k} of {self.network.n_features} features, {start}; {self.device} in {precision}; "
             + " ".join(
-                (f"the central {plan.side} px; {self.recipe.sentence()}.", *plan.remarks, *self.examples.remarks)
+                (
+                    f"the central {plan.side} px; {self.recipe.sentence()}.",
+                    *plan.remarks,
+                    *self.examples.remarks,
+                    f"Expect {_about(self._seconds())}.",
+                )
             ),
         )

@@ -14,7 +14,18 @@ from sfnet_core.data.splits import paper_split, validation_mask
 from sfnet_core.data.targets import read_targets
 from sfnet_core.model.run import LAST, MODEL, RECORD, Run, read_record
 from sfnet_core.training.progress import read_last
-from sfnet_core.training.recipes import DECIDED, NEUTRAL, Recipe, choose, known_fields
+from sfnet_core.training.recipes import (
+    DECIDED,
+    EVERY_K,
+    NEUTRAL,
+    PICTURES,
+    PICTURES_LIMIT,
+    TAUGHT_BELOW,
+    TAUGHT_WIDTH,
+    Recipe,
+    choose,
+    known_fields,
+)
 from sfnet_core.training.warm_start import open_start
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.resume import check_begun
@@ -59,15 +70,20 @@ def make_plan(
     folds: int | None,
     validation: float | str,
     group: str | None,
-    width: int | None,
     weights: str | None,
     recipe: str | Recipe | None,
+    width: int | None = None,
     multi_k: int | None = None,
+    taught: bool | None = None,
     split_seed: int | None = None,
     start: str | os.PathLike | None = None,
     **changes: Any,
 ) -> Plan:
-    """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.loop.train`)."""
+    """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.loop.train`).
+
+    Where neither recipe, width nor a start is given, a training of fewer labels than
+    :data:`~sfnet_core.training.recipes.TAUGHT_BELOW` is taught; see there for ``multi_k`` too.
+    """
     targets = read_targets(dataset, target)
     names, truth, reasons = targets.names, targets.values, targets.reasons
     usable = np.flatnonzero(targets.usable)
@@ -95,12 +111,25 @@ def make_plan(
     if (truth[rows].std(axis=0) == 0).any():
         constant = names[int(np.argmin(truth[rows].std(axis=0)))]
         raise SFNetError(f"{constant} has one and the same value for all training galaxies; there is nothing to learn.")
-    recipe = choose(len(rows), recipe, epochs, multi_k, **changes)
-    side = recipe.side(dataset.meta["height"], dataset.meta["width"])
+    size, remarks = (dataset.meta["height"], dataset.meta["width"]), list(targets.remarks)
+    if all(one is None for one in (taught, recipe, width, weights, start)) and "variants" not in changes:
+        bytes_needed = 2 * PICTURES * choose(len(rows), **changes).side(*size) ** 2 * 3
+        if len(usable) < TAUGHT_BELOW and bytes_needed <= PICTURES_LIMIT:
+            taught, width = True, TAUGHT_WIDTH
+            remarks.append(
+                f"Fewer than {TAUGHT_BELOW:,} labels: taught by photometry, at width {width} (--no-taught: from the "
+                "labels alone, at width 64)."
+            )
+    asked, recipe = recipe, choose(len(rows), recipe, epochs, multi_k, taught=bool(taught), **changes)
+    side = recipe.side(*size)
     if start is not None and weights is not None:
         raise SFNetError("Start from another run or from ImageNet weights, not from both.")
     begin = None if start is None else open_start(start, dataset, width, side)
     width = width or (64 if begin is None else begin.metadata["width"])
+    told = multi_k is not None or isinstance(asked, Recipe) or recipe.name == "paper" or "start_k" in changes
+    if EVERY_K and not told and k <= 8 * width:
+        every = min(max(k, EVERY_K), 8 * width)
+        recipe = choose(len(rows), asked, epochs, every, taught=bool(taught), **changes)
     if recipe.multi_k and not k <= recipe.multi_k <= 8 * width:
         raise SFNetError(
             f"The gates from 1 to multi_k={recipe.multi_k} are trained together: that is at least the network's own "
@@ -112,7 +141,7 @@ def make_plan(
         "split_seed": split_seed, "start": None if start is None else str(start),
     }  # fmt: skip
     return Plan(
-        config, recipe, side, names, targets.units, truth, rows, usable[mask], reasons, targets.remarks, begin
+        config, recipe, side, names, targets.units, truth, rows, usable[mask], reasons, remarks, begin
     )  # fmt: skip
 
 
@@ -137,11 +166,14 @@ def inspect_output_dir(out: Path, config: dict[str, Any], resume: bool, overwrit
 
 
 def as_begun(out: Path) -> dict[str, Any]:
-    """What :func:`choose` decides without being asked, as it did when the training in this folder was begun."""
-    if not (out / RECORD).is_file():
+    """What is decided without being asked, as it was when the training in this folder was begun."""
+    config = read_record(out / RECORD)["config"] if (out / RECORD).is_file() else {}
+    recipe = config.get("recipe")
+    if not isinstance(recipe, dict):
         return {}
-    recipe = read_record(out / RECORD)["config"].get("recipe")
-    return {name: NEUTRAL[name] for name in DECIDED if isinstance(recipe, dict) and name not in recipe}
+    begun = {name: NEUTRAL[name] for name in DECIDED if name not in recipe}
+    begun |= {"multi_k": recipe.get("multi_k", 0), "taught": bool(recipe.get("variants"))}
+    return begun | ({"width": config["width"]} if "width" in config else {})
 
 
 def _named(config: dict[str, Any]) -> dict[str, Any]:

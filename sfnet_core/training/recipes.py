@@ -12,12 +12,16 @@ from sfnet_core.utils.errors import SFNetError
 __all__ = [
     "ALIVE",
     "DECIDED",
+    "EVERY_K",
     "GATE_POWER",
     "GONE",
     "NEUTRAL",
     "PICTURES",
+    "PICTURES_LIMIT",
     "RECIPES",
     "TAUGHT",
+    "TAUGHT_BELOW",
+    "TAUGHT_WIDTH",
     "Recipe",
     "choose",
     "known_fields",
@@ -31,6 +35,11 @@ ALIVE = {"start_k": 32, "balance": 0.03}
 #: What a taught training does otherwise: gain and sky vary in its pictures already, and their targets with them.
 TAUGHT = {"epochs": 20, "gain": 0.0, "sky": 0.0}
 PICTURES = 8000  # drawn of the training galaxies of a taught training, about
+PICTURES_LIMIT = 4 << 30  # bytes of pictures that a taught training may hold
+
+#: What a training is by itself, where nothing else is asked for (0: never): taught, at this width, with fewer usable
+#: labels than this; every k up to this one at once. Measured before it is decided: benchmarks/results.
+TAUGHT_WIDTH, TAUGHT_BELOW, EVERY_K = 16, 0, 0
 
 
 OPTIMISERS = {"adamw": "AdamW", "ranger": "RAdam + Lookahead"}
@@ -185,7 +194,8 @@ def choose(
     if multi_k is not None:
         if multi_k < 0:
             raise SFNetError(f"multi_k is the largest k that is trained along, or 0, not {multi_k}.")
-        recipe = replace(recipe, multi_k=multi_k, multi_k_power=GATE_POWER, refit_head=recipe.refit_head or multi_k > 0)
+        power, refit = (GATE_POWER, True) if multi_k else (NEUTRAL["multi_k_power"], recipe.refit_head)
+        recipe = replace(recipe, multi_k=multi_k, multi_k_power=power, refit_head=refit)
     if alive:
         recipe = replace(recipe, **ALIVE | ({"start_k": 0} if recipe.multi_k else {}))
     changes = {name: value for name, value in changes.items() if value is not None}

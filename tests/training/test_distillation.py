@@ -212,7 +212,7 @@ def test_its_codes_are_codes_like_any_other(galaxies, run, tmp_path):
 
 
 def test_more_pictures_than_memory_holds_are_refused(galaxies, tmp_path, monkeypatch):
-    monkeypatch.setattr("sfnet_core.training.distillation.LIMIT", 32 * 3 * 48**2 * 3 - 1)
+    monkeypatch.setattr("sfnet_core.training.distillation.PICTURES_LIMIT", 32 * 3 * 48**2 * 3 - 1)
     with pytest.raises(SFNetError, match=r"96 pictures of 48 px would be held in memory.*sfnet pack --size"):
         train(galaxies, tmp_path / "run", crop=48, **QUICK)
 

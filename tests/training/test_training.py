@@ -25,7 +25,8 @@ from sfnet_core.model.preprocess import channel_statistics, orient, recalibrate,
 from sfnet_core.model.run import Run
 from sfnet_core.training.loop import train
 from sfnet_core.training.optimiser import Lookahead, make_optimiser, one_cycle
-from sfnet_core.training.recipes import GONE, NEUTRAL, RECIPES, choose
+from sfnet_core.training.plan import make_plan
+from sfnet_core.training.recipes import GONE, NEUTRAL, RECIPES, TAUGHT_WIDTH, choose
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import folder_lock
 
@@ -613,3 +614,60 @@ def test_multi_k_must_reach_from_the_networks_k_to_its_features(dataset, tmp_pat
             small(dataset, tmp_path / "run", k=k, multi_k=multi_k)
     with pytest.raises(SFNetError, match="or 0, not -1"):
         choose(40, None, None, -1)
+
+
+# ---- what is decided without being asked
+
+
+@pytest.mark.parametrize("every", [0, 16])
+def test_every_k_is_trained_at_once_unless_told_otherwise(dataset, tmp_path, monkeypatch, every):
+    monkeypatch.setattr("sfnet_core.training.plan.EVERY_K", every)
+    options = {"target": "oh_p50", "seed": 0, "fold": None, "folds": None, "validation": 0.2, "group": None}
+    options |= {"epochs": None, "weights": None, "recipe": None, "k": 4, "width": 4}
+
+    def multi_k(**more: object) -> int:
+        return make_plan(dataset, **options | more).recipe.multi_k
+
+    assert multi_k() == every and multi_k(k=20) == (20 if every else 0) and multi_k(width=1) == min(every, 8)
+    assert multi_k(multi_k=0) == 0 and multi_k(multi_k=5) == 5 and multi_k(start_k=9) == 0
+    assert multi_k(recipe="paper") == 0 and multi_k(recipe=RECIPES["thousands"]) == 0
+    assert multi_k(alive=True) == every and multi_k(recipe="thousands") == every
+
+
+def test_a_training_goes_on_as_it_was_begun_where_nothing_is_told(dataset, tmp_path, monkeypatch):
+    stop = {"on_epoch": lambda epoch: False}
+    small(dataset, tmp_path / "run", **stop, multi_k=0)
+    monkeypatch.setattr("sfnet_core.training.plan.EVERY_K", 16)
+    again = train(dataset, tmp_path / "run", epochs=3, resume=True, progress=False, device="cpu")
+    assert again.status == "finished" and (again.config["width"], again.config["recipe"]["multi_k"]) == (4, 0)
+    small(dataset, tmp_path / "every", **stop)
+    monkeypatch.setattr("sfnet_core.training.plan.EVERY_K", 0)
+    assert small(dataset, tmp_path / "every", resume=True).config["recipe"]["multi_k"] == 16
+    with pytest.raises(SFNetError, match=r"begun with recipe.multi_k = 16, now recipe.multi_k = 0"):
+        small(dataset, tmp_path / "every", resume=True, multi_k=0)
+
+
+def test_few_labels_are_taught_by_photometry_unless_told_otherwise(dataset, tmp_path, monkeypatch):
+    options = {"target": "oh_p50", "seed": 0, "fold": None, "folds": None, "validation": 0.2, "group": None}
+    options |= {"epochs": None, "weights": None, "recipe": None, "k": 4}
+
+    def taught(**more: object) -> bool:
+        plan = make_plan(dataset, **options | more)
+        assert (plan.config["width"] == TAUGHT_WIDTH) == bool(plan.recipe.variants) or "taught" in more
+        return bool(plan.recipe.variants)
+
+    monkeypatch.setattr("sfnet_core.training.plan.TAUGHT_BELOW", 1000)
+    assert taught() and taught(epochs=3) and taught(alive=True, multi_k=8)
+    assert not taught(width=64) and not taught(recipe="few hundred") and not taught(taught=False)
+    assert taught(taught=True, width=4)
+    monkeypatch.setattr("sfnet_core.training.plan.TAUGHT_BELOW", len(dataset))
+    assert not taught()
+    monkeypatch.setattr("sfnet_core.training.plan.TAUGHT_BELOW", 1000)
+    monkeypatch.setattr("sfnet_core.training.plan.PICTURES_LIMIT", 10_000)
+    assert not taught()
+
+
+def test_a_training_says_what_it_will_cost_before_it_starts(dataset, tmp_path, capsys):
+    seen = []
+    small(dataset, tmp_path / "run", progress=True, on_plan=lambda plan: seen.append(capsys.readouterr().err))
+    assert "Expect less than a minute." in seen[0]

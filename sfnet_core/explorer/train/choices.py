@@ -102,9 +102,9 @@ class Choices:
         return choose(n, self.recipe or None, self.epochs or None, self.multi_k, self.alive, self.taught)
 
     @property
-    def multi_k(self) -> int | None:
-        """The largest k that is trained along: the explorer's slider ends there."""
-        return min(self.k + RUNNERS_UP, 8 * self.width) if self.every_k else None
+    def multi_k(self) -> int:
+        """The largest k that is trained along, where the explorer's slider ends; 0: its own k alone."""
+        return min(self.k + RUNNERS_UP, 8 * self.width) if self.every_k else 0
 
     def arguments(self) -> dict[str, Any]:
         """As arguments of :func:`sfnet_core.training.loop.train`, plain values only."""
@@ -127,7 +127,7 @@ class Choices:
         words += ["--width", str(self.width), "--seed", str(self.seed)]
         words += ["--epochs", str(self.epochs)] if self.epochs else []
         words += ["--recipe", self.recipe] if self.recipe else []
-        words += ["--multi-k", str(self.multi_k)] if self.every_k else []
+        words += ["--multi-k", str(self.multi_k)]
         words += ["--alive"] if self.alive else []
         words.append("--taught" if self.taught else "--no-taught")
         words += ["--validation", str(self.validation)] if self.validation != 0.2 else []

@@ -76,7 +76,7 @@ def compare(
     ks, seeds, chosen = _numbers(k, "k", 1), _numbers(seeds, "seed", 0), _methods(methods)
     plan = make_plan(
         dataset, target=target, k=1, epochs=epochs, seed=seeds[0], fold=None, folds=None, validation=validation,
-        group=group, width=width, weights=weights, recipe=recipe, split_seed=split_seed,
+        group=group, width=width, weights=weights, recipe=recipe, split_seed=split_seed, multi_k=0, taught=False,
     )  # fmt: skip
     if not len(plan.validation):
         raise SFNetError("A comparison needs galaxies held out; give --validation a share above 0.")
