@@ -86,7 +86,8 @@ def until_it_answers(address: str, process: subprocess.Popen, log: Path) -> None
         try:
             urllib.request.urlopen(f"{address}/api", timeout=2).close()
             return
-        except urllib.error.HTTPError:
+        except urllib.error.HTTPError as error:
+            error.close()
             return
         except OSError:
             time.sleep(0.2)

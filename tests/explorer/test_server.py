@@ -137,12 +137,14 @@ def test_without_the_token_nothing_opens(server, attacker):
             with urllib.request.urlopen(request, timeout=30) as answer:
                 assert "/login" in answer.url
         except urllib.error.HTTPError as error:
-            assert error.code == 403
+            with error:
+                assert error.code == 403
     with pytest.raises(websocket.WebSocketBadStatusException):
         attacker.connect(cookie="")
     status = urllib.request.Request(f"{attacker.root}/sfnet/end/{attacker.kernel}", method="POST", data=b"")
-    with pytest.raises(urllib.error.HTTPError):
+    with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(status, timeout=30)
+    refused.value.close()
     works(attacker)
 
 
@@ -497,6 +499,31 @@ def test_a_full_server_says_so_and_takes_the_next_one_when_a_place_is_free():
             until(lambda: len(processes_of(process.pid)) <= 2)
 
 
+def test_a_kernel_is_told_no_port_that_another_program_could_take_before_it_listens(attacker):
+    command = psutil.Process(kernel_of(attacker.kernel)).cmdline()
+    told = json.loads(Path(command[command.index("-f") + 1]).read_text())
+    assert told["transport"] == "ipc" and Path(f"{told['ip']}-{told['shell_port']}").is_socket()
+
+
+def test_r20_a_kernel_that_dies_as_it_starts_ends_its_page_and_frees_its_place(tmp_path, monkeypatch):
+    spec = {"argv": [sys.executable, "-c", "raise SystemExit(1)"], "display_name": "Dies", "language": "python"}
+    (tmp_path / "kernels" / "dies").mkdir(parents=True)
+    (tmp_path / "kernels" / "dies" / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    kernelspec = {"name": "dies", "display_name": "Dies", "language": "python"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernelspec}, cells=[nbformat.v4.new_code_cell("1")])
+    for name in ("explore", "train"):  # the second is never kept ready
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    with serving(pool=1, sessions=1, notebooks=tmp_path) as (address, _):
+        for name in ("explore", "train", "train", "explore"):  # with one place, the next is not refused
+            try:
+                page = fetch(address.replace("explore", name))
+                assert "line.js" in page and 'id="jupyter-config-data"' not in page  # for which line.js says so
+            except urllib.error.HTTPError as error:  # it died before there was anything to send
+                with error:
+                    assert error.code == 500
+
+
 def test_r22_a_tab_closed_without_a_word_is_culled_and_neighbours_live():
     with serving(pool=1, idle=2) as (address, process), Visitor(address) as stays:
         gone = Visitor(address)
@@ -597,5 +624,6 @@ def test_a_last_word_from_another_site_is_refused_without_a_traceback(server, ca
         request.add_header("Origin", "http://evil.example")
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request, timeout=30)
+        refused.value.close()
         assert refused.value.code == 403 and "Traceback" not in capfd.readouterr().err
         works(visitor)

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import tornado.web
 from jupyter_server.auth.logout import LogoutHandler
@@ -34,6 +36,7 @@ __all__ = ["CONFIGURATION", "ExplorerServer", "main"]
 CONFIGURATION = Path(__file__).parent / "voila"  # the folder of voila.json
 RETRY = 10  # s until a visitor of a full server looks again
 LAST_WORDS = 1.0  # s that a closed tab's kernel has for what is on its way
+SUN_PATH = 104  # bytes that a Unix socket's path and its last zero may have (macOS; Linux: 108)
 HASHED = re.compile(r"\.[0-9a-f]{8,}\.(js|css|woff2?|svg)$")
 NAME = re.compile(r"[A-Za-z0-9_-]+\.ipynb")
 
@@ -192,6 +195,8 @@ class ExplorerServer(Voila):
                 )
             self.token, self.auto_token = None, True  # the environment's
         use_maker()
+        if holds_sockets(self.connection_dir_root):
+            self.config.KernelManager.transport = "ipc"
         if self.ends_with_stdin:
             end_with(0)
         # What was asked for is no news for the terminal, and may hold the token; exceptions are said all the same.
@@ -226,6 +231,15 @@ class ExplorerServer(Voila):
             if handler is not None:
                 handlers.append((pattern, handler, *(arguments if handler is not ToExplorer else ())))
         return [*handlers, (r".*", NotHere)]
+
+
+def holds_sockets(folder: str) -> bool:
+    """Whether kernels can listen on Unix sockets below ``folder``: the system has them, and the path is short enough.
+
+    A TCP port is chosen seconds before the kernel takes it; where another program takes it first, the kernel dies.
+    """
+    longest = Path(folder, "voila_01234567", f"kernel-{UUID(int=0)}-ipc-5")
+    return os.name == "posix" and hasattr(socket, "AF_UNIX") and len(os.fsencode(longest)) < SUN_PATH
 
 
 def main() -> None:

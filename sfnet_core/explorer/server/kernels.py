@@ -105,7 +105,7 @@ class GuardedKernels(AsyncMappingKernelManager):
     # -- from start to end -------------------------------------------------------------------------------------
 
     async def start_kernel(self, **kwargs: Any) -> str:
-        """Start a kernel for a visitor or for the pool; HTTP 503 where all sessions are taken."""
+        """Start a kernel for a visitor or for the pool; HTTP 503 where all sessions are taken, 500 where it died."""
         kernel_id = kwargs.pop("kernel_id", None) or str(uuid4())
         heating = (kwargs.get("env") or {}).get("VOILA_PREHEAT") == "True"
         if not heating and self.most_sessions and len(self.sessions()) >= self.most_sessions:
@@ -116,6 +116,10 @@ class GuardedKernels(AsyncMappingKernelManager):
         self._left[kernel_id] = time.monotonic()
         try:
             return await super()._async_start_kernel(kernel_id=kernel_id, **kwargs)
+        except KeyError as error:  # Jupyter looks for it once more
+            if kernel_id in self._kernels:
+                raise
+            raise web.HTTPError(500, "the kernel died as it started") from error
         finally:
             self._heating.discard(kernel_id)
             self._sessions_starting.discard(kernel_id)

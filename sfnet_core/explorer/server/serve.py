@@ -145,7 +145,8 @@ def _wait_for(address: str, process: subprocess.Popen) -> None:
         try:
             urllib.request.urlopen(f"{address}/voila/static/voila.js", timeout=2).close()
             return
-        except urllib.error.HTTPError:
+        except urllib.error.HTTPError as error:
+            error.close()
             return
         except OSError:
             time.sleep(0.1)
