@@ -67,7 +67,6 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="a folder of ID.jpg of one size")
     parser.add_argument("--n", type=int, help="images")
     parser.add_argument("--side", type=int, help="pixels of made-up images; default 160, the paper's")
-    parser.add_argument("--width", type=int, default=64, help="channels of the first stage")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-bfloat16", action="store_true", help="leave it out: where it is emulated it takes long")
     parser.add_argument("--times", type=int, default=1, help="every cutout so many times, packed alone: for a GPU")
@@ -91,9 +90,9 @@ def main() -> None:
             some = (cutout for _ in range(arguments.times) for cutout in dataset.cutouts)
             names = [f"{name}-{i}" for i in range(arguments.times) for name in dataset.ids]
             dataset = Dataset.create(folder / "many", names, some, {})
-        run = trained_run(folder / "run", dataset, epochs=1 if quick else 6, width=arguments.width)
+        run = trained_run(folder / "run", dataset, epochs=1 if quick else 6)
         mean, std = run.metadata["mean"], run.metadata["std"]
-        network = PaperSFNet(k=4, width=arguments.width)
+        network = PaperSFNet(k=4)
         network.load_state_dict(run.network().state_dict())
         network.to(arguments.device)
         paths = sorted(images.glob("*.jpg"))
@@ -134,7 +133,7 @@ def main() -> None:
             "each_so_many_times": arguments.times,
             "k": 4,
             "runners_up": 8,
-            "weights": f"width {arguments.width}, 6 epochs on 256 of these",
+            "weights": "ResNet18, 6 epochs on 256 of these",
             "device": arguments.device,
         },
         {
