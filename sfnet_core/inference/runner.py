@@ -46,9 +46,8 @@ from sfnet_core.utils.version import __version__
 __all__ = ["check_fit", "infer"]
 
 PRECISIONS = ("float32", "bfloat16")
-# Where bfloat16 is quicker: a third to a half of the galaxies is computed again where they are few, and a narrow
-# network is as quick in float32 (1,200 galaxies on one core of an EPYC 9004, 96 px: width 16 0.93 times, 32 1.19 times;
-# width 64, 1,024 of 160 px: 1.45 times).
+# From where on bfloat16 is quicker (benchmarks/results/precision.json): of few galaxies too many are computed again,
+# and a narrow network is as quick in float32.
 MANY, WIDE = 512, 32
 
 
