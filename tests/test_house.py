@@ -28,9 +28,8 @@ TORCH_GUESTS = {"reports.compare.networks", "reports.compare.runner", "reports.c
     "reports.faithful.insertion_deletion",
 }
 CIRCLES_TO_MEND = {
-    *("codes.file", "codes.fingerprint", "codes.novelty", "codes.opening", "codes.table", "codes.writing"),
     *("explorer.shared.emission_lines", "explorer.shared.plot_subsample", "explorer.shared.residuals"),
-    *("explorer.shared.scene", "data.dataset", "data.packing"),
+    "explorer.shared.scene",
     *("explorer.your_galaxy.controller", "explorer.your_galaxy.page"),
 }
 # What a room's modules may import at their top beside the standard library.

@@ -146,7 +146,7 @@ def _write_parquet(codes: SparseCodes, out: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from sfnet_core.codes.writing import to_arrow
+    from sfnet_core.codes.file import to_arrow
 
     fields, arrays = [], []
     for name, array, unit, text in flat_columns(codes):

@@ -1,77 +1,72 @@
-"""Sparse codes in one Parquet file: what may be read is decided from the footer, before a single page is unpacked.
+"""Sparse codes in one Parquet file: read with suspicion, into memory or onto a shelf of arrays, and written.
 
-Columns: ``id``, ``ra``, ``dec``, ``split``, ``target_NAME``, ``prediction_NAME``, ``prediction_NAME_d4``, ``margin``,
-``unlike`` and its three parts, ``indices``, ``values``, ``maps``, then the catalogue's own. The metadata key ``sfnet``
-holds the header as JSON and ``IVOA.VOTable-Parquet.content`` the same as VOTable (VOParquet 1.0, IVOA Note 2025-01-14).
+What may be read is decided from the footer, before a single page is unpacked. Columns: ``id``, ``ra``, ``dec``,
+``split``, ``target_NAME``, ``prediction_NAME``, ``prediction_NAME_d4``, ``margin``, ``unlike`` and its three parts,
+``indices``, ``values``, ``maps``, then the catalogue's own. The metadata key ``sfnet`` holds the header as JSON and
+``IVOA.VOTable-Parquet.content`` the same as VOTable (VOParquet 1.0, IVOA Note 2025-01-14).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sfnet_core.codes.check import LONG_TEXT, split_codes
-from sfnet_core.codes.header import MAX_SLOTS, Header
+from sfnet_core.codes.array_store import Shelf
+from sfnet_core.codes.check import LONG_TEXT, check_arrays, check_ids, check_predictions, split_codes
+from sfnet_core.codes.header import MAX_SLOTS, Header, votable
 from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.files import atomic_path
 from sfnet_core.utils.parquet_guard import (
-    check_ends,
+    ParquetSource,
     family,
     first_line,
     is_list,
-    leaves,
     longest,
     numbers,
     texts,
     valid,
 )
 
+__all__ = [
+    *("CodesFile", "by_target", "catalogue", "column", "is_reserved", "read", "shelved", "tidy", "to_arrow", "write")
+]
+
 ROW_GROUP = 8192
 BATCH = 1 << 17  # galaxies unpacked at a time
 COLUMN_LIMIT = 1 << 30  # bytes one text column may take in memory
-FREE_BYTES = 64 << 20  # below this, a file may unpack to anything
-EXPANSION = 200  # and above it to no more than this many times its own size
+_NESTED = ("indices", "values", "maps")
 
 
 class CodesFile:
-    """An open codes file: the checked header, and columns and maps read when asked for.
-
-    The file stays mapped, so a reader keeps the file it opened even when a writer puts a new one in its place.
-    """
+    """An open codes file: the checked header, and columns and maps read when asked for."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size = check_ends(path)
-        try:
-            source = pa.memory_map(str(path))  # opened once: footer and data are of one file, whoever replaces it
-            metadata = pq.read_metadata(source)
-            schema = metadata.schema.to_arrow_schema()
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise SFNetError(
-                f"{path} cannot be read as Parquet: its footer is damaged ({first_line(error)})."
-            ) from error
-        text = (metadata.metadata or {}).get(b"sfnet")
+        self._source = ParquetSource(path, "codes file")
+        text = self._source.metadata.get(b"sfnet")
         if text is None:
             raise SFNetError(
                 f"{path} is a Parquet file but not a codes file: its metadata has no key `sfnet`. "
                 "Codes are written by `sfnet infer`; other tools drop this key when they rewrite a file."
             )
         self.header = Header.from_json(text, str(path))
-        self.rows = metadata.num_rows
-        self.types = {field.name: field.type for field in schema}
-        self._leaves = leaves(metadata)
-        self.slots = self._check_schema(metadata)
+        self.rows, self.types = self._source.rows, self._source.types
+        self.slots = self._check_schema()
         self.flat_columns = [n for n in self.types if n not in _NESTED and family(self.types[n])]
-        texts = [n for n in self.flat_columns if family(self.types[n]) == "text" and self._leaves[n]["dictionary"]]
-        self._file = pq.ParquetFile(source, read_dictionary=texts, metadata=metadata)
-        self._group_starts = np.cumsum([0] + [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)])
+        texts = [n for n in self.flat_columns if family(self.types[n]) == "text" and self._source.dictionary[n]]
+        self._file, footer = self._source.open(texts), self._source.footer
+        self._group_starts = np.cumsum([0] + [footer.row_group(g).num_rows for g in range(footer.num_row_groups)])
         self._maps_group: tuple[int, np.ndarray] | None = None
 
-    def _check_schema(self, metadata: pq.FileMetaData) -> int:
+    def _check_schema(self) -> int:
         """Columns, types and sizes; returns k + r. Nothing has been unpacked yet."""
         header, where = self.header, self.path
         wanted = {"id": "text", "split": "text", "margin": "float"}
@@ -96,7 +91,7 @@ class CodesFile:
                 raise SFNetError(f"{where}: column `{name}` is missing.")
             if not is_list(kind) or not right(kind.value_type):
                 raise SFNetError(f"{where}: column `{name}` is {kind} and should be a list of numbers.")
-            cells = self._leaves.get(name, {"cells": 0})["cells"]
+            cells = self._source.cells[name]
             lengths[name] = cells // self.rows if self.rows else getattr(kind, "list_size", header.k)
             if cells != lengths[name] * self.rows:
                 raise SFNetError(f"{where}: column `{name}` has lists of different lengths.")
@@ -110,16 +105,7 @@ class CodesFile:
             raise SFNetError(
                 f"{where}: `maps` has {lengths['maps']} cells a row; k × h × w is {header.k} × {header.map_shape}."
             )
-        unpacked = sum(leaf["bytes"] for leaf in self._leaves.values())
-        core = self.rows * (slots * 6 + 8 * (2 + len(wanted)))
-        for size, what in ((unpacked, "its pages"), (core, "its codes")):
-            if size > max(FREE_BYTES, EXPANSION * self.size):
-                raise SFNetError(
-                    f"{where} has {self.size:,} bytes and {what} would unpack to {size:,}: "
-                    "refused as a decompression bomb."
-                )
-        if metadata.num_columns > 4096 or len(self.types) > 4096:
-            raise SFNetError(f"{where} has {metadata.num_columns} columns; at most 4,096 are read.")
+        self._source.check_size()
         return slots
 
     def numeric(self, name: str) -> bool | None:
@@ -130,12 +116,7 @@ class CodesFile:
         return family(kind) != "text"
 
     def _read(self, names: list[str], groups: list[int] | None = None) -> pa.Table:
-        try:
-            if groups is None:
-                return self._file.read(columns=names)
-            return self._file.read_row_groups(groups, columns=names)
-        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-            raise SFNetError(f"{self.path}: {', '.join(names)} cannot be unpacked ({first_line(error)}).") from error
+        return self._source.read(names, self._file, groups)
 
     def _lumps(self) -> Iterator[tuple[int, list[int]]]:
         """(first row, row groups) of about :data:`BATCH` galaxies each; one without groups for an empty table."""
@@ -198,10 +179,7 @@ class CodesFile:
         groups = np.searchsorted(self._group_starts, rows, side="right") - 1
         for group in np.unique(groups):
             if self._maps_group is None or self._maps_group[0] != group:
-                try:
-                    cells = self._file.read_row_group(int(group), columns=["maps"]).column("maps")
-                except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-                    raise SFNetError(f"{self.path}: `maps` cannot be unpacked ({first_line(error)}).") from error
+                cells = self._read(["maps"], [int(group)]).column("maps")
                 self._maps_group = int(group), self._lists(cells, "maps", int(np.prod(shape)))
             here = groups == group
             found[here] = self._maps_group[1][rows[here] - self._group_starts[group]].reshape(-1, *shape)
@@ -254,4 +232,245 @@ class CodesFile:
         return np.concatenate([words.astype(str) for words in arrays]) if arrays else np.empty(0, dtype="U1")
 
 
-_NESTED = ("indices", "values", "maps")
+# ---- from the file to checked arrays
+
+
+def read(file: CodesFile) -> dict[str, np.ndarray]:
+    """The checked arrays in memory, (N,) and (N, k+r); :class:`SFNetError` where they are no sparse codes."""
+    core: dict[str, np.ndarray] = {}
+    identifiers, width = [], 1
+    for start, batch in _checked(file):
+        identifiers.append(batch.pop("id"))
+        width = max(width, identifiers[-1].dtype.itemsize // 4)
+        _limit(file, width)
+        for name, array in batch.items():
+            if len(array) == file.rows:  # a single batch is all there is
+                core[name] = array
+                continue
+            whole = core.setdefault(name, np.empty((file.rows, *array.shape[1:]), array.dtype))
+            whole[start : start + len(array)] = array
+    core = {"id": np.concatenate(identifiers), **core}
+    check_ids(core["id"], str(file.path))
+    return core
+
+
+def shelved(file: CodesFile, shelf: Shelf) -> dict[str, np.ndarray]:
+    """The same arrays mapped from the shelf, put there first where they are not there yet."""
+    found = _on(shelf, file)
+    if found is None:
+        try:
+            _fill(shelf, file)
+        except (OSError, SFNetError):  # no place to write, or none left; or no sparse codes, which `read` then says too
+            return read(file)
+        found = _on(shelf, file)
+    shelf.touch()
+    return read(file) if found is None else found
+
+
+def column(file: CodesFile, shelf: Shelf | None, name: str) -> np.ndarray:
+    """One column of the file, from the shelf where there is one."""
+    if shelf is None:
+        return file.column(name)
+    place = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return shelf.keep(f"column-{place}", lambda: file.column(name))
+
+
+def _limit(file: CodesFile, width: int) -> None:
+    size = 4 * width * file.rows
+    if size > COLUMN_LIMIT:
+        raise SFNetError(f"{file.path}: the texts of column `id` would take {size:,} bytes; refused.")
+
+
+def _checked(file: CodesFile) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    for start, batch in file.batches():
+        check_arrays(file.header, batch, str(file.path), start)
+        check_predictions(file.header, batch, str(file.path), start)
+        yield start, batch
+
+
+def _on(shelf: Shelf, file: CodesFile) -> dict[str, np.ndarray] | None:
+    """All arrays from the shelf, or ``None`` where one is not there; ``checked`` was put there last."""
+    n = file.rows
+    if shelf.get("checked", np.dtype(np.int64), (1,)) is None:
+        return None
+    core = {name: shelf.get(f"core-{_place(file, name)}", dtype, (n, *more)) for name, dtype, more in _layout(file)}
+    if any(array is None for array in core.values()) or core["id"].dtype.kind != "U":
+        return None
+    return core
+
+
+def _layout(file: CodesFile) -> list[tuple[str, np.dtype | None, tuple]]:
+    """(name, type, shape after N) of each array; the width of the identifiers is not known beforehand."""
+    kinds = {"id": None, "split": np.dtype(np.int8), "margin": np.dtype(np.float32)}
+    flat = [(name, kinds.get(name, np.dtype(np.float64)), ()) for name in file.core_names]
+    slots = (file.slots,)
+    return [*flat, ("indices", np.dtype(np.int16), slots), ("values", np.dtype(np.float32), slots)]
+
+
+def _place(file: CodesFile, name: str) -> int:
+    """Files are numbered: a target's name may hold anything."""
+    return [*file.core_names, "indices", "values"].index(name)
+
+
+def _fill(shelf: Shelf, file: CodesFile) -> None:
+    width = file.width("id")
+    _limit(file, width)
+    with contextlib.ExitStack() as stack:
+        append = {}
+        for name, dtype, more in _layout(file):
+            dtype = np.dtype(("U", width)) if dtype is None else dtype
+            writer = shelf.writer(f"core-{_place(file, name)}", dtype, (file.rows, *more))
+            append[name] = stack.enter_context(writer)
+        for _, batch in _checked(file):
+            for name, array in batch.items():
+                append[name](array)
+    ids = shelf.get(f"core-{_place(file, 'id')}")
+    if ids is None:
+        raise OSError("the shelf was taken away")
+    check_ids(ids, str(file.path))
+    shelf.keep("checked", lambda: np.array([file.rows]))
+
+
+# ---- into the file
+
+
+def write(
+    path: Path,
+    header: Header,
+    flat: Mapping[str, np.ndarray],
+    nested: Mapping[str, np.ndarray],
+    maps: Callable[[slice], np.ndarray | None] | None,
+    own: Mapping[str, np.ndarray],
+) -> None:
+    """Write a codes file atomically, one row group of maps in memory at a time; the same codes give the same bytes.
+
+    Parameters
+    ----------
+    path : where to.
+    header : the checked header.
+    flat : the format's own columns, name → (N,).
+    nested : ``indices`` and ``values``, (N, k+r).
+    maps : gives the feature maps of some galaxies, (n, k, h, w); ``None``: there are none.
+    own : the catalogue's columns, name → (N,).
+    """
+    n = len(nested["indices"])
+
+    def table(start: int, stop: int) -> pa.Table:
+        arrays: dict[str, pa.Array] = {name: to_arrow(array[start:stop], name) for name, array in flat.items()}
+        lists = {name: array[start:stop] for name, array in nested.items()}
+        lists |= {} if maps is None else {"maps": maps(slice(start, stop))}
+        for name, part in lists.items():
+            width = int(np.prod(part.shape[1:]))
+            arrays[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(part).reshape(-1)), width)
+        arrays |= {name: to_arrow(array[start:stop], name) for name, array in own.items()}
+        return pa.table(arrays)
+
+    first = table(0, min(n, ROW_GROUP))
+    fields = [(f.name, _votype(f.type), f.type.list_size if is_list(f.type) else None) for f in first.schema]
+    schema = first.schema.with_metadata(
+        {
+            "sfnet": header.to_json(),
+            "IVOA.VOTable-Parquet.version": "1.0",
+            "IVOA.VOTable-Parquet.content": votable(header, fields),
+        }
+    )
+    plain = [n for n, array in (dict(flat) | dict(own)).items() if array.dtype.kind in "UO" and n != "id"]
+    with (
+        atomic_path(path) as part,
+        pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=plain, write_statistics=list(flat)) as writer,
+    ):
+        for start in range(0, max(n, 1), ROW_GROUP):
+            piece = first if start == 0 else table(start, min(start + ROW_GROUP, n))
+            writer.write_table(piece.cast(schema), row_group_size=ROW_GROUP)
+
+
+def catalogue(
+    columns: Mapping[str, Any], units: Mapping[str, str], place: dict[str, Any], targets: list[str], n: int
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """A catalogue's columns made fit for the file, and their units.
+
+    What of ``place`` (``ra``, ``dec``) is not given is taken from them; a column whose name the file format uses
+    becomes ``catalogue_NAME``.
+    """
+    columns, units = {str(name): tidy(name, array, n) for name, array in columns.items()}, dict(units)
+    for name in place:
+        place[name] = columns.pop(name, None) if place[name] is None else place[name]
+    for name in [c for c in columns if is_reserved(c, targets)]:
+        columns[f"catalogue_{name}"] = columns.pop(name)
+        if name in units:
+            units[f"catalogue_{name}"] = units.pop(name)
+    return columns, units
+
+
+def is_reserved(name: str, targets: list[str]) -> bool:
+    """Whether the file format itself uses this column name."""
+    ours = {"id", "ra", "dec", "split", "margin", "indices", "values", "maps", *UNLIKE}
+    for target in targets:
+        ours |= {f"target_{target}", f"prediction_{target}", f"prediction_{target}_d4"}
+    return name in ours
+
+
+def tidy(name: str, values: Any, n: int) -> np.ndarray:
+    """(n,) a catalogue column as numpy numbers or text; missing numbers are NaN, missing texts empty."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = (
+            values.astype(np.float64).filled(np.nan)
+            if values.dtype.kind in "iuf" and values.mask.any()
+            else values.filled()
+        )
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise SFNetError(
+            f"Column `{name}` has shape {array.shape} and there are {n} galaxies; give one value a galaxy."
+        )
+    if array.dtype.kind == "O":
+        array = np.array(
+            ["" if v is None or v is np.ma.masked or v != v else str(v) for v in array.tolist()] or [], dtype=object
+        )
+        return array if max(map(len, array), default=0) > LONG_TEXT else array.astype(str)
+    if array.dtype.kind == "S":
+        return np.char.decode(array, "utf-8", "replace")
+    if array.dtype.kind in "biuU":
+        return array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind == "f":
+        return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64)
+    return array.astype(str)
+
+
+def to_arrow(array: np.ndarray, name: str) -> pa.Array:
+    """An Arrow array of numbers (NaN becomes missing) or texts; :class:`SFNetError` where a text is no Unicode."""
+    try:
+        if array.dtype.kind in "UO":  # a list: from a numpy array of texts Arrow would cut each at its first NUL
+            return pa.array(array.tolist(), pa.string())
+        return pa.array(array, from_pandas=True)
+    except (pa.ArrowException, UnicodeEncodeError) as error:
+        raise SFNetError(f"Column `{name}` cannot be written ({first_line(error)}).") from error
+
+
+def _votype(kind: pa.DataType) -> str:
+    kind = kind.value_type if is_list(kind) else kind
+    names = {
+        "bool": "boolean",
+        "uint8": "unsignedByte",
+        "int8": "short",
+        "int16": "short",
+        "int32": "int",
+        "uint16": "int",
+    }
+    names |= {"float": "float", "double": "double", "int64": "long", "uint32": "long", "uint64": "long"}
+    return names.get(str(kind), "char")
+
+
+def by_target(given: Any, targets: list[str], n: int, what: str) -> dict[str, np.ndarray]:
+    """target → (n,) float64 from a mapping, an (n, T) array, or (n,) for one target; what is not finite becomes NaN."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        array = np.asarray(given, dtype=np.float64).reshape(n, -1) if n else np.empty((0, len(targets)))
+        if array.shape[1] != len(targets):
+            raise SFNetError(f"codes: `{what}…` has {array.shape[1]} column(s) for {len(targets)} target(s).")
+        given = {target: array[:, t] for t, target in enumerate(targets)}
+    found = {t: np.array(given[t], dtype=np.float64) for t in targets if t in given}
+    for array in found.values():
+        array[~np.isfinite(array)] = np.nan
+    return found

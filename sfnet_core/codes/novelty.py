@@ -22,9 +22,10 @@ import json
 import math
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from msgspec import Meta, Struct, structs
@@ -32,11 +33,6 @@ from msgspec import Meta, Struct, structs
 from sfnet_core.utils.documents import read_document
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sfnet_core.codes.table import SparseCodes
 
 __all__ = ["COLUMNS", "FILE", "SHARE", "Typical", "ledoit_wolf", "why_unlike"]
 
@@ -229,7 +225,18 @@ class Typical:
             raise ValueError("`k`")
 
 
-def why_unlike(codes: SparseCodes, row: int, label: Callable[[int], str] = "f{}".format) -> str:
+class _Codes(Protocol):
+    """What is asked here of :class:`sfnet_core.codes.table.SparseCodes`."""
+
+    provenance: dict[str, Any]
+
+    @property
+    def unlike(self) -> np.ndarray | None: ...
+    def column(self, name: str) -> np.ndarray: ...
+    def split_of(self, row: int) -> str: ...
+
+
+def why_unlike(codes: _Codes, row: int, label: Callable[[int], str] = "f{}".format) -> str:
     """In words, by what a galaxy is unlike the training galaxies; '' where it is not, or the codes do not say."""
     if codes.unlike is None or not codes.unlike[row] > 1:
         return ""
@@ -243,7 +250,7 @@ def why_unlike(codes: SparseCodes, row: int, label: Callable[[int], str] = "f{}"
     return f"Unlike {others}: {' and '.join(reasons) or f'{codes.unlike[row]:.2f} times the limit'}."
 
 
-def _limit_of_range(codes: SparseCodes) -> float:
+def _limit_of_range(codes: _Codes) -> float:
     """The limit of ``unlike_range``, from the provenance; infinite where it does not say."""
     about = codes.provenance.get("unlike")
     limit = about.get("limit_range") if isinstance(about, dict) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -11,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from sfnet_core.codes import file as codes_file
 from sfnet_core.codes import ids as codes_ids
-from sfnet_core.codes import opening, writing
 from sfnet_core.codes.array_store import Shelf, shelf_of
 from sfnet_core.codes.check import SPLITS, check_arrays, check_ids, linear, margin_of, rows_of, split_codes
 from sfnet_core.codes.empty_sky import Sky
-from sfnet_core.codes.file import CodesFile
-from sfnet_core.codes.fingerprint import check_dataset, digest
 from sfnet_core.codes.header import Header
 from sfnet_core.codes.novelty import COLUMNS
 from sfnet_core.utils.errors import SetAside, SFNetError
@@ -25,6 +25,8 @@ from sfnet_core.utils.errors import SetAside, SFNetError
 __all__ = ["SparseCodes", "check_dataset"]
 
 UNLIKE = frozenset(COLUMNS)
+ONE_SCALE = 0.01  # pixel scales that differ by less are one, as in `sfnet infer`
+PIECE = 1 << 16  # texts that become Python objects at a time
 
 
 class SparseCodes:
@@ -78,10 +80,10 @@ class SparseCodes:
         Raises :class:`SFNetError` with the file and the field: no file, not Parquet, not codes, wrong types, sizes that
         do not fit the file, values that are no sparse code.
         """
-        file = CodesFile(Path(path))
+        file = codes_file.CodesFile(Path(path))
         shelf = shelf_of(file.path) if shared else None
-        core = opening.read(file) if shelf is None else opening.shelved(file, shelf)
-        lazy = {name: partial(opening.column, file, shelf, name) for name in file.flat_columns if name not in core}
+        core = codes_file.read(file) if shelf is None else codes_file.shelved(file, shelf)
+        lazy = {name: partial(codes_file.column, file, shelf, name) for name in file.flat_columns if name not in core}
         maps = file.maps if file.header.map_shape else None
         return cls(file.header, core, lazy, maps, file.path, shelf, file.numeric)
 
@@ -126,7 +128,7 @@ class SparseCodes:
         ids = np.asarray(ids)
         ids, n = ids if ids.dtype.kind == "U" else ids.astype(str), len(ids)
         place = {"ra": ra, "dec": dec}
-        columns, column_units = writing.catalogue(columns or {}, column_units or {}, place, targets, n)
+        columns, column_units = codes_file.catalogue(columns or {}, column_units or {}, place, targets, n)
         unit_of = dict(units) if isinstance(units, Mapping) else dict(zip(targets, units or [], strict=False))
         header = Header(
             k=k,
@@ -156,7 +158,7 @@ class SparseCodes:
         core["margin"] = margin_of(core["values"], k) if margin is None else np.asarray(margin, dtype=np.float32)
         core |= {name: np.asarray(given, dtype=np.float64) for name, given in place.items() if given is not None}
         for prefix, given, suffix in (("target_", truth, ""), ("prediction_", prediction_d4, "_d4")):
-            for target, array in writing.by_target(given, targets, n, prefix).items():
+            for target, array in codes_file.by_target(given, targets, n, prefix).items():
                 core[f"{prefix}{target}{suffix}"] = array
         core |= {name: np.asarray(unlike[name]) for name in UNLIKE} if unlike is not None else {}
         check_arrays(header, core, "codes")
@@ -168,7 +170,16 @@ class SparseCodes:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write one Parquet file; readers see the old file or the whole new one."""
-        writing.write(self, Path(path))
+        names = ["id", *(n for n in ("ra", "dec") if getattr(self, n) is not None), "split"]
+        for target in self.targets:
+            names += [f"target_{target}", f"prediction_{target}"]
+            names += [f"prediction_{target}_d4"] if self.prediction_d4(target) is not None else []
+        flat = {n: self.column(n) if n in self._flat else self.truth(n.removeprefix("target_")) for n in names}
+        flat |= {"margin": self.margin}
+        flat |= {name: self.column(name) for name in COLUMNS} if self.unlike is not None else {}
+        own = {name: self.column(name) for name in self.columns}
+        nested = {"indices": self.indices, "values": self.values}
+        codes_file.write(Path(path), self.header, flat, nested, self.maps if self.map_shape else None, own)
 
     # ---- what it holds
 
@@ -346,5 +357,43 @@ class SparseCodes:
     @cached_property
     def fingerprint(self) -> str:
         """24 hex digits over identifiers, codes, head, targets and splits; the same before saving and after opening."""
-        found = self.derived(f"fingerprint-{self.k}", lambda: np.frombuffer(digest(self).encode("ascii"), np.uint8))
+        found = self.derived(f"fingerprint-{self.k}", lambda: np.frombuffer(_digest(self).encode(), np.uint8))
         return found.tobytes().decode("ascii")
+
+
+def _digest(codes: SparseCodes) -> str:
+    """24 hex digits over identifiers, codes, head, targets and splits."""
+    found = hashlib.blake2b(digest_size=12)
+    found.update(f"{codes.k} {codes.features} {codes.targets} {codes.simulated}\n".encode())
+    for array in (codes.weight, codes.bias, codes.indices, codes.values):
+        found.update(f"{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    first = True
+    for texts in (codes.ids, codes.split):
+        for start in range(0, len(texts), PIECE):
+            joined = "\n".join(texts[start : start + PIECE].tolist())
+            found.update(("" if first else "\n").encode() + joined.encode("utf-8", "surrogatepass"))
+            first = False
+    for target in range(len(codes.targets)):
+        found.update(codes.truth(target).tobytes())
+    return found.hexdigest()
+
+
+def check_dataset(codes: SparseCodes, dataset: Any, allow: bool = False) -> str | None:
+    """``None`` when the codes were made from this dataset; else refuse, or return the sentence when ``allow``.
+
+    The fingerprint is over pixels and catalogue, so the pixel scale is looked at too, where both sides know it: with
+    another one the cutouts would be another size on the sky, and every scale bar wrong.
+    """
+    ours, theirs = codes.provenance.get("dataset_fingerprint"), dataset.fingerprint
+    if ours != theirs:
+        sentence = f"The codes were made from a dataset with fingerprint {ours or 'unknown'}, this one has {theirs}"
+    else:
+        ours, theirs = codes.provenance.get("pixel_scale"), getattr(dataset, "pixel_scale", None)
+        known = all(type(scale) in (int, float) and math.isfinite(scale) for scale in (ours, theirs))
+        if not known or math.isclose(ours, theirs, rel_tol=ONE_SCALE):
+            return None
+        sentence = f"The codes were made from cutouts of {ours:g} arcsec per pixel, this dataset has {theirs:g}"
+    if not allow:
+        raise SFNetError(f"{sentence}: name the dataset they were made from, or allow the mismatch explicitly.")
+    return f"{sentence}; shown together because the mismatch was allowed."

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfnet_core.astro import emission_lines as lines
-from sfnet_core.data.raw_table import RawTable
-from sfnet_core.data.readers import read_raw, typed
+from sfnet_core.data.readers import RawTable, read_raw, typed
 from sfnet_core.data.store import bad_id
 from sfnet_core.utils.errors import SetAside, SFNetError
 

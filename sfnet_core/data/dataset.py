@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from msgspec import Meta, Struct
 
-from sfnet_core.data.packing import pack
 from sfnet_core.data.store import (
     CUTOUTS,
     GALAXIES,
@@ -27,11 +26,12 @@ from sfnet_core.data.store import (
 )
 from sfnet_core.utils.documents import json_object, read_document
 from sfnet_core.utils.errors import SetAside, SFNetError
+from sfnet_core.utils.parquet_guard import ParquetSource, family, numbers, text_bytes
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Dataset", "pack"]
+__all__ = ["Dataset"]
 
 
 class Dataset:
@@ -39,7 +39,8 @@ class Dataset:
 
     The folder holds ``cutouts.npy`` (opened memory-mapped, so a set larger than memory costs nothing until it is
     read), ``galaxies.parquet`` (``id``, then ``ra`` and ``dec`` in degrees where known, then the catalogue's own
-    columns) and ``dataset.json``. Make one with :meth:`create` or :func:`pack`, then :meth:`open` it.
+    columns) and ``dataset.json``. Make one with :meth:`create` or :func:`~sfnet_core.data.packing.pack`,
+    then :meth:`open` it.
 
     Attributes
     ----------
@@ -51,7 +52,7 @@ class Dataset:
     ids : (N,) identifiers, always text.
     """
 
-    def __init__(self, path: Path, meta: dict[str, Any], cutouts: np.ndarray, parquet: Any) -> None:
+    def __init__(self, path: Path, meta: dict[str, Any], cutouts: np.ndarray, parquet: ParquetSource) -> None:
         self.path = path
         self.meta = meta
         self.cutouts = cutouts
@@ -60,9 +61,6 @@ class Dataset:
     @classmethod
     def open(cls, path: str | os.PathLike) -> Dataset:
         """Open a dataset's folder; an :class:`SFNetError` says what is missing or disagrees."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         path = Path(path)
         if not path.exists() and old_name(path).exists():
             raise SFNetError(
@@ -83,23 +81,21 @@ class Dataset:
             cutouts = np.lib.format.open_memmap(path / CUTOUTS, mode="r")
         except (ValueError, OSError) as error:
             raise SFNetError(f"{path / CUTOUTS} cannot be read ({error}); pack the dataset again.") from error
-        try:
-            parquet = pq.ParquetFile(path / GALAXIES)
-        except (pa.ArrowException, OSError) as error:
-            raise SFNetError(f"{path / GALAXIES} cannot be read ({error}); pack the dataset again.") from error
+        parquet = ParquetSource(path / GALAXIES)
+        parquet.check_size()
         expected = (meta["n"], meta["height"], meta["width"], 3)
         if cutouts.dtype != np.uint8 or cutouts.shape != expected:
             raise SFNetError(
                 f"{path / CUTOUTS} holds {cutouts.dtype} {cutouts.shape}, but {META} says uint8 {expected}; "
                 "the files are not of one dataset. Pack it again."
             )
-        if parquet.metadata.num_rows != meta["n"]:
+        if parquet.rows != meta["n"]:
             raise SFNetError(
-                f"{path / GALAXIES} has {parquet.metadata.num_rows} rows, but {META} says {meta['n']}; "
+                f"{path / GALAXIES} has {parquet.rows} rows, but {META} says {meta['n']}; "
                 "the files are not of one dataset. Pack it again."
             )
-        names = parquet.schema_arrow.names
-        if not names or names[0] != "id" or str(parquet.schema_arrow.field(0).type) not in ("string", "large_string"):
+        names = parquet.schema.names
+        if not names or names[0] != "id" or family(parquet.types["id"]) != "text":
             raise SFNetError(f"{path / GALAXIES} does not start with a text column 'id'; pack the dataset again.")
         return cls(path, meta, cutouts, parquet)
 
@@ -187,7 +183,7 @@ class Dataset:
     @property
     def columns(self) -> list[str]:
         """Names of the table's columns, ``id`` first."""
-        return list(self._parquet.schema_arrow.names)
+        return list(self._parquet.schema.names)
 
     @cached_property
     def ids(self) -> np.ndarray:
@@ -198,16 +194,9 @@ class Dataset:
         """One column as a numpy array (N,): numbers in their own type (missing: NaN), text as str (missing: '')."""
         if name not in self.columns:
             raise SFNetError(f"{self.path} has no column '{name}'; it has {', '.join(self.columns)}.")
-        import pyarrow as pa
-
-        from sfnet_core.utils.parquet_guard import numbers
-
-        try:
-            # through a fresh handle: a ParquetFile is not safe to share between threads
-            column = _read_parquet(self.path / GALAXIES, [name]).column(0)
-        except (pa.ArrowException, OSError) as error:
-            raise SFNetError(f"Column '{name}' of {self.path / GALAXIES} cannot be read ({error}).") from error
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = self._parquet.read([name]).column(0)
+        if family(column.type) == "text":
+            self._parquet.refuse_above(text_bytes(column))
             return text_array([value or "" for value in column.to_pylist()])
         parts = [numbers(chunk) for chunk in column.chunks]
         if column.null_count and parts[0].dtype.kind != "f":  # not written by us, but readable
@@ -217,7 +206,7 @@ class Dataset:
     @property
     def galaxies(self) -> pandas.DataFrame:
         """The whole table as a pandas DataFrame (N rows)."""
-        return _read_parquet(self.path / GALAXIES, None).to_pandas()
+        return self._parquet.read().to_pandas()
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -236,18 +225,12 @@ class Dataset:
         for cutout in self.cutouts:
             digest.update(np.ascontiguousarray(cutout).data)
         shape = (self.meta["height"], self.meta["width"])
-        found = combined_fingerprint(digest, shape, _read_parquet(self.path / GALAXIES, None))
+        found = combined_fingerprint(digest, shape, self._parquet.read())
         if found != self.fingerprint:
             raise SFNetError(
                 f"{self.path} has changed since it was packed: its fingerprint is {found}, {META} says "
                 f"{self.fingerprint}. Pack it again."
             )
-
-
-def _read_parquet(path: Path, columns: list[str] | None):
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(path).read(columns=columns)
 
 
 class _Description(Struct):

@@ -13,20 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sfnet_core.data.catalogue import Catalogue, read_catalogue
 from sfnet_core.data.cutouts import MAX_PIXELS, ImageRefused, Source, image_size, read_source, resize, scan_images
-from sfnet_core.data.store import META, as_records
-from sfnet_core.data.unfinished import UnfinishedWriter
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.store import META, UnfinishedWriter, as_records
 from sfnet_core.utils.console import say
 from sfnet_core.utils.errors import SetAside, SFNetError
 from sfnet_core.utils.signals import Interrupts
-
-if TYPE_CHECKING:
-    from sfnet_core.data.dataset import Dataset
 
 __all__ = ["pack"]
 
@@ -85,8 +82,6 @@ def pack(
     reason (``Dataset.set_aside``), the rest goes on. Nothing appears under ``out`` unless the whole run succeeds.
     Memory stays bounded whatever the number of galaxies.
     """
-    from sfnet_core.data.dataset import Dataset
-
     _check_arguments(pixel_scale, size, resample, bands)
     found, aside = scan_images(images, bands)
     if not found:
@@ -212,8 +207,6 @@ def _table(rows: list[_Row], table: Catalogue | None) -> str:
 
 def _finished(out: str | os.PathLike, made_of: str) -> Dataset | None:
     """The dataset at ``out`` where it was made of the same."""
-    from sfnet_core.data.dataset import Dataset
-
     if not (Path(out) / META).is_file():
         return None
     found = Dataset.open(out)

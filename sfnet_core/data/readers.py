@@ -1,24 +1,55 @@
-"""Files to raw columns: one reader a format, chosen by the file's suffix."""
+"""Files to raw columns: one reader a format, chosen by the file's suffix.
+
+Text (CSV and its relatives), ECSV, FITS and VOTable through astropy, Parquet. Each is read with suspicion: sizes are
+known before anything is unpacked, and no reference of a document is followed.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import re
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from xml.parsers import expat
 
 import numpy as np
 
-from sfnet_core.data import astropy_tables, parquet_tables
-from sfnet_core.data.raw_table import RawTable
 from sfnet_core.utils.errors import SFNetError
+from sfnet_core.utils.parquet_guard import ParquetSource, family, first_line, text_bytes
 
-__all__ = ["read_raw", "typed"]
+__all__ = ["RawTable", "check_votable", "read_parquet", "read_raw", "typed"]
 
 MAX_BYTES = 2 * 2**30  # of a catalogue, unpacked; far above any that belongs to cutouts, far below a bomb
 SUFFIXES = ".csv .tsv .txt .ecsv (each also .gz) .fits .fit .fz .vot .votable .xml .parquet"
 BLANK = ("", "NaN", "NA")  # the most frequent of these:
 UNKNOWN = {"", "nan", "na", "n/a", "null", "none", "--", "-", "#n/a", "<na>", "masked"}  # compared in lower case
+MAX_CELL = 65_536  # values in one cell; a catalogue's cells hold one
+MAX_MEMORY = 2 * 2**30  # bytes that a document may ask its reader to set aside
+WIDTH = {  # bytes a value takes in numpy; texts are kept with four bytes a character
+    "boolean": 1, "bit": 1, "unsignedByte": 1, "short": 2, "int": 4, "long": 8, "char": 4, "unicodeChar": 4, "float": 4,
+    "double": 8, "floatComplex": 8, "doubleComplex": 16,
+}  # fmt: skip
+
+
+@dataclass
+class RawTable:
+    """Columns of one length as a reader found them: numbers, or text as ``object`` arrays of str.
+
+    ``all_text`` says that nothing has been converted yet, so that the identifier can be taken as it is written.
+    """
+
+    columns: dict[str, np.ndarray]
+    units: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    all_text: bool = False
+
+    @property
+    def n_rows(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
 
 
 def read_raw(path: Path, hdu: int | None = None) -> RawTable:
@@ -32,13 +63,13 @@ def read_raw(path: Path, hdu: int | None = None) -> RawTable:
     if suffix in (".csv", ".tsv", ".txt", ".dat"):
         return read_delimited(read_bytes(path), path, suffix)
     if suffix == ".ecsv":
-        return astropy_tables.read_ecsv(read_bytes(path), path)
+        return read_ecsv(read_bytes(path), path)
     if suffix in (".vot", ".votable", ".xml"):
-        return astropy_tables.read_votable(read_bytes(path), path)
+        return read_votable(read_bytes(path), path)
     if suffix in (".fits", ".fit", ".fz"):
-        return astropy_tables.read_fits(read_bytes(path), path, hdu)
+        return read_fits(read_bytes(path), path, hdu)
     if suffix in (".parquet", ".parq", ".pq"):
-        return parquet_tables.read_parquet(path, MAX_BYTES)
+        return read_parquet(path, MAX_BYTES)
     hint = " Save the sheet as CSV, with the identifiers as text." if suffix in (".xlsx", ".xls", ".ods") else ""
     raise SFNetError(f"The format of {path} is not known by its suffix; catalogues are {SUFFIXES}.{hint}")
 
@@ -191,3 +222,282 @@ def _say(error: Exception, start: int) -> str:
         return f"{str(error).strip().splitlines()[0]}."
     expected, line, saw = map(int, found.groups())
     return f"line {line + start - 1} has {saw} fields, the header {expected}; put quotes around texts with separators."
+
+
+# ---- through astropy: ECSV, FITS, VOTable
+
+
+def read_ecsv(data: bytes, path: Path) -> RawTable:
+    """Read an ECSV table (astropy's APE 6) from a file's bytes."""
+    from astropy.table import Table
+
+    with _astropy(path, "an ECSV table"):
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        if not text.startswith("# %ECSV"):
+            raise ValueError("it does not start with '# %ECSV'; is it a plain CSV?")
+        return _raw(Table.read(text.split("\n"), format="ascii.ecsv"))
+
+
+def read_fits(data: bytes, path: Path, hdu: int | None) -> RawTable:
+    """Read a table of a FITS file, the first one with columns unless ``hdu`` says which (0 is the primary HDU)."""
+    from astropy.io import fits
+    from astropy.table import Table
+
+    if not data.startswith(b"SIMPLE  ="):
+        raise SFNetError(f"{path} is not a FITS file (it does not begin with SIMPLE).")
+    with _astropy(path, "a FITS table"), fits.open(io.BytesIO(data), memmap=False) as hdus:
+        tables = [number for number, unit in enumerate(hdus) if isinstance(unit, fits.BinTableHDU | fits.TableHDU)]
+        tables = [number for number in tables if not hdus[number].header.get("ZIMAGE")]
+        if not tables:
+            raise SFNetError(f"{path} holds no table, only images; catalogues are binary or ASCII table extensions.")
+        listed = ", ".join(f"{number} ({hdus[number].name or 'no name'})" for number in tables)
+        if hdu is not None and hdu not in tables:
+            raise SFNetError(f"HDU {hdu} of {path} is not a table; the tables are {listed}.")
+        unit = hdus[tables[0] if hdu is None else hdu]
+        if unit.header.get("ZTABLE"):
+            raise SFNetError(f"The table in {path} is compressed by fpack; unpack it with funpack first.")
+        needs = unit.header["NAXIS1"] * unit.header["NAXIS2"]
+        if needs > len(data):
+            raise SFNetError(f"{path} is truncated: its table needs {needs:,} bytes, the file has {len(data):,}.")
+        raw = _raw(Table.read(unit))
+    if hdu is None and len(tables) > 1:
+        raw.notes.append(f"The first of {len(tables)} tables was read; the tables are HDU {listed}.")
+    return raw
+
+
+def read_votable(data: bytes, path: Path) -> RawTable:
+    """Read the first table of a VOTable, after :func:`check_votable`: no reference of the document is ever followed."""
+    from astropy.io import votable
+
+    check_votable(data, path)
+    with _astropy(path, "a VOTable"):
+        document = votable.parse(io.BytesIO(data), verify="ignore")
+        tables = list(document.iter_tables())
+        if not tables:
+            raise ValueError("it holds no TABLE")
+        raw = _raw(tables[0].to_table(use_names_over_ids=True))
+    if len(tables) > 1:
+        raw.notes.append(f"The first of {len(tables)} tables was read.")
+    return raw
+
+
+class _astropy:
+    """Astropy's warnings are not the user's; its many kinds of error become one sentence that names the file."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self.path, self.what = path, what
+        self.quiet = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        self.quiet.__enter__()
+        warnings.simplefilter("ignore")
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.quiet.__exit__(kind, error, trace)
+        if isinstance(error, Exception) and not isinstance(error, SFNetError):
+            text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise SFNetError(f"{self.path} cannot be read as {self.what} ({text[:200]}).") from error
+
+
+def _raw(table: Any) -> RawTable:
+    """An astropy table's columns as plain arrays: masked numbers become NaN, texts ``object`` arrays of str."""
+    raw = RawTable({})
+    for name in table.colnames:
+        column = table[name]
+        if not hasattr(column, "dtype"):
+            column = getattr(column, "value", column)  # a Time, a SkyCoord …
+        values = np.ma.asarray(column)
+        if values.ndim != 1:
+            raw.notes.append(f"Column '{name}' was left out: its cells hold {values.shape[1:]} values each.")
+            continue
+        if values.dtype.kind == "O" and any(isinstance(value, np.ndarray | list | tuple) for value in values.data):
+            raw.notes.append(f"Column '{name}' was left out: its cells hold lists of values.")
+            continue
+        raw.columns[name] = _plain_array(values)
+        if unit := getattr(column, "unit", None):
+            raw.units[name] = str(unit)
+    return raw
+
+
+def _plain_array(values: np.ma.MaskedArray) -> np.ndarray:
+    mask, data = np.ma.getmaskarray(values), np.asarray(values.data)
+    kind = data.dtype.kind
+    if kind == "f":
+        data = data.astype(data.dtype.newbyteorder("="))
+        return np.where(mask, np.nan, data).astype(data.dtype) if mask.any() else data
+    if kind in "iub":
+        data = data.astype(data.dtype.newbyteorder("="))
+        if not mask.any():
+            return data
+        if kind == "b" or np.all(np.abs(data[~mask].astype(float)) < 2.0**53):
+            return np.where(mask, np.nan, data.astype(float))
+        return np.array(["" if gone else str(value) for value, gone in zip(data.tolist(), mask, strict=True)], object)
+    return np.array(["" if gone else _text(value) for value, gone in zip(data.tolist(), mask, strict=True)], object)
+
+
+def _text(value: Any) -> str:
+    return (value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)).strip()
+
+
+def check_votable(data: bytes, path: Path) -> None:
+    """Refuse a VOTable that could make its reader fetch, open or unpack something, or ask for much memory.
+
+    That is: a document type or entity declaration (entity bombs, external entities), a ``STREAM`` that refers to a
+    place outside the document or is compressed, an embedded FITS file, an XInclude, cells of more than ``MAX_CELL``
+    values, and more rows promised than the document has bytes. Nothing is expanded or loaded while it is checked.
+    Raises :class:`SFNetError` with the line.
+    """
+    parser = expat.ParserCreate(namespace_separator=" ")
+    row_bytes = 0
+    promised = 0
+
+    def refuse(what: str) -> None:
+        raise SFNetError(
+            f"{path} was refused: {what} (line {parser.CurrentLineNumber}). Write the table again as a self-contained "
+            "VOTable, FITS, Parquet or CSV file."
+        )
+
+    def doctype(*_: object) -> None:
+        refuse("it declares a document type or entities, which a VOTable never needs")
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal row_bytes, promised
+        space, _, element = name.rpartition(" ")
+        if "XInclude" in space:
+            refuse("it includes another document")
+        if element == "STREAM":
+            if "href" in attributes:
+                refuse("its data are elsewhere (STREAM href)")
+            if attributes.get("encoding", "base64") != "base64":
+                refuse(f"its data are encoded as '{attributes['encoding'][:20]}'; only base64 is read")
+        elif element == "FITS":
+            refuse("it holds an embedded FITS file")
+        elif element == "TABLE":
+            row_bytes = 0
+            promised = _count(attributes.get("nrows", "0"))
+            if promised is None or promised > len(data):
+                refuse(f"its TABLE promises {attributes.get('nrows', '')[:20]} rows, more than the file can hold")
+        elif element == "FIELD":
+            cells = 1
+            for part in attributes.get("arraysize", "1").replace("*", "").split("x"):
+                cells *= _count(part or "1") or MAX_CELL + 1
+            if cells > MAX_CELL:
+                refuse(f"a FIELD has cells of {attributes['arraysize'][:20]} values")
+            row_bytes += cells * WIDTH.get(attributes.get("datatype", ""), 16)
+            if row_bytes * max(promised, 256) > MAX_MEMORY:
+                refuse("its TABLE would need more than 2 GiB of memory")
+
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = doctype
+    parser.ExternalEntityRefHandler = lambda *_: 0
+    parser.StartElementHandler = start
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise SFNetError(f"{path} is not well-formed XML ({error}), so not a VOTable.") from error
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+
+
+# ---- Parquet
+
+
+def read_parquet(path: Path, max_bytes: int) -> RawTable:
+    """Read the columns of numbers and texts of a Parquet file; others (lists, structures, images) are left out.
+
+    The footer says what each column unpacks to. A file that would take more than ``max_bytes`` is refused before any
+    value is read. Texts are read as references to distinct values, and counted before they are written out.
+    """
+    import pyarrow as pa
+
+    source = ParquetSource(path)
+    schema = source.schema
+    notes: list[str] = []
+    names: list[str] = []
+    texts: list[str] = []
+    for one in schema:
+        kind = one.type.value_type if pa.types.is_dictionary(one.type) else one.type
+        if one.name.startswith("__index_level_") or schema.names.count(one.name) > 1:
+            notes.append(f"Column '{one.name}' was left out: it is an index or its name is there twice.")
+        elif family(kind) == "text":
+            names.append(one.name)
+            texts.append(one.name)
+        elif family(kind) or pa.types.is_decimal(kind):
+            names.append(one.name)
+        else:
+            notes.append(f"Column '{one.name}' was left out: it holds {str(one.type)[:40]}, not numbers or texts.")
+    source.check_size(names, max_bytes)
+    raw = RawTable({}, units=_votable_units(source.metadata, names), notes=notes)
+    file, written_out = source.open(texts), 0
+    for name in names:
+        column = source.read([name], file).column(0)
+        if len(column) != source.rows:
+            raise SFNetError(f"{path} is damaged: column '{name}' has {len(column)} of {source.rows} rows.")
+        if name in texts:
+            written_out += text_bytes(column)
+            source.refuse_above(written_out, max_bytes)
+        try:
+            raw.columns[name] = _values(column)
+        except (pa.ArrowException, ValueError) as error:
+            raise SFNetError(f"{path} cannot be read ({first_line(error)}); the file is damaged.") from error
+        unit = (schema.field(name).metadata or {}).get(b"unit", b"").decode("utf-8", "replace")
+        if unit:
+            raw.units[name] = unit
+    return raw
+
+
+def _votable_units(metadata: dict[bytes, bytes], names: list[str]) -> dict[str, str]:
+    """Units from the VOTable description that TOPCAT and we keep in the footer (VOParquet 1.0), where it is sound."""
+    document = metadata.get(b"IVOA.VOTable-Parquet.content", b"")
+    units: dict[str, str] = {}
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if name.rpartition(" ")[2] == "FIELD" and attributes.get("name") in names and attributes.get("unit"):
+            units[attributes["name"]] = attributes["unit"]
+
+    if document:
+        with contextlib.suppress(SFNetError, expat.ExpatError):
+            check_votable(document, Path("its description"))
+            parser = expat.ParserCreate(namespace_separator=" ")
+            parser.StartElementHandler = start
+            parser.Parse(document, True)
+    return units
+
+
+def _values(column: Any) -> np.ndarray:
+    """A column as a plain array; whole numbers with gaps as floats where these are exact, else as text."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind) or family(kind) == "text":
+        return _texts(column)
+    if pa.types.is_decimal(kind):
+        if kind.scale == 0:  # whole numbers of any length: text keeps them
+            return np.array(["" if value is None else format(value, "f") for value in column.to_pylist()], dtype=object)
+        return np.array([np.nan if value is None else float(value) for value in column.to_pylist()])
+    if column.null_count and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        values = column.to_pylist()
+        if any(value is not None and abs(value) >= 2**53 for value in values):
+            return np.array(["" if value is None else str(value) for value in values], dtype=object)
+        return np.array([np.nan if value is None else float(value) for value in values])
+    values = column.to_numpy()
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def _texts(column: Any) -> np.ndarray:
+    """Texts as an ``object`` array whose equal texts are one Python object each."""
+    import pyarrow as pa
+
+    out = np.empty(len(column), dtype=object)
+    at = 0
+    for chunk in column.chunks:
+        if not pa.types.is_dictionary(chunk.type):
+            chunk = chunk.dictionary_encode()
+        distinct = np.array(
+            ["" if value is None else value for value in chunk.dictionary.to_pylist()] + [""], dtype=object
+        )
+        indices = chunk.indices.fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)
+        out[at : at + len(chunk)] = distinct[indices]
+        at += len(chunk)
+    return out

@@ -25,6 +25,7 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.utils.documents import json_object, read_document
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path, default_cache, folder_lock
+from sfnet_core.utils.parquet_guard import ParquetSource
 
 __all__ = ["default_cache", "open_sample", "write_sample"]
 
@@ -164,35 +165,19 @@ class _Description(Struct):
 def _read(path: Path):
     """The table and its metadata, after the schema and the sizes have been checked."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(path)
-        schema = file.schema_arrow
-        text = (schema.metadata or {})[METADATA]
-    except KeyError as error:
-        raise SFNetError(f"{path} is not a sample: its metadata lack {error}. write_sample makes one.") from error
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise SFNetError(f"{path} is not a readable sample ({str(error).splitlines()[0]}).") from error
-    meta = json_object(text, f"{path}: the sample's metadata")
+    source = ParquetSource(path, "sample")
+    if METADATA not in source.metadata:
+        raise SFNetError(f"{path} is not a sample: its metadata lack {METADATA!r}. write_sample makes one.")
+    meta = json_object(source.metadata[METADATA], f"{path}: the sample's metadata")
     height, width = read_document(_Description, meta, path, schema=SCHEMA).size
     for name, kind in (("id", pa.string()), (IMAGE, pa.binary())):
-        if name not in schema.names or schema.field(name).type != kind:
+        if source.types.get(name) != kind:
             raise SFNetError(f"{path} is not a sample: it has no column '{name}' of type {kind}.")
-    unpacked = sum(file.metadata.row_group(g).total_byte_size for g in range(file.metadata.num_row_groups))
-    if (
-        file.metadata.num_rows > MAX_GALAXIES
-        or unpacked > 4 * MAX_FILE_BYTES
-        or not 1 <= max(height, width) <= MAX_SIDE
-    ):
-        raise SFNetError(
-            f"{path} is too large for a sample: {file.metadata.num_rows:,} galaxies of {width}×{height} px, "
-            f"{unpacked:,} bytes unpacked."
-        )
-    try:
-        return file.read(), {**meta, "size": (height, width)}
-    except (pa.ArrowException, OSError) as error:
-        raise SFNetError(f"{path} is damaged: {str(error).splitlines()[0]}.") from error
+    if source.rows > MAX_GALAXIES or not 1 <= max(height, width) <= MAX_SIDE:
+        raise SFNetError(f"{path} is too large for a sample: {source.rows:,} galaxies of {width}×{height} px.")
+    source.check_size(most=4 * MAX_FILE_BYTES)
+    return source.read(), {**meta, "size": (height, width)}
 
 
 def _values(column) -> np.ndarray:

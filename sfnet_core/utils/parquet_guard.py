@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,9 @@ import pyarrow.parquet as pq
 from sfnet_core.utils.errors import SFNetError
 
 FOOTER_LIMIT = 64 << 20
+MOST_COLUMNS = 4096
+FREE_BYTES = 64 << 20  # below this, a file may unpack to anything
+EXPANSION = 200  # and above it to no more than this many times its own size
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -31,29 +36,101 @@ def family(kind: pa.DataType | None) -> str:
     return "number" if pa.types.is_integer(kind) or pa.types.is_boolean(kind) else ""
 
 
-def leaves(metadata: pq.FileMetaData) -> dict[str, dict[str, int]]:
-    """Per top-level column, from the footer alone: cells, bytes when unpacked, and whether a dictionary is used."""
-    found: dict[str, dict[str, int]] = {}
-    for g in range(metadata.num_row_groups):
-        group = metadata.row_group(g)
-        for c in range(group.num_columns):
-            chunk = group.column(c)
-            leaf = found.setdefault(chunk.path_in_schema.split(".")[0], {"cells": 0, "bytes": 0, "dictionary": 0})
-            leaf["cells"] += chunk.num_values
-            leaf["bytes"] += max(chunk.total_uncompressed_size, 0)
-            leaf["dictionary"] |= int(chunk.has_dictionary_page)
-    return found
+class ParquetSource:
+    """A Parquet file of which the footer alone has been read: what it would unpack to is known before it is unpacked.
+
+    The file stays mapped, so a reader keeps the file it opened even when a writer puts a new one in its place.
+
+    Attributes
+    ----------
+    path, size : the file, and its size in bytes.
+    footer, schema : what pyarrow makes of the footer; ``types`` maps each column to its Arrow type.
+    rows : number of rows that the footer promises.
+    metadata : key-value pairs beside the schema, bytes.
+    cells, dictionary : column → stored values, and whether a dictionary is used.
+
+    Raises
+    ------
+    SFNetError
+        No file, no whole Parquet file, a damaged footer, too many columns. ``what`` names the file: "codes file".
+    """
+
+    def __init__(self, path: Path, what: str = "Parquet file") -> None:
+        self.path, self.size = path, check_ends(path, what)
+        try:
+            self._map = pa.memory_map(str(path))  # opened once: footer and data are of one file, whoever replaces it
+            self.footer = pq.read_metadata(self._map)
+            self.schema = self.footer.schema.to_arrow_schema()
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise SFNetError(
+                f"{path} cannot be read as Parquet: its footer is damaged ({first_line(error)})."
+            ) from error
+        self.rows, self.metadata = self.footer.num_rows, self.footer.metadata or {}
+        self.types = {field.name: field.type for field in self.schema}
+        if max(self.footer.num_columns, len(self.types)) > MOST_COLUMNS:
+            raise SFNetError(f"{path} has {self.footer.num_columns} columns; at most {MOST_COLUMNS:,} are read.")
+        self.cells, self._bytes, self.dictionary = (dict.fromkeys(self.types, 0) for _ in range(3))
+        for group in map(self.footer.row_group, range(self.footer.num_row_groups)):
+            for chunk in map(group.column, range(group.num_columns)):
+                name = chunk.path_in_schema  # of a list its element's; a name may hold dots itself
+                name = name if name in self.types else name.split(".")[0]
+                self.cells[name] = self.cells.get(name, 0) + chunk.num_values
+                self._bytes[name] = self._bytes.get(name, 0) + max(chunk.total_uncompressed_size, 0)
+                self.dictionary[name] = self.dictionary.get(name, 0) | chunk.has_dictionary_page
+
+    def unpacked(self, names: Iterable[str] | None = None) -> int:
+        """Bytes that columns (all) take in memory: what the footer says, and never less than their values need (runs
+        of one value take next to nothing in the file)."""
+        return sum(max(self._bytes[name], self._least(name)) for name in (self._bytes if names is None else names))
+
+    def _least(self, name: str) -> int:
+        kind = self.types.get(name)
+        if kind is None or not is_list(kind):
+            return 8 * max(self.cells[name], self.rows)
+        try:
+            return self.cells[name] * kind.value_type.bit_width // 8
+        except ValueError:  # of no fixed width
+            return 8 * self.cells[name]
+
+    def check_size(self, names: Iterable[str] | None = None, most: int | None = None) -> None:
+        """Refuse columns that unpack to more than ``most`` bytes, or than any honest file of this size does."""
+        self.refuse_above(self.unpacked(names), most)
+
+    def refuse_above(self, needs: int, most: int | None = None) -> None:
+        """Refuse ``needs`` bytes where they are more than ``most``; :meth:`check_size` says what is usual."""
+        most = max(FREE_BYTES, EXPANSION * self.size) if most is None else most
+        if needs > most:
+            raise SFNetError(
+                f"{self.path} ({self.size:,} bytes) unpacks to {needs:,} bytes, more than the {most:,} that are read: "
+                "refused as a decompression bomb."
+            )
+
+    def open(self, read_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+        """A reader of this very file; make one for each thread."""
+        return pq.ParquetFile(self._map, read_dictionary=list(read_dictionary), metadata=self.footer)
+
+    def read(self, names: list[str] | None = None, file: pq.ParquetFile | None = None, groups: Any = None) -> pa.Table:
+        """Columns (all) of some row groups (all), with a sentence where they are damaged."""
+        try:
+            file = self.open() if file is None else file
+            return file.read(columns=names) if groups is None else file.read_row_groups(groups, columns=names)
+        except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+            which = "its columns" if names is None else ", ".join(f"`{name}`" for name in names)
+            raise SFNetError(f"{self.path}: {which} cannot be unpacked ({first_line(error)}).") from error
 
 
-def check_ends(path: Path) -> int:
+def check_ends(path: Path, what: str) -> int:
     """The file's size, once both magic numbers and the footer's length make sense."""
     if not path.is_file():
-        raise SFNetError(f"There is no codes file {path}." if not path.exists() else f"{path} is not a file.")
-    size = path.stat().st_size
-    with open(path, "rb") as handle:
-        head = handle.read(4)
-        handle.seek(max(size - 8, 0), os.SEEK_SET)
-        tail = handle.read(8)
+        raise SFNetError(f"There is no {what} {path}." if not path.exists() else f"{path} is not a file.")
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as handle:
+            head = handle.read(4)
+            handle.seek(max(size - 8, 0), os.SEEK_SET)
+            tail = handle.read(8)
+    except OSError as error:
+        raise SFNetError(f"{path} cannot be read ({error.strerror}).") from error
     if size < 12 or head != b"PAR1" or tail[4:] != b"PAR1":
         cut = "it was cut short, or is still being copied" if head == b"PAR1" else "it is another kind of file"
         raise SFNetError(f"{path} is not a whole Parquet file: {cut}.")
@@ -108,6 +185,20 @@ def longest(array: pa.Array) -> int:
     if offsets is None:
         return max((len((word or "").encode("utf-8", "surrogatepass")) for word in array.to_pylist()), default=0)
     return int(np.diff(offsets).max(initial=0))
+
+
+def text_bytes(column: pa.ChunkedArray) -> int:
+    """Bytes that a column of texts takes written out, without writing it out."""
+    import pyarrow.compute as pc
+
+    total = 0
+    for chunk in column.chunks:
+        if pa.types.is_dictionary(chunk.type):
+            times = np.bincount(numbers(chunk.indices.drop_null()), minlength=len(chunk.dictionary))
+            total += int(times @ numbers(pc.binary_length(chunk.dictionary).fill_null(0)))
+        else:
+            total += pc.sum(pc.binary_length(chunk)).as_py() or 0
+    return total
 
 
 def texts(array: pa.Array) -> np.ndarray:

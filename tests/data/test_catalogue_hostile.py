@@ -13,7 +13,7 @@ from astropy.io import votable
 
 from sfnet_core.data import readers
 from sfnet_core.data.catalogue import read_catalogue
-from sfnet_core.data.parquet_tables import read_parquet
+from sfnet_core.data.readers import read_parquet
 from sfnet_core.utils.errors import SFNetError
 
 

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -197,13 +198,24 @@ def pickled(path):
     np.save(path / "cutouts.npy", np.array([{"code": "runs"}], dtype=object), allow_pickle=True)
 
 
+def bomb(path):
+    """A table whose ten columns of nothing would unpack to 800 times the file."""
+    ids, nothing = [f"g{i}" for i in range(N)], np.zeros(N)
+    many = pa.schema([("id", pa.string()), *((f"x{j}", pa.float64()) for j in range(10))])
+    with pq.ParquetWriter(path / "galaxies.parquet", many, compression="zstd") as writer:
+        writer.write_table(pa.table([ids, *[nothing] * 10], schema=many))
+        for _ in range(2):
+            writer.write_table(pa.table([[""] * 1_000_000, *[np.zeros(1_000_000)] * 10], schema=many))
+
+
 BROKEN = {
+    "a bomb for a table": (bomb, "refused as a decompression bomb"),
     "no table": (lambda d: (d / "galaxies.parquet").unlink(), "galaxies.parquet is missing"),
     "no cutouts": (lambda d: (d / "cutouts.npy").unlink(), "cutouts.npy is missing"),
     "no description": (lambda d: (d / "dataset.json").unlink(), "dataset.json is missing"),
     "half a description": (lambda d: half(d / "dataset.json"), "not valid JSON"),
     "half the cutouts": (lambda d: half(d / "cutouts.npy"), "cutouts.npy cannot be read"),
-    "half the table": (lambda d: half(d / "galaxies.parquet"), "galaxies.parquet cannot be read"),
+    "half the table": (lambda d: half(d / "galaxies.parquet"), "galaxies.parquet is not a whole Parquet file"),
     "pickled cutouts": (pickled, "cutouts.npy cannot be read"),
     "a list": (lambda d: (d / "dataset.json").write_text("[1]"), "not a JSON object"),
     "deep JSON": (lambda d: (d / "dataset.json").write_text("[" * 100_000), "not valid JSON"),

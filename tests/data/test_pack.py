@@ -16,7 +16,8 @@ from PIL import Image
 
 from sfnet_core.data import packing as pack_module
 from sfnet_core.data import store
-from sfnet_core.data.dataset import Dataset, pack
+from sfnet_core.data.dataset import Dataset
+from sfnet_core.data.packing import pack
 from sfnet_core.utils.errors import SetAside, SFNetError
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sfnet_core.data.catalogue import read_catalogue
-from sfnet_core.data.dataset import pack
+from sfnet_core.data.packing import pack
 
 
 def rows_of(path):

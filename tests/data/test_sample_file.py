@@ -130,7 +130,7 @@ def test_t20_what_is_not_a_sample_is_refused_by_name(dataset, tmp_path):
     with pytest.raises(SFNetError, match="Cannot read"):
         sample.open_sample(tmp_path / "missing.parquet", tmp_path / "cache")
     (tmp_path / "text.parquet").write_text("not parquet")
-    with pytest.raises(SFNetError, match="not a readable sample"):
+    with pytest.raises(SFNetError, match="not a whole Parquet file"):
         sample.open_sample(tmp_path / "text.parquet", tmp_path / "cache")
     with pytest.raises(SFNetError, match="not a sample"):
         sample.open_sample(dataset.path / "galaxies.parquet", tmp_path / "cache")

@@ -27,8 +27,7 @@ import numpy as np
 from sfnet_core.astro.bpt import bpt_class_from_fluxes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.simulate import light, population, render
-from sfnet_core.data.store import META
-from sfnet_core.data.unfinished import UnfinishedWriter
+from sfnet_core.data.store import META, UnfinishedWriter
 from sfnet_core.utils.console import say
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.signals import Interrupts
