@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,12 @@ from sfnet_core.utils.errors import SFNetError
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
 
-__all__ = ["BINS", "CONTROLS", "SORTS", "FeatureStatistics", "checked_view", "clear", "disagree", "order"]
+__all__ = [
+    *("BINS", "CONTROLS", "SORTS", "Companions", "FeatureStatistics"),
+    *("checked_view", "clear", "companions", "disagree", "order"),
+]
 
+ENOUGH = 5  # galaxies expected to fire together, below which a lift says nothing
 BINS = 28  # bars of a card's histogram
 
 # What is held fixed: column, its name on the page, and the values it may have. MPA-JHU marks what was not measured
@@ -224,6 +229,51 @@ def checked_view(codes: SparseCodes, split: str | None, target: int | str) -> tu
     if not len(codes):
         raise SFNetError("These codes hold no galaxies; there is nothing to write.")
     return split, number
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Features by how much more often they fire where this one does: ``lift`` = P(both) / (P(one) P(other))."""
+
+    feature: np.ndarray
+    both: np.ndarray
+    expected: np.ndarray
+    lift: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    pearson: np.ndarray
+
+
+def companions(statistics: FeatureStatistics, split: str, feature: int) -> Companions:
+    """Features that fire together with this one, or were expected to, ENOUGH times or more; by falling lift.
+
+    The 95 % interval is Wilson's (1927, JASA 22, 209) for the share of this feature's galaxies on which the other one
+    fires, over the other one's rate among all galaxies in view.
+    """
+    index = statistics.index(split)
+    fires, n = index.fires, max(index.n, 1)
+    both = statistics.pairs(split)[0][feature]
+    expected = fires[feature] * fires / n
+    other = np.flatnonzero((np.maximum(both, expected) >= ENOUGH) & (np.arange(len(fires)) != feature))
+    if fires[feature] == 0:
+        other = other[:0]
+    rate = fires[other] / n
+    m, share, z = max(int(fires[feature]), 1), both[other] / max(int(fires[feature]), 1), 1.959964
+    centre = (share + z * z / (2 * m)) / (1 + z * z / m)
+    half = z / (1 + z * z / m) * np.sqrt(share * (1 - share) / m + z * z / (4 * m * m))
+    lift = share / rate
+    order = np.argsort(-lift, kind="stable")
+    matrix = statistics.matrix(split)
+    columns = (
+        other,
+        both[other],
+        expected[other],
+        lift,
+        np.maximum(centre - half, 0) / rate,  # 0 of m gives 0, not a little less by rounding
+        (centre + half) / rate,
+        matrix[feature, other],
+    )
+    return Companions(*(column[order] for column in columns))
 
 
 def side_by_side(correlation: np.ndarray) -> np.ndarray:

@@ -297,6 +297,6 @@ def test_the_command_writes_codes_that_the_pages_open_with_their_features_named(
     names = {row["feature"]: row["label"] for row in page.toggles.data["rows"]}
     assert LOWERS in names[SHARED + 1]
     atlas = Atlas(codes)
-    assert len(atlas.deck.data["cards"]) == SHARED + 2
+    assert len(atlas.card_grid.data["cards"]) == SHARED + 2
     said = " ".join(by_k(Basis(atlas.statistics, "validation", 0, str, None)).said)
     assert "has no gate" in said and "were trained at k" not in said

@@ -106,18 +106,18 @@ def test_a_feature_by_its_number_in_the_address(saved, page):
     # the same words and numbers as on the served page
     served = Atlas(codes, sample_dataset())
     served.state.change(feature=second)
-    served.leaf._receive(served.leaf, {"do": "slow"}, [])
+    served.feature._receive(served.feature, {"do": "slow"}, [])
     words = plain(page.locator(".sf-leaf").inner_text())
-    for one in served.leaf.slow["coefficients"]:
+    for one in served.feature.slow["coefficients"]:
         digits = 3 if one["high"] - one["low"] < 0.1 else 2
         assert f"{one['value']:+.3f}" in words and f"[{one['low']:+.{digits}f}, {one['high']:+.{digits}f}]" in words
-    for group in served.leaf.galaxies["groups"]:
+    for group in served.feature.galaxies["groups"]:
         there = page.locator(f"[data-group={group['key']}] .sf-thumb").evaluate_all("all => all.map(e => e.dataset.id)")
         assert there == [one["id"] for one in group["galaxies"]]
     assert page.locator(".sf-nine img").count() == 9 and page.locator(".sf-mean-map").is_visible()
     dots = "all => all.map(e => (e.getAttribute('d').match(/h0/g) || []).length).reduce((a, b) => a + b, 0)"
-    assert page.locator(".sf-part-scatter path[stroke-linecap=round]").evaluate_all(dots) == served.leaf.plot["n"]
-    assert page.locator(".sf-part-bpt path[stroke-linecap=round]").evaluate_all(dots) == served.leaf.data["bpt"]["n"]
+    assert page.locator(".sf-part-scatter path[stroke-linecap=round]").evaluate_all(dots) == served.feature.plot["n"]
+    assert page.locator(".sf-part-bpt path[stroke-linecap=round]").evaluate_all(dots) == served.feature.data["bpt"]["n"]
 
     page.get_by_label("Draw the activation against").select_option("lgm_tot_p50")
     assert "log stellar mass" in page.locator(".sf-part-scatter svg").text_content()

@@ -382,9 +382,9 @@ def atlas_numbers() -> dict[str, Any]:
     """The atlas on the embedded sample: cards, tables, two features' pages."""
     page = Atlas(sample_codes(), sample_dataset())
     names = ("feature", "weight", "fires", "rate", "mean", "share", "pearson", "partial", "without", "chance")
-    found: dict[str, Any] = {"cards": [some(c, *names, "bars", "largest") for c in page.deck.data["cards"]]}
+    found: dict[str, Any] = {"cards": [some(c, *names, "bars", "largest") for c in page.card_grid.data["cards"]]}
     page.state.change(split="", sort="disagreement")
-    found["all"] = [some(card, *names) for card in page.deck.data["cards"]]
+    found["all"] = [some(card, *names) for card in page.card_grid.data["cards"]]
     for feature, against in ((37, "truth"), (86, "lgm_tot_p50")):
         page.state.change(split="validation", feature=feature, against=against)
         found[f"feature {feature}"] = feature_page(page)
@@ -399,7 +399,7 @@ def atlas_numbers() -> dict[str, Any]:
 
 def feature_page(page: Atlas) -> dict[str, Any]:
     """A feature's page: its numbers, coefficients, companions, place in the BPT diagram, plot and galaxies."""
-    data, plot = page.leaf.data, page.leaf.plot
+    data, plot = page.feature.data, page.feature.plot
     about = ("weight", "fires", "rate", "rank", "mean", "mean_fires", "std_fires", "share", "pearson", "without")
     companions = ("feature", "both", "expected", "lift", "low", "high", "pearson")
     return {
@@ -409,7 +409,7 @@ def feature_page(page: Atlas) -> dict[str, Any]:
         "bpt": [[one["id"], one["place"]] for one in data["bpt"]["nine"]],
         "mix": data["bpt"]["mix"],
         "plot": some(plot, "rho", "silent", "running", "ranges", "n"),
-        "galaxies": [[one["id"] for one in group["galaxies"]] for group in page.leaf.galaxies["groups"]],
+        "galaxies": [[one["id"] for one in group["galaxies"]] for group in page.feature.galaxies["groups"]],
     }
 
 

@@ -122,7 +122,7 @@ def test_partial_correlations_are_those_of_residuals(codes):
 def test_cards_say_what_plain_numpy_says(codes, page):
     rows = np.flatnonzero(codes.split == "validation")
     dense = dense_of(codes)[rows]
-    cards = page.deck.data["cards"]
+    cards = page.card_grid.data["cards"]
     assert [c["feature"] for c in cards] == sorted(
         np.flatnonzero(dense.any(axis=0)), key=lambda f: -np.abs(codes.weight[0, f] * dense[:, f]).mean()
     )
@@ -141,7 +141,7 @@ def test_cards_say_what_plain_numpy_says(codes, page):
 
 def test_sorting_searching_and_the_lowest_rate(page):
     def shown() -> list[dict]:
-        return page.deck.data["cards"]
+        return page.card_grid.data["cards"]
 
     everything = len(shown())
     for sort in ("weight", "rate", "pearson", "partial", "mean", "without"):
@@ -175,7 +175,7 @@ def test_a_permalink_is_the_whole_state(page, codes):
 def test_t11_a_link_that_does_not_hold_is_said_and_the_page_opens(page, query):
     page.open_link(query)
     assert len(page.head.data["notices"]) == 1 and page.state.feature == -1
-    assert page.deck.data["cards"]
+    assert page.card_grid.data["cards"]
 
 
 @pytest.mark.parametrize(
@@ -197,17 +197,17 @@ def test_t11_a_link_that_does_not_hold_is_said_and_the_page_opens(page, query):
 )
 def test_t3_nonsense_from_the_browser_changes_nothing(page, message):
     before = page.state.values()
-    for view in (page.head, page.deck):
+    for view in (page.head, page.card_grid):
         view._receive(view, message, [])
     assert page.state.values() == before
 
 
 def test_without_a_catalogue_the_page_says_what_is_missing():
     page = Atlas(plain_codes(catalogue=False))
-    assert {card["partial"] for card in page.deck.data["cards"]} == {None}
-    assert page.deck.data["missing"] == ["lgm_tot_p50", "sfr_tot_p50", "z"]
+    assert {card["partial"] for card in page.card_grid.data["cards"]} == {None}
+    assert page.card_grid.data["missing"] == ["lgm_tot_p50", "sfr_tot_p50", "z"]
     page = Atlas(plain_codes(truth=False))
-    assert {card["pearson"] for card in page.deck.data["cards"]} == {None} and page.deck.data["known"] == 0
+    assert {card["pearson"] for card in page.card_grid.data["cards"]} == {None} and page.card_grid.data["known"] == 0
 
 
 def test_features_that_fire_together_are_counted_once(codes):
@@ -248,7 +248,7 @@ def test_a_correlation_is_clear_beyond_chance():
 
 
 def test_another_feature_has_its_own_slow_part(opened):
-    leaf = opened.leaf
+    leaf = opened.feature
     leaf._receive(leaf, {"do": "slow"}, [])
     first = leaf.slow
     leaf._receive(leaf, {"do": "slow"}, [])
@@ -288,7 +288,7 @@ def test_examples_are_what_they_say(codes, opened):
     feature = opened.state.feature
     rows, a, residual = view_of(codes, feature)
     groups = {
-        g["key"]: [(one["id"], one["activation"]) for one in g["galaxies"]] for g in opened.leaf.galaxies["groups"]
+        g["key"]: [(one["id"], one["activation"]) for one in g["galaxies"]] for g in opened.feature.galaxies["groups"]
     }
     of = {codes.ids[row]: i for i, row in enumerate(rows)}
 
@@ -310,7 +310,7 @@ def test_examples_are_what_they_say(codes, opened):
 
 def test_near_the_gate_is_the_last_in_and_the_first_out(codes, opened):
     feature = opened.state.feature
-    group = next(g for g in opened.leaf.galaxies["groups"] if g["key"] == "gate")
+    group = next(g for g in opened.feature.galaxies["groups"] if g["key"] == "gate")
     rows = np.flatnonzero(codes.split == "validation")
     gap = {}
     for row in rows:
@@ -326,10 +326,10 @@ def test_near_the_gate_is_the_last_in_and_the_first_out(codes, opened):
 
 def test_another_draw_is_another_and_comes_back(opened):
     def drawn() -> list[str]:
-        return [one["id"] for g in opened.leaf.galaxies["groups"] if g["key"] == "random" for one in g["galaxies"]]
+        return [one["id"] for g in opened.feature.galaxies["groups"] if g["key"] == "random" for one in g["galaxies"]]
 
     first = drawn()
-    opened.leaf._receive(opened.leaf, {"do": "again"}, [])
+    opened.feature._receive(opened.feature, {"do": "again"}, [])
     assert drawn() != first and "seed=1" in opened.query
     opened.state.undo()
     assert drawn() == first
@@ -342,9 +342,9 @@ def test_coefficients_state_their_own_galaxies(codes, opened):
     columns = {name: codes.column(name)[rows] for name in ("lgm_tot_p50", "sfr_tot_p50", "z")}
     columns["lgm_tot_p50"] = np.where(columns["lgm_tot_p50"] > 0, columns["lgm_tot_p50"], np.nan)
     fixed = {"pearson": (), "fires": (), "mass": ("lgm_tot_p50",), "SFR": ("sfr_tot_p50",), "z": ("z",), "all": columns}
-    opened.leaf._receive(opened.leaf, {"do": "slow"}, [])
-    assert [c["key"] for c in opened.leaf.data["coefficients"]] == list(fixed)
-    for quick, slow in zip(opened.leaf.data["coefficients"], opened.leaf.slow["coefficients"], strict=True):
+    opened.feature._receive(opened.feature, {"do": "slow"}, [])
+    assert [c["key"] for c in opened.feature.data["coefficients"]] == list(fixed)
+    for quick, slow in zip(opened.feature.data["coefficients"], opened.feature.slow["coefficients"], strict=True):
         only = a > 0 if quick["key"] == "fires" else np.ones(len(a), dtype=bool)
         controls = [columns[name][only] for name in fixed[quick["key"]]]
         plain = partial_correlation(a[only], truth[only], controls, n=1000, seed=0)
@@ -357,7 +357,7 @@ def test_lift_and_correlations_of_companions(codes, opened):
     feature = opened.state.feature
     dense = dense_of(codes)[np.flatnonzero(codes.split == "validation")]
     on = dense > 0
-    found = opened.leaf.data["companions"]
+    found = opened.feature.data["companions"]
     assert found and [c["lift"] for c in found] == sorted((c["lift"] for c in found), reverse=True)
     for c in found:
         both = (on[:, feature] & on[:, c["feature"]]).sum()
@@ -428,7 +428,7 @@ def test_a_column_of_the_table_sorts_and_turns_round(page):
 
 
 def test_bpt_points_strongest_on_top_and_nine_of_its_galaxies(codes, opened):
-    bpt, feature = opened.leaf.data["bpt"], opened.state.feature
+    bpt, feature = opened.feature.data["bpt"], opened.state.feature
     rows, a, _ = view_of(codes, feature)
     shade = np.frombuffer(bpt["shade"], "<f4")
     at = np.frombuffer(bpt["rows"], "<i4")
@@ -447,7 +447,7 @@ def test_activation_against_any_column(codes, opened):
     rows, a, _ = view_of(codes, feature)
     for key, values in (("truth", codes.truth()), ("z", codes.column("z")), ("prediction", codes.prediction())):
         opened.state.change(against=key)
-        plot, y = opened.leaf.plot, values[rows]
+        plot, y = opened.feature.plot, values[rows]
         use = (a > 0) & np.isfinite(y)
         assert plot["n"] == use.sum()
         assert np.frombuffer(plot["x"], "<f4") == pytest.approx(a[use], abs=1e-6)
@@ -513,7 +513,7 @@ def test_the_mean_map_less_the_empty_sky_is_a_choice_like_the_others():
     page = Atlas(codes)
     feature = int(page.statistics.table("", 0)["feature"][0])
     page.state.change(feature=feature)
-    leaf = page.leaf
+    leaf = page.feature
     leaf._receive(leaf, {"do": "slow"}, [])
     assert leaf.slow["less"] is True
     np.testing.assert_allclose(leaf.slow["sky"], plain.weight[0, feature] * sky.maps[feature] / 4, rtol=1e-6)
@@ -524,15 +524,15 @@ def test_the_mean_map_less_the_empty_sky_is_a_choice_like_the_others():
     assert leaf.slow == {} or leaf.slow["less"] is True
     other = Atlas(plain)
     other.state.change(feature=feature)
-    other.leaf._receive(other.leaf, {"do": "slow"}, [])
-    assert other.leaf.slow["sky"] is None
+    other.feature._receive(other.feature, {"do": "slow"}, [])
+    assert other.feature.slow["sky"] is None
 
 
 def test_t10_identifiers_and_links_are_texts_and_addresses(codes):
     page = Atlas(codes)
     page.state.change(split="train", feature=int(codes.indices[5, 0]))
-    page.leaf._receive(page.leaf, {"do": "peek", "row": 5}, [])
-    one = page.leaf._galaxy(5, 1.0)
+    page.feature._receive(page.feature, {"do": "peek", "row": 5}, [])
+    one = page.feature._galaxy(5, 1.0)
     assert one["id"] == HOSTILE and "<" not in one["link"]
     link = urlsplit(one["link"])
     assert link.path == "explore.ipynb"
@@ -553,7 +553,7 @@ def test_t10_identifiers_and_links_are_texts_and_addresses(codes):
 )
 def test_t3_nonsense_to_a_feature_page_changes_nothing(opened, message):
     before = opened.state.values()
-    opened.leaf._receive(opened.leaf, message, [])
+    opened.feature._receive(opened.feature, message, [])
     opened.tables._receive(opened.tables, message, [])
     assert opened.state.values() == before
 
@@ -561,17 +561,22 @@ def test_t3_nonsense_to_a_feature_page_changes_nothing(opened, message):
 def test_what_is_missing_is_said_on_a_feature_page():
     page = Atlas(plain_codes(catalogue=False))
     page.state.change(feature=int(page.statistics.table("validation", 0)["feature"][0]))
-    assert page.leaf.data["bpt"]["missing"] == ["nii_6584_flux", "h_alpha_flux", "oiii_5007_flux", "h_beta_flux"]
-    assert len(page.leaf.data["bpt"]["nine"]) == 9
-    assert [c["key"] for c in page.leaf.data["coefficients"]] == ["pearson", "fires"]
-    page.leaf._receive(page.leaf, {"do": "slow"}, [])
-    assert page.leaf.slow["map"] is None and page.leaf.slow["mean"] == b"" and page.leaf.slow["why"]
+    assert page.feature.data["bpt"]["missing"] == [
+        "nii_6584_flux",
+        "h_alpha_flux",
+        "oiii_5007_flux",
+        "h_beta_flux",
+    ]
+    assert len(page.feature.data["bpt"]["nine"]) == 9
+    assert [c["key"] for c in page.feature.data["coefficients"]] == ["pearson", "fires"]
+    page.feature._receive(page.feature, {"do": "slow"}, [])
+    assert page.feature.slow["map"] is None and page.feature.slow["mean"] == b"" and page.feature.slow["why"]
     page = Atlas(plain_codes(truth=False))
     page.state.change(feature=int(page.statistics.table("validation", 0)["feature"][0]))
-    assert {c["value"] for c in page.leaf.data["coefficients"]} == {None}
-    assert page.leaf.plot["key"] == "prediction"
+    assert {c["value"] for c in page.feature.data["coefficients"]} == {None}
+    assert page.feature.plot["key"] == "prediction"
     page.state.change(feature=21)  # silent everywhere
-    assert page.leaf.data["fires"] == page.leaf.data["elsewhere"] == 0
+    assert page.feature.data["fires"] == page.feature.data["elsewhere"] == 0
 
 
 def test_several_targets_each_have_their_own_numbers(codes):
@@ -594,5 +599,5 @@ def test_several_targets_each_have_their_own_numbers(codes):
             known = np.isfinite(truth[:, t])
             assert pearson == pytest.approx(np.corrcoef(dense[known, f], truth[known, t])[0, 1], abs=1e-9)
     page.state.change(feature=data["rows"][0]["feature"])
-    assert page.leaf.data["weight"] == weight[1, page.state.feature]
+    assert page.feature.data["weight"] == weight[1, page.state.feature]
     assert Atlas(both).query == "" and "target=1" in page.query

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from sfnet_core.analysis import mean_maps as looking
 from sfnet_core.analysis.activation_index import ActivationIndex
+from sfnet_core.analysis.coefficients import ResampledCoefficients, coefficients
 from sfnet_core.analysis.evaluation import evaluate
 from sfnet_core.analysis.feature_statistics import FeatureStatistics
 from sfnet_core.annotations.labels import LabelBook
@@ -23,13 +24,10 @@ from sfnet_core.codes.empty_sky import Sky
 from sfnet_core.codes.novelty import COLUMNS, why_unlike
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.explorer.atlas import saved_contents
-from sfnet_core.explorer.atlas.feature import coefficients
+from sfnet_core.explorer.atlas import saved_data
 from sfnet_core.explorer.atlas.page import Atlas
-from sfnet_core.explorer.atlas.resampled import Resampled
-from sfnet_core.explorer.atlas.saved import Choices, save_page, write_page
-from sfnet_core.explorer.atlas.saved_file import as_json
-from sfnet_core.explorer.atlas.saving import PART, Saving, file_name
+from sfnet_core.explorer.atlas.saved import Choices, as_json, save_page, write_page
+from sfnet_core.explorer.atlas.sending import PART, Saving, file_name
 from sfnet_core.figures.plot_data import Ranks
 from sfnet_core.stats.correlation import partial_correlation
 from sfnet_core.utils.errors import SFNetError
@@ -288,7 +286,7 @@ def test_every_quantity_matrix_and_table_is_numpys(made, blocks):
 def test_intervals_of_all_features_are_those_of_each_alone(made, split):
     codes, _ = made
     statistics = FeatureStatistics(codes)
-    resampled = Resampled(statistics, split, 0)
+    resampled = ResampledCoefficients(statistics, split, 0)
     for feature in range(F):
         alone = coefficients(statistics, split, 0, feature, intervals=True)
         for one, other in zip(alone, resampled.coefficients(feature), strict=True):
@@ -420,8 +418,8 @@ def test_fewer_features_and_examples_where_asked_for(made):
 
 
 def test_of_a_large_table_an_even_draw_is_shown_and_said(made_up, monkeypatch):
-    monkeypatch.setattr(saved_contents, "POINTS", 100)
-    monkeypatch.setattr(saved_contents, "BACKGROUND", 200)
+    monkeypatch.setattr(saved_data, "POINTS", 100)
+    monkeypatch.setattr(saved_data, "BACKGROUND", 200)
     codes = made_up(6000, features=24, k=3)
     blocks = read(page_of(codes, choices={"split": ""}))
     index, dense = blocks["index"], dense_of(codes)
@@ -469,7 +467,7 @@ def test_a_page_is_whole_or_not_there(made, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(saved_contents.Contents, "index", fail)
+        patch.setattr(saved_data.Contents, "index", fail)
         with pytest.raises(SFNetError, match=r"No space left.*atlas\.html"):
             save_page(codes, out, dataset)
     assert out.read_text() == "the old page" and list(tmp_path.iterdir()) == [out]
@@ -547,7 +545,7 @@ def test_the_page_hands_its_own_atlas_to_the_browser_in_pieces(made):
     blocks = read(whole.decode("utf-8"))
     assert blocks["index"]["overview"]["split"] == "train"
     page.state.change(feature=blocks["index"]["cards"][0]["feature"])
-    shown = page.leaf.data
+    shown = page.feature.data
     there = blocks[f"f{shown['feature']}"]["numbers"]
     assert {name: there[name] for name in ("weight", "rate", "mean", "rank", "fires", "share", "label")} == {
         name: shown[name] for name in ("weight", "rate", "mean", "rank", "fires", "share", "label")
@@ -557,11 +555,11 @@ def test_the_page_hands_its_own_atlas_to_the_browser_in_pieces(made):
 
 
 def test_a_page_too_large_for_the_browser_is_refused_at_once_with_the_command(made, monkeypatch):
-    from sfnet_core.explorer.atlas import saving
+    from sfnet_core.explorer.atlas import sending
 
     sent = []
     page = Atlas(*made)
-    monkeypatch.setattr(saving, "MOST_SENT", 200_000)  # the frame and the first features
+    monkeypatch.setattr(sending, "MOST_SENT", 200_000)  # the frame and the first features
     one = Saving(page._page, lambda message, buffers: sent.append(message), "a.html")
     with pytest.raises(SFNetError, match="sfnet export"):
         one.begin()

@@ -59,17 +59,17 @@ def test_every_switch_and_card_has_its_score_and_the_atlas_sorts_by_it(measured)
     page = Atlas(codes)
     assert ["stability", "stability"] in page.head.data["sorts"]
     page.state.change(sort="stability", descending=True, split="")
-    order = [card["feature"] for card in page.deck.data["cards"]]
+    order = [card["feature"] for card in page.card_grid.data["cards"]]
     assert order == [one.feature for one in found.features] + [SILENT]
-    silent = page.deck.data["cards"][-1]["steady"]
+    silent = page.card_grid.data["cards"][-1]["steady"]
     assert silent["rho"] is None and "fires on none of the galaxies that were compared" in silent["words"]
     page.state.change(descending=False)
-    assert [card["feature"] for card in page.deck.data["cards"]] == [*order[:-1][::-1], SILENT]
+    assert [card["feature"] for card in page.card_grid.data["cards"]] == [*order[:-1][::-1], SILENT]
     page.state.change(view="signs", descending=True)
     assert [row["steady"]["rho"] for row in page.tables.data["rows"][:-1]] == [one.rho for one in found.features]
     page.state.change(feature=order[0])
-    line = page.leaf.data["steadyLine"]
-    assert all(f"f{number} of " in line for number in score[order[0]].counterpart) and page.leaf.data["steady"]
+    line = page.feature.data["steadyLine"]
+    assert all(f"f{number} of " in line for number in score[order[0]].counterpart) and page.feature.data["steady"]
 
 
 def test_a_feature_too_rare_to_say_is_marked_everywhere_and_sorted_last(measured):
@@ -82,15 +82,15 @@ def test_a_feature_too_rare_to_say_is_marked_everywhere_and_sorted_last(measured
     assert row["steady"]["rare"] and row["steady"]["fires"] == 4 and words in row["steady"]["words"]
     assert f"95 % below {first.null_95:.2f}" in row["steady"]["words"]
     page = Atlas(codes)
-    assert f"“too rare”: fires on fewer than {FEW}" in page.deck.data["steady"]
+    assert f"“too rare”: fires on fewer than {FEW}" in page.card_grid.data["steady"]
     for descending in (True, False):
         page.state.change(sort="stability", descending=descending)
-        cards = page.deck.data["cards"]
+        cards = page.card_grid.data["cards"]
         assert cards[-1]["feature"] == first.feature and [card["steady"]["rare"] for card in cards[:-1]] == [False] * 6
     page.state.change(view="signs")
     assert page.tables.data["rows"][-1]["steady"]["rare"]
     page.state.change(feature=first.feature)
-    assert words in page.leaf.data["steadyLine"] and page.leaf.data["steady"]["rare"]
+    assert words in page.feature.data["steadyLine"] and page.feature.data["steady"]["rare"]
 
 
 def test_without_a_file_nothing_changes_but_a_hint(measured):
@@ -98,7 +98,7 @@ def test_without_a_file_nothing_changes_but_a_hint(measured):
     page = Explorer(codes)
     assert all(row["steady"] is None for row in page.toggles.data["rows"]) and not page.header.data["notices"]
     page = Atlas(codes)
-    assert "stability" not in dict(page.head.data["sorts"]) and not page.deck.data["steady"]
+    assert "stability" not in dict(page.head.data["sorts"]) and not page.card_grid.data["steady"]
     page.head._receive(None, {"do": "sort", "sort": "stability"}, [])
     assert page.state.sort == "contribution"
     page.open_link("sort=stability")
@@ -106,7 +106,7 @@ def test_without_a_file_nothing_changes_but_a_hint(measured):
     page.state.change(view="signs")
     assert all("steady" not in row for row in page.tables.data["rows"])
     page.state.change(feature=1)
-    assert page.leaf.data["steadyLine"] == HINT and page.leaf.data["steady"] is None
+    assert page.feature.data["steadyLine"] == HINT and page.feature.data["steady"] is None
 
 
 def test_a_file_of_other_codes_is_not_shown_and_says_so(measured, gated):
@@ -126,7 +126,7 @@ def test_garbage_never_keeps_a_page_from_opening(measured, content):
     stability_path(codes.path).write_bytes(content)
     page = Explorer(codes)
     assert page.toggles.data["rows"] and "No feature's stability is shown" in page.header.data["notices"][0]
-    assert Atlas(codes).deck.data["cards"]
+    assert Atlas(codes).card_grid.data["cards"]
 
 
 def test_hostile_names_and_numbers_stay_text_and_are_never_looked_up(measured):
@@ -136,10 +136,10 @@ def test_hostile_names_and_numbers_stay_text_and_are_never_looked_up(measured):
     data["features"][0]["feature"] = 32_000  # there is no such feature
     stability_path(codes.path).write_text(json.dumps(data), encoding="utf-8")
     page = Atlas(codes)
-    assert len(page.deck.data["cards"]) == F - 1 and not page.head.data["notices"]
+    assert len(page.card_grid.data["cards"]) == F - 1 and not page.head.data["notices"]
     page.state.change(feature=found.features[1].feature)
-    assert "<img src=x onerror=alert(1)> " in page.leaf.data["steadyLine"]
-    assert "\u202e" not in page.leaf.data["steadyLine"] and "\x00" not in page.leaf.data["steadyLine"]
+    assert "<img src=x onerror=alert(1)> " in page.feature.data["steadyLine"]
+    assert "\u202e" not in page.feature.data["steadyLine"] and "\x00" not in page.feature.data["steadyLine"]
 
 
 def test_the_folder_of_the_labels_comes_first(measured, tmp_path, monkeypatch):

@@ -110,15 +110,15 @@ def test_a_label_is_shown_wherever_the_feature_is_named(page, path):
         assert name in words, place
     atlas = Atlas(SparseCodes.open(path))
     assert atlas.label(feature) == name
-    assert name in [card["label"] for card in atlas.deck.data["cards"]]
+    assert name in [card["label"] for card in atlas.card_grid.data["cards"]]
     atlas.state.change(find="BLUE")
-    assert [card["feature"] for card in atlas.deck.data["cards"]] == [feature]
+    assert [card["feature"] for card in atlas.card_grid.data["cards"]] == [feature]
     atlas.state.change(find="", view="signs")
     assert name in [row["label"] for row in atlas.tables.data["rows"]]
     atlas.state.change(view="matrix")
     assert name in atlas.tables.data["labels"]
     atlas.state.change(feature=feature)
-    assert atlas.leaf.data["label"] == name and atlas.leaf.plot["label"] == name
+    assert atlas.feature_page.data["label"] == name and atlas.feature_page.plot["label"] == name
     assert atlas.strip.data["features"]["label"] == "blue discs"
     yours = YourGalaxy(SparseCodes.open(path))
     yours.open_row(page.state.galaxy)
@@ -314,7 +314,7 @@ def test_r3_two_pages_see_each_others_changes_and_lose_none(page, path):
     page.state.change(page=0, sort="z")  # any change of the page looks too
     assert page.labels.book.feature(feature).note == "of the other" and page.labels.book.star_rows() == {4}
     send(atlas.strip, do="look")
-    assert f"f{feature} · blue" in [card["label"] for card in atlas.deck.data["cards"]]
+    assert f"f{feature} · blue" in [card["label"] for card in atlas.card_grid.data["cards"]]
     assert other.labels.book.features == page.labels.book.features
 
 

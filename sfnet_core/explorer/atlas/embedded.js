@@ -270,7 +270,7 @@ function start(index) {
 
   const root = document.getElementById("sf-atlas");
   choices.read();
-  for (const [view, model] of [[atlasHead, head], [atlasCards, grid], [atlasLeaf, leaf], [atlasTables, tables], [aboutPage, about], [{ render: renderGalaxy }, card]]) {
+  for (const [view, model] of [[atlasHead, head], [atlasCards, grid], [atlasFeature, leaf], [atlasTables, tables], [aboutPage, about], [{ render: renderGalaxy }, card]]) {
     const el = h("div");
     root.append(el);
     view.render({ model, el });

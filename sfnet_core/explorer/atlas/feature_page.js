@@ -290,7 +290,7 @@ function render({ model, el }) {
       const unit = model.get("data").unit;
       const { label } = model.get("data");
       const used = `${data.used < data.fires ? `${count(data.used)} of the ` : ""}${count(data.fires)} galaxies where it fires`;
-      const saveMap = saveButtons(() => mapSheet(`Where ${brief(label)} looks`, cells, share), () => ({ name: `f${data.feature}-mean-map`, caption: () => figureCaption(model.get("data"), `Mean contribution map of ${label}`, data.used, [
+      const saveMap = saveButtons(() => mapFigure(`Where ${brief(label)} looks`, cells, share), () => ({ name: `f${data.feature}-mean-map`, caption: () => figureCaption(model.get("data"), `Mean contribution map of ${label}`, data.used, [
         less ? `Less the feature's map of an empty sky: the light gives ${sum(flat)} ${unit}, an empty sky ${sum(data.sky.flat())} ${unit}` : "",
         `Mean over ${used}, ${data.map.length}×${data.map[0].length} cells; red adds, blue takes away, full colour ${largest.toFixed(4)} ${unit} a cell`,
         "Frame: the stored picture",
@@ -299,7 +299,7 @@ function render({ model, el }) {
       const ends = less ? `the light gives ${sum(flat)} ${unit}, an empty sky ${sum(data.sky.flat())} ${unit}` : `sum ${sum(flat)} ${unit}`;
       parts.push(h("figure", {}, saveMap, h("div", { class: "sf-square", role: "img", "aria-label": "mean contribution map" }, canvas), choice.root, h("figcaption", {}, `mean contribution map, ${data.map.length}×${data.map[0].length} cells; full colour ${signed(flat.find((v) => Math.abs(v) === largest) ?? 0, 4)} ${unit}; ${ends}`)));
     }
-    const savePicture = () => saveButtons(() => pictureSheet(`The ${data.stack} strongest galaxies of ${brief(model.get("data").label)}`, data.mean, share), () => ({ name: `f${data.feature}-mean-picture`, caption: () => figureCaption(model.get("data"), `Mean picture of the ${data.stack} strongest galaxies of ${model.get("data").label}`, data.stack, ["Averaged as stored (display values); dashed: what the network sees"]) }));
+    const savePicture = () => saveButtons(() => pictureFigure(`The ${data.stack} strongest galaxies of ${brief(model.get("data").label)}`, data.mean, share), () => ({ name: `f${data.feature}-mean-picture`, caption: () => figureCaption(model.get("data"), `Mean picture of the ${data.stack} strongest galaxies of ${model.get("data").label}`, data.stack, ["Averaged as stored (display values); dashed: what the network sees"]) }));
     if (url) parts.push(h("figure", {}, savePicture(), h("div", { class: "sf-square sf-night" }, h("img", { src: url, alt: `mean picture of the ${data.stack} strongest galaxies` }), h("span", { class: "sf-crop", style: inside })), h("figcaption", {}, `mean picture of its ${data.stack} strongest galaxies; dashed: what the network sees`)));
     looks.replaceChildren(...(parts.length ? parts : [h("p", { class: "sf-empty" }, "These codes hold no maps and there are no images: run sfnet infer with maps, and name the dataset.")]));
     const lacks = [data.map ? "" : data.maps ? "" : "These codes hold no maps.", data.why].filter(Boolean).join(" ");

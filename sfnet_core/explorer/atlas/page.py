@@ -12,11 +12,9 @@ import ipywidgets
 from sfnet_core.analysis.feature_statistics import FeatureStatistics
 from sfnet_core.analysis.stability.summary import FeatureStability
 from sfnet_core.data.pictures import Pictures
-from sfnet_core.explorer.atlas.card_grid import Deck
-from sfnet_core.explorer.atlas.feature_page import Leaf
-from sfnet_core.explorer.atlas.head import AtlasHead
-from sfnet_core.explorer.atlas.state import AtlasState
-from sfnet_core.explorer.atlas.tables import Tables
+from sfnet_core.explorer.atlas.common import AtlasState
+from sfnet_core.explorer.atlas.feature_page import FeaturePage
+from sfnet_core.explorer.atlas.overview import AtlasHead, CardGrid, Tables
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.notes import NoteStrip
 from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, show
@@ -72,14 +70,14 @@ class Atlas:
         )
         say = self.head.notify
         self.strip = NoteStrip(self.state, self.naming, say)
-        self.deck = Deck(self.statistics, self.state, pictures, say, self.label, self.naming.star)
-        self.leaf = Leaf(self.statistics, self.scene, self.state, pictures, say, self.label)
+        self.card_grid = CardGrid(self.statistics, self.state, pictures, say, self.label, self.naming.star)
+        self.feature = FeaturePage(self.statistics, self.scene, self.state, pictures, say, self.label)
         self.tables = Tables(self.statistics, self.state, say, self.label)
         self.state.on_change(self._draw)
         self._draw(None)
         for note in [*(notes or []), *self.naming.opening(), *self.statistics.stability.notes]:
             say(note)
-        self.widget = ipywidgets.VBox([self.head, self.strip, self.deck, self.leaf, self.tables])
+        self.widget = ipywidgets.VBox([self.head, self.strip, self.card_grid, self.feature, self.tables])
         for name in ("sf-root", "sf-atlas"):
             self.widget.add_class(name)
 
@@ -110,9 +108,9 @@ class Atlas:
     def _page(self, progress: Callable[[int, int], None]) -> bytes:
         """The bytes of that file."""
         from sfnet_core.explorer.atlas.saved import write_page
-        from sfnet_core.explorer.atlas.saving import Sheets, file_name
+        from sfnet_core.explorer.atlas.sending import PageBuffer, file_name
 
-        page = Sheets()
+        page = PageBuffer()
         name = file_name(self._title or "SFNet atlas")
         write_page(self.codes, page, self._dataset, progress=progress, name=name, **self._how())
         return page.getvalue().encode("utf-8")
@@ -135,10 +133,10 @@ class Atlas:
         self.head.draw(self.query)
         listed = {"split", "target", "sort", "descending", "find", "least", "view", "feature", *LABELS}
         if changed is None or changed & listed:
-            self.deck.draw()
+            self.card_grid.draw()
             self.tables.draw()
         self.strip.draw()
-        self.leaf.draw(changed)
+        self.feature.draw(changed)
 
     def _ipython_display_(self) -> None:
         show(self.widget)

@@ -25,18 +25,18 @@ function figureCaption(data, what, n, more) {
 const PAPER = { ink: "#1c2733", frame: "#9aa7b3" };
 const words = (x, y, text, more = {}) => s("text", { x, y, fill: PAPER.ink, ...more }, text);
 
-function sheet(width, height, title, ...parts) {
+function paperFigure(width, height, title, ...parts) {
   return s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "font-family": "system-ui, sans-serif", "font-size": 11 }, words(10, 18, title, { "font-size": 12, "font-weight": 650 }), ...parts);
 }
 
 /** A square of 360 px with cells over the share of its sides that the network sees. */
-function mapSheet(title, cells, share) {
+function mapFigure(title, cells, share) {
   const largest = Math.max(1e-12, ...cells.flat().map(Math.abs));
   const [wide, high] = [360 * share[0], 360 * share[1]];
   const [left, top] = [10 + (360 - wide) / 2, 30 + (360 - high) / 2];
   const [w, t] = [wide / cells[0].length, high / cells.length];
   const boxes = cells.flatMap((row, i) => row.map((value, j) => s("rect", { x: left + j * w, y: top + i * t, width: w, height: t, fill: `rgb(${diverging(value / largest)})` })));
-  return sheet(600, 400, title, s("g", { "shape-rendering": "crispEdges" }, ...boxes), s("rect", { x: 10, y: 30, width: 360, height: 360, fill: "none", stroke: PAPER.frame }));
+  return paperFigure(600, 400, title, s("g", { "shape-rendering": "crispEdges" }, ...boxes), s("rect", { x: 10, y: 30, width: 360, height: 360, fill: "none", stroke: PAPER.frame }));
 }
 
 /** A JPEG's bytes or its address as an address that holds it. */
@@ -47,13 +47,13 @@ function inlined(jpeg) {
 }
 
 /** A picture with the part that the network sees inside dashes. */
-function pictureSheet(title, jpeg, share) {
+function pictureFigure(title, jpeg, share) {
   const [wide, high] = [360 * share[0], 360 * share[1]];
-  return sheet(600, 400, title, s("image", { href: inlined(jpeg), x: 10, y: 30, width: 360, height: 360, preserveAspectRatio: "xMidYMid meet" }), s("rect", { x: 10 + (360 - wide) / 2, y: 30 + (360 - high) / 2, width: wide, height: high, fill: "none", stroke: "#ffffff", "stroke-dasharray": "4 3" }));
+  return paperFigure(600, 400, title, s("image", { href: inlined(jpeg), x: 10, y: 30, width: 360, height: 360, preserveAspectRatio: "xMidYMid meet" }), s("rect", { x: 10 + (360 - wide) / 2, y: 30 + (360 - high) / 2, width: wide, height: high, fill: "none", stroke: "#ffffff", "stroke-dasharray": "4 3" }));
 }
 
 /** The features' correlations with each other: a cell a pair, its number where there is room. */
-function matrixSheet(title, data) {
+function matrixFigure(title, data) {
   const n = data.features.length;
   const size = Math.max(12, Math.min(34, Math.floor(560 / Math.max(1, n))));
   const [left, top] = [52, 66];
@@ -61,5 +61,5 @@ function matrixSheet(title, data) {
   const cells = data.cells.flatMap((row, i) => row.map((value, j) => (value === null || i === j ? null : s("rect", { x: left + j * size, y: top + i * size, width: size - 1, height: size - 1, fill: `rgb(${diverging(value)})` }, s("title", {}, `${data.labels[i]} and ${data.labels[j]}: \u03c1 = ${signed(value, 2)}`))))).filter(Boolean);
   const numbers = size < 24 ? [] : data.cells.flatMap((row, i) => row.map((value, j) => (value === null || i === j ? null : words(left + middle(j), top + middle(i) + 3, signed(value, 1).replace("0.", "."), { "text-anchor": "middle", "font-size": 9, fill: Math.abs(value) > 0.6 ? "#ffffff" : PAPER.ink })))).filter(Boolean);
   const names = data.features.flatMap((feature, i) => [words(left - 5, top + middle(i) + 4, `f${feature}`, { "text-anchor": "end" }), words(0, 0, `f${feature}`, { transform: `translate(${left + middle(i) + 4} ${top - 5}) rotate(-90)` })]);
-  return sheet(Math.max(600, left + n * size + 12), top + n * size + 8, title, ...cells, ...numbers, ...names);
+  return paperFigure(Math.max(600, left + n * size + 12), top + n * size + 8, title, ...cells, ...numbers, ...names);
 }

@@ -1,35 +1,47 @@
-"""An atlas as one HTML file that needs no server: what goes on it, and the writing."""
+"""The atlas as one HTML file that needs no server: what goes on it, and its frame.
+
+Its program is the served page's own front end; the data come from the file (:file:`embedded.js`), not from a kernel. A
+content policy in the file lets the browser run that program alone and fetch nothing, so that no text of a catalogue can
+do anything.
+"""
 
 from __future__ import annotations
 
+import base64
 import datetime
+import hashlib
+import html
+import json
 import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from sfnet_core.analysis.feature_statistics import FeatureStatistics, checked_view
 from sfnet_core.analysis.stability.summary import FeatureStability
 from sfnet_core.data.pictures import Pictures
-from sfnet_core.explorer.atlas.head import LEAST_LABELS, status
-from sfnet_core.explorer.atlas.saved_contents import MOST_QUANTITIES, Contents
-from sfnet_core.explorer.atlas.saved_file import block, ending, opening
-from sfnet_core.explorer.atlas.state import LEAST, AtlasState
+from sfnet_core.explorer.atlas.common import LEAST, AtlasState, front_end
+from sfnet_core.explorer.atlas.feature_page import FeaturePage
+from sfnet_core.explorer.atlas.overview import LEAST_LABELS, AtlasHead, CardGrid, Tables, status
+from sfnet_core.explorer.atlas.saved_data import MOST_QUANTITIES, Contents
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.opening import facts
 from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.view import source
 from sfnet_core.figures.provenance import about, accuracy, date_text, rmse_text
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
+from sfnet_core.utils.version import __version__
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
     from sfnet_core.data.dataset import Dataset
 
-__all__ = ["Choices", "export_page", "save_page", "state_of", "write_page"]
+__all__ = ["Choices", "as_json", "export_page", "save_page", "state_of", "write_page"]
 
 LARGE = 30_000_000  # bytes, above which the shell says how to make the page smaller
 
@@ -184,7 +196,7 @@ def _remarks(contents: Contents, dataset: Dataset | None) -> list[str]:
             "The plots show an even draw of the galaxies, at least 1,000 of those on which a feature fires where there "
             "are so many; all numbers and lines are of all galaxies."
         )
-    left_out = len(contents.sheet.choices(contents.state)) - MOST_QUANTITIES
+    left_out = len(contents.parts.choices(contents.state)) - MOST_QUANTITIES
     if left_out > 0:
         notes.append(f"{left_out} catalogue columns are not among the quantities to draw against.")
     return notes
@@ -200,3 +212,82 @@ def _command(codes: SparseCodes, dataset: Dataset | None, name: str, state: Atla
         value = getattr(choices, option)
         words += [f"--{option}", str(value)] if value != getattr(Choices, option) else []
     return shlex.join(words)
+
+
+# ---- its frame: style, program, and data that no program but ours reads
+
+STYLES = ("shared/explorer.css", "shared/notes.css", "atlas/atlas.css", "atlas/saved.css")
+# The views by their names in the program.
+VIEWS = {"atlasHead": AtlasHead, "atlasCards": CardGrid, "atlasFeature": FeaturePage, "atlasTables": Tables}
+
+
+def as_json(value: Any) -> str:
+    """JSON that can stand inside a script element: no character in it can end the element or begin another."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def block(name: str, value: Any) -> str:
+    """A data block of the page."""
+    return f'<script type="application/json" id="sf-{name}">{as_json(value)}</script>\n'
+
+
+@lru_cache(maxsize=1)
+def styles() -> str:
+    """The page's style sheet."""
+    return "\n".join(source(name) for name in STYLES)
+
+
+@lru_cache(maxsize=1)
+def program() -> str:
+    """The page's program: the served page's modules, each in a scope of its own, and what takes the kernel's place."""
+
+    shared = front_end()
+    parts = ["(() => {", '"use strict";', shared]
+    for name, view in VIEWS.items():
+        body = str(view._esm)
+        if not body.startswith(shared) or body.count("export default { render };") != 1:
+            raise SFNetError("This installation's front end is not whole; install sfnet-core again.")
+        body = body.removeprefix(shared).replace("export default", "return")
+        parts += [f"const {name} = (() => {{", body, "})();"]
+    own = [source(name) for name in ("atlas/galaxy_card.js", "atlas/embedded.js")]
+    script = "\n".join([*parts, *own, "})();"])
+    if "</script" in script.lower() or "<!--" in script:
+        raise SFNetError("This installation's front end can't stand in a page; install sfnet-core again.")
+    return script
+
+
+def _hash(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def ending() -> str:
+    """The end of the page: its program, which finds the data blocks before it."""
+    return f"<script>{program()}</script>\n</body>\n</html>\n"
+
+
+def opening(title: str) -> str:
+    """The page up to its data blocks."""
+    style, script = styles(), program()
+    # blob: are figures that the page itself draws and saves; nothing can be fetched from anywhere
+    policy = (
+        f"default-src 'none'; img-src data: blob:; style-src 'sha256-{_hash(style)}'; "
+        f"script-src 'sha256-{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="sfnet-core {__version__}">
+<title>{html.escape(title)}</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+</head>
+<body data-saved="1">
+<main class="sf-root sf-atlas" id="sf-atlas"></main>
+<noscript><p>This atlas is drawn by a program inside this file: allow scripts for it, then open it again.</p></noscript>
+"""

@@ -5,7 +5,7 @@ function render({ model, el }) {
   const caption = h("p", { class: "sf-caption" });
   const place = h("div", { class: "sf-table-place" });
   const csv = h("button", { type: "button", title: "Save this table as CSV", onclick: save }, "save CSV");
-  const figure = saveButtons(() => matrixSheet("Correlations of the features' activations", model.get("data")), () => ({ name: "feature-correlations", caption: () => {
+  const figure = saveButtons(() => matrixFigure("Correlations of the features' activations", model.get("data")), () => ({ name: "feature-correlations", caption: () => {
     const data = model.get("data");
     return figureCaption(data, "Pearson correlations of the features' activations with each other", data.n, [
       `Activations are 0 where a feature is silent; red together, blue apart, full colour \u03c1 = \u00b11`,

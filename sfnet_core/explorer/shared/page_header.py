@@ -10,7 +10,7 @@ from traitlets import TraitError
 from sfnet_core.explorer.shared.view import View, text
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.atlas.state import AtlasState
+    from sfnet_core.explorer.atlas.common import AtlasState
     from sfnet_core.explorer.shared.scene import Scene
     from sfnet_core.explorer.shared.state import State
 

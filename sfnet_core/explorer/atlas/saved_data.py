@@ -9,21 +9,20 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
+from sfnet_core.analysis.coefficients import ResampledCoefficients
 from sfnet_core.analysis.feature_statistics import order
 from sfnet_core.analysis.mean_maps import mean_maps
 from sfnet_core.codes.novelty import why_unlike
-from sfnet_core.explorer.atlas.card_grid import STRIP, cards, overview, shown
-from sfnet_core.explorer.atlas.feature_data import Sheet
-from sfnet_core.explorer.atlas.parts import number
-from sfnet_core.explorer.atlas.resampled import Resampled
-from sfnet_core.explorer.atlas.tables import signs
+from sfnet_core.explorer.atlas.common import number
+from sfnet_core.explorer.atlas.feature_page import FeatureData
+from sfnet_core.explorer.atlas.overview import STRIP, cards, overview, shown, signs
 from sfnet_core.explorer.shared.survey_links import survey_links
 from sfnet_core.figures.plot_data import BPT_RANGE, MOST_POINTS, bpt_curves, padded
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.feature_statistics import FeatureStatistics
     from sfnet_core.data.pictures import Pictures
-    from sfnet_core.explorer.atlas.state import AtlasState
+    from sfnet_core.explorer.atlas.common import AtlasState
     from sfnet_core.explorer.shared.label_editor import LabelEditor
     from sfnet_core.explorer.shared.scene import Scene
 
@@ -62,7 +61,7 @@ class Contents:
         self._pictures, self._naming = pictures, naming
         self._label = label = naming.label
         self._examples, self._against = examples, state.against
-        self.sheet = Sheet(statistics, scene, pictures, label, keep=MOST_QUANTITIES)
+        self.parts = FeatureData(statistics, scene, pictures, label, keep=MOST_QUANTITIES)
         self._index = statistics.index(state.split)
         self.cards = cards(statistics, state, label)[:features]
         self.features = [card["feature"] for card in self.cards]
@@ -111,9 +110,9 @@ class Contents:
 
     def pages(self) -> Iterator[tuple[int, dict, dict[int, str]]]:
         """(feature, its page, the pictures that come with it), in the cards' order."""
-        resampled = Resampled(self.statistics, self.state.split, self.state.target)
+        resampled = ResampledCoefficients(self.statistics, self.state.split, self.state.target)
         maps = mean_maps(self._index, self.features, self.state.target)
-        quantities = self.sheet.choices(self.state)[:MOST_QUANTITIES]
+        quantities = self.parts.choices(self.state)[:MOST_QUANTITIES]
         for card in self.cards:
             feature = card["feature"]
             self.state.change(feature=feature)
@@ -124,16 +123,16 @@ class Contents:
             page["plots"] = {}
             for quantity in quantities:
                 self.state.change(against=quantity.key)
-                plot = self.sheet.plot(self.state, drawn=False)
+                plot = self.parts.plot(self.state, drawn=False)
                 page["plots"][quantity.key] = _short({name: plot[name] for name in ("n", "rho", "silent", "running")})
                 page["range"] = plot["ranges"][0]
             page["drawn"] = self._drawn(feature)
-            looks = self.sheet.looks(self.state, maps.get(feature))
+            looks = self.parts.looks(self.state, maps.get(feature))
             looks["mean"] = base64.b64encode(looks["mean"]).decode("ascii")
             page["looks"] = looks
             top = self._index.top(feature, STRIP)
             strip = zip(top.tolist(), self.statistics.activation(feature, top).tolist(), strict=True)
-            strip = [self.sheet.galaxy(self.state, row, strength) | {"row": row} for row, strength in strip]
+            strip = [self.parts.galaxy(self.state, row, strength) | {"row": row} for row, strength in strip]
             card["strip"] = [self._brief(one, fresh, feature)[:2] for one in strip]
             page["said"] = self._said(feature)
             yield feature, page, fresh
@@ -144,23 +143,23 @@ class Contents:
         about = self._naming.about("features", feature)
         return {"note": about["note"], "lists": about["on"], "star": about["star"]}
 
-    def _numbers(self, feature: int, resampled: Resampled, fresh: dict[int, str]) -> dict:
-        numbers = self.sheet.numbers(self.state)
+    def _numbers(self, feature: int, resampled: ResampledCoefficients, fresh: dict[int, str]) -> dict:
+        numbers = self.parts.numbers(self.state)
         del numbers["link"]
         numbers["coefficients"] = [
             {**vars(c), **{name: number(getattr(c, name)) for name in ("value", "low", "high")}}
             for c in resampled.coefficients(feature)
         ]
-        bpt = self.sheet.bpt(self.state, drawn=False)
+        bpt = self.parts.bpt(self.state, drawn=False)
         bpt["nine"] = [[*self._brief(one, fresh, feature)[:2], one["place"]] for one in bpt["nine"]]
         for name in ("curves", "ranges"):
             bpt.pop(name, None)
-        found = self.sheet.companions(self.state)
+        found = self.parts.companions(self.state)
         more, less = [c for c in found if c["lift"] > 1], [c for c in found if c["lift"] <= 1]
         return numbers | {"bpt": bpt, "companions": more[:EACH_WAY] + less[-EACH_WAY:], "seen": len(found)}
 
     def _groups(self, feature: int, fresh: dict[int, str]) -> list[dict]:
-        found = self.sheet.examples(self.state, self._examples)["groups"]
+        found = self.parts.examples(self.state, self._examples)["groups"]
         return [
             {**group, "galaxies": [self._brief(one, fresh, feature) for one in group["galaxies"]]} for group in found
         ]
@@ -201,7 +200,7 @@ class Contents:
         rows = np.array(self._rows, dtype=np.int64)
         in_view = statistics.rows(state.split)
         quantities = []
-        for quantity in self.sheet.choices(state)[:MOST_QUANTITIES]:
+        for quantity in self.parts.choices(state)[:MOST_QUANTITIES]:
             values = self._scene.values(quantity.key, state)
             about = {"key": quantity.key, "name": quantity.label, "axis": quantity.axis}
             about |= {"range": list(padded(values[in_view])), "values": packed(values[rows], "<f4")}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["MOST_SENT", "PART", "Saving", "Sheets", "file_name"]
+__all__ = ["MOST_SENT", "PART", "PageBuffer", "Saving", "file_name"]
 
 # Jupyter's server drops what a kernel sends beyond 1 MB/s over 3 s; the browser asks for the next piece after 0.3 s.
 PART = 256 * 1024
@@ -20,7 +20,7 @@ def file_name(title: str) -> str:
     return f"{re.sub(r'[^a-zA-Z0-9]+', '-', title).strip('-')[:80] or 'atlas'}.html"
 
 
-class Sheets(io.StringIO):
+class PageBuffer(io.StringIO):
     """A page in memory; :class:`SFNetError` as soon as it is larger than a browser is sent."""
 
     def write(self, text: str) -> int:

@@ -1,24 +1,83 @@
-"""The coefficients of many features at once: the galaxies are drawn anew once for all of them, not for each."""
+"""Correlations of a feature's activation with a target, plain and at fixed mass, SFR and redshift, with intervals."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sfnet_core.explorer.atlas.feature import Coefficient, wanted_coefficients
 from sfnet_core.stats.bootstrap import resample_counts, resamples_for
 from sfnet_core.stats.correlation import correlations, correlations_of_moments
 
 if TYPE_CHECKING:
     from sfnet_core.analysis.feature_statistics import FeatureStatistics
 
-__all__ = ["Resampled"]
+__all__ = ["Coefficient", "ResampledCoefficients", "coefficients", "wanted_coefficients"]
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """A correlation of activation and target: what is held fixed, value, 95 % interval, galaxies, resamples."""
+
+    key: str
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int
+    resamples: int
+
+
+def coefficients(
+    statistics: FeatureStatistics, split: str, target: int, feature: int, *, intervals: bool, seed: int = 0
+) -> list[Coefficient]:
+    """Pearson ρ over all galaxies in view and where the feature fires; partial correlations at fixed mass, SFR, z, all.
+
+    A coefficient takes the galaxies whose values are all known, so ``n`` can differ. Intervals: percentile bootstrap.
+    """
+    index = statistics.index(split)
+    activation, truth = index.dense(feature), statistics.truth(target)[index.rows]
+    controls = {name: values[index.rows] for name, values in statistics.controls().items()}
+    names = list(controls)
+    data = np.column_stack([activation, truth, *controls.values()])
+    finite = np.isfinite(data)
+    wanted = wanted_coefficients(names)
+    groups: dict[bytes, list[int]] = {}  # coefficients over the same galaxies share their resamples
+    masks = []
+    for i, (_, _, fixed, only) in enumerate(wanted):
+        mask = finite[:, [0, 1, *fixed]].all(axis=1) & ((activation > 0) | (not only))
+        masks.append(mask)
+        groups.setdefault(np.packbits(mask).tobytes(), []).append(i)
+    found: dict[int, Coefficient] = {}
+    for members in groups.values():
+        mask = masks[members[0]]
+        n = int(mask.sum())
+        columns = sorted({0, 1}.union(*(wanted[i][2] for i in members)))
+        resamples = resamples_for(n) if intervals else 0
+        sets = [tuple(columns.index(c) for c in wanted[i][2]) for i in members]
+        answers = correlations(data[np.ix_(mask, columns)], sets, resamples, seed)
+        for i, (value, low, high) in zip(members, answers, strict=True):
+            found[i] = Coefficient(wanted[i][0], wanted[i][1], value, low, high, n, resamples)
+    return [found[i] for i in range(len(wanted))]
+
+
+def wanted_coefficients(names: list[str]) -> list[tuple[str, str, tuple[int, ...], bool]]:
+    """(key, name, columns held fixed, only where it fires) of each coefficient; the controls are columns 2, 3, …"""
+    wanted: list[tuple[str, str, tuple[int, ...], bool]] = [
+        ("pearson", "Pearson ρ, all", (), False),
+        ("fires", "Pearson ρ, firing", (), True),
+    ]
+    wanted += [(name, f"at fixed {name}", (i + 2,), False) for i, name in enumerate(names)]
+    if len(names) > 1:
+        wanted.append(("all", f"at fixed {', '.join(names)}", tuple(range(2, 2 + len(names))), False))
+    return wanted
+
 
 AT_ONCE = 4_000_000  # numbers unpacked from the counts at a time
 
 
-class Resampled:
+class ResampledCoefficients:
     """The same answers as :func:`sfnet_core.explorer.atlas.feature.coefficients` with intervals, feature by feature.
 
     Which galaxies have all their values known, and how often each resample draws them, is the same for every feature;
