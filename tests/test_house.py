@@ -23,10 +23,7 @@ FLOOR = {
 }
 # Rooms where torch is at home, and the few places elsewhere that are about a network; no other file names torch.
 TORCH_AT_HOME = {"training", "inference", "model"}
-TORCH_GUESTS = {"reports.compare.networks", "reports.compare.runner", "reports.compare.work"} | {
-    "reports.faithful.curves",
-    "reports.faithful.insertion_deletion",
-}
+TORCH_GUESTS = {"reports.compare.networks", "reports.compare.runner", "reports.faithful.insertion_deletion"}
 CIRCLES_TO_MEND = {
     *("explorer.shared.emission_lines", "explorer.shared.plot_subsample", "explorer.shared.residuals"),
     "explorer.shared.scene",

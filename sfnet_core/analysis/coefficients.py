@@ -78,7 +78,7 @@ AT_ONCE = 4_000_000  # numbers unpacked from the counts at a time
 
 
 class ResampledCoefficients:
-    """The same answers as :func:`sfnet_core.explorer.atlas.feature.coefficients` with intervals, feature by feature.
+    """The same answers as :func:`coefficients` with intervals, feature by feature.
 
     Which galaxies have all their values known, and how often each resample draws them, is the same for every feature;
     an activation differs from 0 on few galaxies, so that its sums over all resamples need those alone. Holds one byte

@@ -17,10 +17,10 @@ import numpy as np
 
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.model.device import pick_device
+from sfnet_core.reports.compare.networks import Comparison, objects_of
 from sfnet_core.reports.compare.page import page_html, page_svg
 from sfnet_core.reports.compare.provenance import about_of, command_of, settings_of
 from sfnet_core.reports.compare.table import LABELS, Key, csv_text, name_of, summarise
-from sfnet_core.reports.compare.work import Comparison, objects_of
 from sfnet_core.training.plan import Plan, make_plan
 from sfnet_core.training.recipes import GONE, Recipe
 from sfnet_core.utils.documents import json_object

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
     from sfnet_core.data.dataset import Dataset
 
-__all__ = ["COLOURS", "PHOTOMETRY", "Matter"]
+__all__ = ["COLOURS", "PHOTOMETRY", "Inputs"]
 
 COLOURS = tuple(f"{pair} {where}" for where in ("all", *(f"ring {i}" for i in range(1, len(RINGS)))) for pair in
                 ("R/G", "G/B"))  # fmt: skip
@@ -30,7 +30,7 @@ PHOTOMETRY = (*COLOURS, *(f"light in ring {i}" for i in range(1, len(RINGS))), *
 
 
 @dataclass
-class Matter:
+class Inputs:
     """What the sections are made from: ``rows`` (n,) of the codes; ``work`` keeps what was measured on their images."""
 
     codes: SparseCodes

@@ -3,7 +3,7 @@
 Each of the four is a section of one dictionary that is valid JSON; a section that cannot be made says why under
 ``missing``. The arithmetic is in :mod:`~sfnet_core.reports.faithful.ablation`,
 :mod:`~sfnet_core.reports.faithful.insertion_deletion` (torch),
-:mod:`~sfnet_core.reports.faithful.classes`.
+:mod:`~sfnet_core.reports.faithful.sparse_probing`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import numpy as np
 
 from sfnet_core.analysis.feature_statistics import CONTROLS
 from sfnet_core.reports.faithful.ablation import ablation
-from sfnet_core.reports.faithful.classes import checked, probing
-from sfnet_core.reports.faithful.inputs import COLOURS, PHOTOMETRY, Matter
+from sfnet_core.reports.faithful.inputs import COLOURS, PHOTOMETRY, Inputs
+from sfnet_core.reports.faithful.sparse_probing import checked, probing
 from sfnet_core.stats.bootstrap import resamples_for
 from sfnet_core.stats.correlation import correlations
 from sfnet_core.utils.errors import SFNetError
@@ -71,10 +71,10 @@ def faithful(
     """
     target = codes.target_index(target)
     rows, split = _rows(codes, split)
-    matter = Matter(
+    inputs = Inputs(
         codes, rows, target, dataset, seed, _teller(progress), progress, None if work is None else Path(work)
     )
-    checked(matter, list(classes), mirrored)  # a wrong name is said before the long work, not after it
+    checked(inputs, list(classes), mirrored)  # a wrong name is said before the long work, not after it
     where = f"{len(rows):,} galaxies of the {split} split" if split else f"{len(rows):,} galaxies, all of the codes"
     return {
         "about": {
@@ -96,10 +96,10 @@ def faithful(
             "command": shlex.join(["sfnet", *sys.argv[1:]]) if "faithful" in sys.argv[1:2] else "",
             "notes": [str(note) for note in codes.provenance.get("notes") or []],
         },
-        "ablation": _ablation(matter),
-        "regions": _regions(matter, run, galaxies, fills, draws, steps, device),
-        "probing": probing(matter, list(classes), mirrored),
-        "partial": _partial(matter),
+        "ablation": _ablation(inputs),
+        "regions": _regions(inputs, run, galaxies, fills, draws, steps, device),
+        "probing": probing(inputs, list(classes), mirrored),
+        "partial": _partial(inputs),
     }
 
 
@@ -128,53 +128,52 @@ def _teller(progress: bool) -> Callable[[str], None]:
     return say
 
 
-def _ablation(matter: Matter) -> dict[str, Any]:
-    truth, name = matter.codes.truth(matter.target)[matter.rows], matter.codes.targets[matter.target]
+def _ablation(inputs: Inputs) -> dict[str, Any]:
+    truth, name = inputs.codes.truth(inputs.target)[inputs.rows], inputs.codes.targets[inputs.target]
     if np.isfinite(truth).sum() < 10:
         return {"missing": f"Not made: {int(np.isfinite(truth).sum())} of these galaxies have a true {name}, not 10."}
-    matter.say("Ablation of every feature")
-    return ablation(matter.codes, matter.rows, target=matter.target, seed=matter.seed)
+    inputs.say("Ablation of every feature")
+    return ablation(inputs.codes, inputs.rows, target=inputs.target, seed=inputs.seed)
 
 
 def _regions(
-    matter: Matter, run: Any, galaxies: int, fills: Sequence[str], draws: int, steps: int, device: str
+    inputs: Inputs, run: Any, galaxies: int, fills: Sequence[str], draws: int, steps: int, device: str
 ) -> dict[str, Any]:
-    why = "the network behind the codes was not named (--run)" if run is None else matter.no_images
+    why = "the network behind the codes was not named (--run)" if run is None else inputs.no_images
     if why:
         return {"missing": f"Not made: {why}."}
     if min(galaxies, draws, steps) < 1:
         raise SFNetError(f"Galaxies, draws and steps are at least 1, not {galaxies}, {draws}, {steps}.")
     from sfnet_core.model.run import Run
-    from sfnet_core.reports.faithful.curves import regions
-    from sfnet_core.reports.faithful.insertion_deletion import Covering
+    from sfnet_core.reports.faithful.insertion_deletion import Covering, regions
 
-    usable = np.flatnonzero(matter.places >= 0)
+    usable = np.flatnonzero(inputs.places >= 0)
     if len(usable) > galaxies:
-        usable = np.sort(np.random.default_rng([matter.seed, 2]).choice(usable, galaxies, replace=False))
+        usable = np.sort(np.random.default_rng([inputs.seed, 2]).choice(usable, galaxies, replace=False))
     opened = run if isinstance(run, Run) else Run.open(run)
-    with tempfile.TemporaryDirectory() if matter.work is None else contextlib.nullcontext(matter.work) as work:
+    with tempfile.TemporaryDirectory() if inputs.work is None else contextlib.nullcontext(inputs.work) as work:
         return {
             fill: regions(
-                matter.codes, opened, matter.dataset, matter.rows[usable], matter.places[usable], Path(work),
-                Covering(matter.target, fill, draws, steps, matter.seed), device=device, progress=matter.progress,
+                inputs.codes, opened, inputs.dataset, inputs.rows[usable], inputs.places[usable], Path(work),
+                Covering(inputs.target, fill, draws, steps, inputs.seed), device=device, progress=inputs.progress,
             )
             for fill in fills
         }  # fmt: skip
 
 
-def _partial(matter: Matter) -> dict[str, Any]:
+def _partial(inputs: Inputs) -> dict[str, Any]:
     """Each feature's activation with the truth: plainly, at fixed colour, colour and size, and mass, SFR, redshift."""
-    codes = matter.codes
-    truth = codes.truth(matter.target)[matter.rows]
+    codes = inputs.codes
+    truth = codes.truth(inputs.target)[inputs.rows]
     of = np.flatnonzero(np.isfinite(truth))
     if len(of) < 20:
-        return {"missing": f"Not made: {len(of)} of these galaxies have a true {codes.targets[matter.target]}, not 20."}
+        return {"missing": f"Not made: {len(of)} of these galaxies have a true {codes.targets[inputs.target]}, not 20."}
     sets: dict[str, np.ndarray] = {}
     notes = []
-    if matter.no_images:
-        notes.append(f"Not at fixed colour: {matter.no_images}.")
+    if inputs.no_images:
+        notes.append(f"Not at fixed colour: {inputs.no_images}.")
     else:
-        measured = matter.photometry(of)
+        measured = inputs.photometry(of)
         size = PHOTOMETRY.index("half-light radius")
         sets["colour"] = measured[:, :2]
         sets["colour and size"] = measured[:, [0, 1, size]]
@@ -182,7 +181,7 @@ def _partial(matter: Matter) -> dict[str, Any]:
     physical = {}
     for name, words, good in CONTROLS:
         if name in codes.columns and codes.is_numeric(name):
-            values = codes.column(name)[matter.rows[of]].astype(np.float64)
+            values = codes.column(name)[inputs.rows[of]].astype(np.float64)
             with np.errstate(invalid="ignore"):
                 physical[words] = np.where(good(values), values, np.nan)
     if physical:
@@ -190,8 +189,8 @@ def _partial(matter: Matter) -> dict[str, Any]:
     absent = [words for _, words, _ in CONTROLS if words not in physical]
     if absent:
         notes.append(f"Not at fixed {', '.join(absent)}: the catalogue has no such column.")
-    matter.say("Partial correlations")
-    columns, features = matter.columns(of)
+    inputs.say("Partial correlations")
+    columns, features = inputs.columns(of)
     out = []
     sets = {"plain": np.empty((len(of), 0))} | sets
     whole = np.column_stack([truth[of], *sets.values()])
@@ -207,7 +206,7 @@ def _partial(matter: Matter) -> dict[str, Any]:
             data = np.column_stack([activation, whole])[known[names[0]]]
             used = sorted({0, 1, *(place for name in names for place in places[name])})
             where = [tuple(used.index(place) for place in places[name]) for name in names]
-            answers = correlations(data[:, used], where, resamples_for(len(data)), matter.seed)
+            answers = correlations(data[:, used], where, resamples_for(len(data)), inputs.seed)
             for name, found in zip(names, answers, strict=True):
                 ends = zip(("value", "low", "high"), found, strict=True)
                 row[name] = {end: float(v) if np.isfinite(v) else None for end, v in ends} | {"n": len(data)}

@@ -193,8 +193,8 @@ def test_what_is_finished_is_not_done_again(dataset, done, tmp_path, monkeypatch
     shutil.copytree(done, out)
     trained, real = [], training._Training.run
     monkeypatch.setattr(training._Training, "run", lambda self: trained.append(self.out.name) or real(self))
-    monkeypatch.setattr("sfnet_core.reports.compare.work.fit_each", lambda *_: pytest.fail("fitted again"))
-    monkeypatch.setattr("sfnet_core.reports.compare.work.elastic_net", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr("sfnet_core.reports.compare.networks.fit_each", lambda *_: pytest.fail("fitted again"))
+    monkeypatch.setattr("sfnet_core.reports.compare.networks.elastic_net", lambda *_: pytest.fail("fitted again"))
     monkeypatch.setattr("sfnet_core.reports.compare.networks.Encoder", lambda *_, **__: pytest.fail("read again"))
     job = json.loads((out / "job.json").read_text(encoding="utf-8"))
     (out / "job.json").write_text(json.dumps(job | {"recipe auxk": 0}), encoding="utf-8")  # as 0.1.0 wrote it

@@ -12,14 +12,14 @@ import pytest
 from scipy.stats import pearsonr
 from sklearn.linear_model import LinearRegression
 
-import sfnet_core.reports.faithful.probe as faithful_probe
 import sfnet_core.reports.faithful.runner as measure
+import sfnet_core.reports.faithful.sparse_probing as faithful_probe
 from sfnet_core.analysis.interpret import activations
 from sfnet_core.astro.photometry import photometry
 from sfnet_core.cli.verbs import run as shell
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_folder
-from sfnet_core.reports.faithful.inputs import PHOTOMETRY, Matter
+from sfnet_core.reports.faithful.inputs import PHOTOMETRY, Inputs
 from sfnet_core.reports.faithful.page import write
 from sfnet_core.reports.faithful.runner import faithful
 from sfnet_core.reports.faithful.wording import sentences
@@ -75,8 +75,8 @@ def test_partial_correlations_are_those_of_residuals(result):
 def test_columns_are_the_activations_behind_the_gate(result):
     codes = sample_codes()
     rows = np.flatnonzero(codes.in_split("validation"))
-    matter = Matter(codes, rows, 0, None, 0, print)
-    columns, features = matter.columns(np.array([5, 0, 9]))
+    inputs = Inputs(codes, rows, 0, None, 0, print)
+    columns, features = inputs.columns(np.array([5, 0, 9]))
     assert (columns > 0).any(axis=0).all()
     for j, feature in enumerate(features):
         np.testing.assert_array_equal(columns[:, j], activations(codes, int(feature))[rows[[5, 0, 9]]])

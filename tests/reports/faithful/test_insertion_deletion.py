@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-import sfnet_core.reports.faithful.curves as faithful_work
+import sfnet_core.reports.faithful.insertion_deletion as faithful_work
 from sfnet_core.model.network import SFNet, code_of, gate, pool
 from sfnet_core.model.preprocess import orient
-from sfnet_core.reports.faithful.curves import regions, summary
-from sfnet_core.reports.faithful.insertion_deletion import Covering, _maps, areas, curves
+from sfnet_core.reports.faithful.insertion_deletion import Covering, _maps, areas, curves, regions, summary
 from sfnet_core.reports.faithful.wording import MAPS, ORDERS
 from sfnet_core.utils.errors import SFNetError
 

@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import arrays
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-import sfnet_core.reports.faithful.probe as faithful_probe
+import sfnet_core.reports.faithful.sparse_probing as faithful_probe
 from sfnet_core.astro.spiral_winding import winding
-from sfnet_core.reports.faithful.probe import FEWEST, Folds, auc, chosen, probe
+from sfnet_core.reports.faithful.sparse_probing import FEWEST, Folds, auc, chosen, probe
 from sfnet_core.utils.errors import SFNetError
 
 
