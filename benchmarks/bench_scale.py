@@ -26,7 +26,7 @@ from benchmarks import common
 from benchmarks.bench_page import SPLIT, interactions, make_data
 from benchmarks.browser import Visitor, chromium, settle
 from sfnet_core.explorer.server.serve import serving
-from sfnet_core.explorer.shared.plot_subsample import MANY
+from sfnet_core.explorer.shared.scene import MANY
 
 OPEN = """
 import json, resource, sys, time

@@ -83,7 +83,7 @@ def packed(codes, rows: np.ndarray) -> str:
     state = State(codes.features, len(codes), {"train", "validation"})
     before = state.values()
     state.change(selection=pack_rows(rows))
-    return dict(part.split("=", 1) for part in state.query(codes.ids, before).split("&"))["selection"]
+    return dict(part.split("=", 1) for part in state.to_url(codes.ids, before).split("&"))["selection"]
 
 
 def save(png: bytes, name: str) -> None:

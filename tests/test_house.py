@@ -24,11 +24,6 @@ FLOOR = {
 # Rooms where torch is at home, and the few places elsewhere that are about a network; no other file names torch.
 TORCH_AT_HOME = {"training", "inference", "model"}
 TORCH_GUESTS = {"reports.compare.networks", "reports.compare.runner", "reports.faithful.insertion_deletion"}
-CIRCLES_TO_MEND = {
-    *("explorer.shared.emission_lines", "explorer.shared.plot_subsample", "explorer.shared.residuals"),
-    "explorer.shared.scene",
-    *("explorer.your_galaxy.controller", "explorer.your_galaxy.page"),
-}
 # What a room's modules may import at their top beside the standard library.
 TOP = {
     "utils": {"numpy", "pyarrow", "msgspec"}, "codes": {"numpy", "pyarrow", "msgspec"},
@@ -107,7 +102,6 @@ def test_who_imports_whom(path):
 def test_no_circle():
     """Not even for types: taking away modules that import none of the rest leaves nothing."""
     left = {here: ours(path) for path in sources() if (here := module(path))}
-    left = {here: needs - (CIRCLES_TO_MEND if here in CIRCLES_TO_MEND else set()) for here, needs in left.items()}
     while free := {name for name, needs in left.items() if not needs & set(left) - {name}}:
         left = {name: needs for name, needs in left.items() if name not in free}
     assert not left, f"modules that import each other in a circle, or what leads there: {sorted(left)}"

@@ -61,7 +61,7 @@ def equation(page: Page) -> tuple[list[Decimal], Decimal]:
 def chosen(page: Page, codes: SparseCodes, name: str = "selection") -> np.ndarray:
     """Rows of the selection (or ``kept``), read from the page's own permalink."""
     state = State(codes.features, len(codes), set(codes.split.tolist()))
-    choices, _troubles = state.read_query(urlsplit(page.url).query, lambda _id: None)
+    choices, _troubles = state.from_url(urlsplit(page.url).query, lambda _id: None)
     return unpack_rows(choices[name])
 
 

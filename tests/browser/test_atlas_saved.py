@@ -15,7 +15,7 @@ from sfnet_core.annotations.labels import LabelBook
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.atlas.saved import save_page
-from sfnet_core.explorer.shared.header import signed
+from sfnet_core.explorer.shared.quantities import signed
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 
 HOSTILE = "<img src=x onerror=document.title='acted'></script><script>document.title='acted'</script>"

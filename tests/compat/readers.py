@@ -26,6 +26,7 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.atlas.page import Atlas
 from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.ablation import everywhere, one_galaxy
+from sfnet_core.explorer.shared.query import Query
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
 from sfnet_core.explorer.train.choices import Choices, from_config
@@ -259,7 +260,7 @@ def page_on(make: Callable[..., Any], folder: Path) -> Any:
 def filtered(folder: Path) -> dict[str, list[int]]:
     """The rows that each of :data:`FILTERS` lets through."""
     scene = page_on(Explorer, folder).scene
-    return {text: np.flatnonzero(scene.mask(text, 0)) for text in FILTERS}
+    return {text: np.flatnonzero(scene.mask(Query(filter=text))) for text in FILTERS}
 
 
 def choices_of(page: Any) -> dict[str, Any]:
@@ -330,7 +331,7 @@ def explore_now(page: Explorer) -> dict[str, Any]:
         "sum": numbers_in(inspector["sum"]),
         "facts": [numbers_in(fact[1]) for fact in inspector["facts"]],
         "map": inspector["cells"],
-        "runners_up": scene.runners_up(row),
+        "runners_up": scene.runners_up(state, row),
         "without": one_galaxy(scene, state, row),
         "without, all": {name: list(change) for name, change in changes.items()},
         "gallery": [[one["id"], one["value"]] for one in gallery["galaxies"]],

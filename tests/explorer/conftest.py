@@ -10,6 +10,11 @@ import numpy as np
 import pytest
 
 from sfnet_core.codes.table import SparseCodes
+from sfnet_core.data.pictures import Pictures
+from sfnet_core.explorer.shared.context import Context
+from sfnet_core.explorer.shared.label_editor import LabelEditor
+from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.state import State
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -40,6 +45,18 @@ def gated() -> Callable[..., SparseCodes]:
             "bias": [bias],
         }
         return SparseCodes.from_arrays(**{**given, **more})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def context() -> Callable[[SparseCodes, State], Context]:
+    """``context(codes, state)``: what views share, without pictures; messages go nowhere."""
+
+    def build(codes: SparseCodes, state: State) -> Context:
+        labels = LabelEditor(codes, state)
+        scene, pictures = Scene(codes, labels.given()), Pictures(codes, None)
+        return Context(scene, state, pictures, labels, lambda words: None)
 
     return build
 

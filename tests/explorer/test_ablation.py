@@ -23,7 +23,7 @@ def test_as_predicting_anew_has_it(gated, seed, k, r, split):
     truth = np.where(rng.random(30) < 0.2, np.nan, rng.normal(8.5, 0.3, 30))
     splits = np.where(np.arange(30) % 3, "validation", "train")
     codes = gated(dense, rng.normal(0, 1, 8), 8.5, k=k, r=r, truth=truth, split=splits)
-    scene, state = Scene(codes), State(8, 30, scene_splits(codes))
+    scene, state = Scene(codes), State(8, 30, scene_splits(codes), k=k)
     state.change(split=split)
     view = np.flatnonzero(codes.split == split) if split else np.arange(30)
     known = view[np.isfinite(truth[view])]
@@ -63,7 +63,7 @@ def scene_splits(codes) -> set[str]:
 
 def test_without_true_values_there_is_no_error_but_no_crash(gated):
     codes = gated(np.eye(3) + 0.5, np.ones(3), 0.0, k=2, r=1)
-    found = everywhere(Scene(codes), State(3, 3), 0)
+    found = everywhere(Scene(codes), State(3, 3, k=2), 0)
     assert found["ablate"].n == 0 and np.isnan(found["ablate"].rmse) and np.isnan(found["ablate"].bias)
 
 

@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfnet_core.codes.empty_sky import Sky
-from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.shared.contribution_map import map_of, no_sky
-from sfnet_core.explorer.shared.header import MINUS
 from sfnet_core.explorer.shared.inspector import Inspector, equation
+from sfnet_core.explorer.shared.quantities import MINUS
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
 
@@ -55,7 +54,7 @@ def test_the_light_and_the_empty_sky_make_up_what_the_page_shows(
     gated, plain_prediction, dense, sky, weight, bias, off, mode
 ):
     scene = Scene(built(gated, dense, weight, bias, sky))
-    state = State(F, 2, off=off, mode=mode)
+    state = State(F, 2, k=K, off=off, mode=mode)
     terms = equation(scene, state, 1)["terms"]
     found = map_of(scene, state, 1, terms, lambda f: f"f{f}")
     whole = all(term["slot"] < K for term in terms if term["state"] != "off")
@@ -105,37 +104,41 @@ def test_at_another_k_the_empty_sky_passes_the_same_gate(gated, plain_prediction
     assert np.sum(found["cells"]) == pytest.approx(float(number(light)), abs=1.01e-4)
 
 
-def shown(codes, **choices):
-    state = State(F, 2, galaxy=1, **choices)
-    view = Inspector(Scene(codes), state, Pictures(codes, None), lambda text: None, lambda f: f"f{f}")
-    view.draw()
-    return view, state
+@pytest.fixture
+def shown(context):
+    def show(codes, **choices):
+        state = State(F, 2, k=K, galaxy=1, **choices)
+        view = Inspector(context(codes, state))
+        view.draw(state.query)
+        return view, state
+
+    return show
 
 
-def test_the_control_is_a_choice_like_the_others(gated):
+def test_the_control_is_a_choice_like_the_others(gated, shown):
     codes = built(gated, np.arange(1.0, 13).reshape(2, F), np.linspace(-0.2, 0.3, F), 8.0, [1.0, 0, 2, 0, 0.5, 3])
     view, state = shown(codes)
     assert view.data["sky"] == "on" and "an empty sky" in view.data["mapnote"]
     less = np.array(view.data["cells"])
     view._receive(view, {"do": "sky", "less": False}, [])
-    view.draw()
+    view.draw(state.query)
     assert state.sky is False and view.data["sky"] == "off"
     assert view.data["mapnote"].startswith("all contributions: +") and "sky" not in view.data["mapnote"]
     plain = np.array(view.data["cells"])
     terms = view.data["terms"]
     assert plain.sum() == pytest.approx(sum(t["contribution"] for t in terms), abs=1e-5)
     assert np.abs(plain - less).max() > 1e-3
-    defaults = State(F, 2).values()
-    query = state.query(codes.ids, defaults)
+    defaults = State(F, 2, k=K).values()
+    query = state.to_url(codes.ids, defaults)
     assert "sky=0" in query
-    choices, troubles = State(F, 2).read_query(query, lambda name: 1)
+    choices, troubles = State(F, 2).from_url(query, lambda name: 1)
     assert choices["sky"] is False and not troubles
-    assert State(F, 2).read_query("sky=maybe", lambda name: 1)[1]
+    assert State(F, 2).from_url("sky=maybe", lambda name: 1)[1]
     state.undo()
     assert state.sky is True
 
 
-def test_codes_without_it_say_so_and_show_the_plain_map(gated):
+def test_codes_without_it_say_so_and_show_the_plain_map(gated, shown):
     codes = built(gated, np.arange(1.0, 13).reshape(2, F), np.linspace(-0.2, 0.3, F), 8.0, np.zeros(F))
     plain = shown(codes, sky=False)[0].data
     codes.header = replace(codes.header, sky=None)

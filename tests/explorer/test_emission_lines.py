@@ -46,7 +46,7 @@ def plain(codes: SparseCodes, off: set[int]) -> np.ndarray:
 
 @pytest.mark.parametrize("off", [set(), {0}, {1, 4}])
 def test_predicted_ratios_follow_the_toggles(codes, off):
-    scene, state = Scene(codes), State(6, 120, targets=4)
+    scene, state = Scene(codes), State(6, 120, targets=4, k=codes.k)
     state.change(off=frozenset(off))
     lines = plain(codes, off)
     np.testing.assert_allclose(scene.values("n2_ha_predicted", state), lines[:, 0] - lines[:, 1], atol=1e-9)

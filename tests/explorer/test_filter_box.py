@@ -16,6 +16,10 @@ from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.sample import sample_codes
 
 
+def box_of(page: Explorer) -> FilterBox:
+    return FilterBox(page.toggles.context)
+
+
 @pytest.fixture(scope="module")
 def page(made_up) -> Explorer:
     return Explorer(made_up(300, features=24))
@@ -24,7 +28,7 @@ def page(made_up) -> Explorer:
 @pytest.fixture
 def box(page) -> FilterBox:
     page.state.change(**page._defaults)
-    return FilterBox(page.scene, page.state, page.label)
+    return box_of(page)
 
 
 @pytest.fixture
@@ -69,15 +73,16 @@ def test_features_say_what_they_are(page, box):
     feature = page.scene.names(0).active[0]
     hints = {o["text"]: o["hint"] for o in box.ask(f"c{feature}"[:1], 1)["options"]}
     assert hints[f"c{feature}"] == "contribution"
-    named = FilterBox(page.scene, page.state, lambda f: f"f{f} dusty discs")
-    hints = {o["text"]: o["hint"] for o in named.ask("f", 1)["options"]}
-    assert hints[f"f{feature}"] == f"activation of f{feature} dusty discs"
+    page.labels.set("features", feature, label="dusty discs")
+    hints = {o["text"]: o["hint"] for o in box.ask("f", 1)["options"]}
+    assert hints[f"f{feature}"] == f"activation of f{feature} · dusty discs"
+    page.state.undo()
 
 
 @settings(deadline=None, max_examples=150)
 @given(text=st.text(st.sampled_from('abco_fhp50z <>=!&"`()é😀 .,9'), max_size=24), cursor=st.integers(-5, 40))
 def test_any_text_gets_an_answer_whose_places_lie_in_it(page, text, cursor):
-    found = FilterBox(page.scene, page.state, page.label).ask(text, cursor)
+    found = box_of(page).ask(text, cursor)
     assert 0 <= found["start"] <= found["end"] <= len(text)
     if found["error"]:
         assert 0 <= found["from"] <= found["to"] <= max(len(text), found["from"])
@@ -122,7 +127,7 @@ def test_five_examples_each_met_by_some_galaxies(page, box):
 
 def test_the_samples_examples_use_its_columns_features_and_classes():
     page = Explorer(sample_codes())
-    text = " | ".join(one["filter"] for one in FilterBox(page.scene, page.state, page.label).examples())
+    text = " | ".join(one["filter"] for one in box_of(page).examples())
     assert "oh_p50 >" in text and "lgm_tot_p50 between" in text and 'bpt = "AGN"' in text and "abs(residual)" in text
     assert f"f{page.scene.names(0).active[0]} >" in text
 
@@ -141,7 +146,7 @@ def test_tables_of_every_kind_have_examples_that_can_be_read(gated, kind):
     if kind == "odd names":
         given["columns"] = {"my `column` <b>": rng.normal(size=40), "and": rng.normal(size=40)}
     page = Explorer(gated(dense, np.ones(5), 8.5, k=2, r=1, **given))
-    found = FilterBox(page.scene, page.state, page.label).examples()
+    found = box_of(page).examples()
     assert (len(found) > 0) == (len(dense) > 0)
     for one in found:
         assert select(one["filter"], page.scene.names(0)).any()

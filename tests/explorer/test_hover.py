@@ -26,7 +26,7 @@ def sent(monkeypatch) -> list:
 def test_a_galaxys_picture_comes_as_stored(built, sent):
     name = str(built.codes.ids[17])
     built.hover._receive(None, {"do": "peek", "id": name}, [])
-    assert sent == [({"peek": name}, [built.gallery._pictures.jpeg(17)])] and sent[0][1][0][:2] == b"\xff\xd8"
+    assert sent == [({"peek": name}, [built.gallery.context.pictures.jpeg(17)])] and sent[0][1][0][:2] == b"\xff\xd8"
     assert built.hover.data == {"key": built.plots.key, "images": True}
 
 

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfnet_core.data.pictures import Pictures
-from sfnet_core.explorer.shared.header import MINUS
 from sfnet_core.explorer.shared.inspector import DIGITS, Inspector, equation
+from sfnet_core.explorer.shared.quantities import MINUS
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
 
@@ -46,7 +45,7 @@ def cases(draw):
 def test_the_displayed_decimals_add_up_exactly(gated, case, mode, row):
     *head, off = case
     scene = Scene(gated(*head))
-    state = State(scene.codes.features, 2, off=off, mode=mode)
+    state = State(scene.codes.features, 2, k=scene.codes.k, off=off, mode=mode)
     shown = equation(scene, state, row)
     counted = [t for t in shown["terms"] if t["state"] != "off"]
     texts = [shown["bias"], *(t["text"] for t in counted)]
@@ -72,7 +71,7 @@ def test_the_displayed_decimals_add_up_exactly(gated, case, mode, row):
 def test_switched_off_terms_are_shown_and_not_counted(gated, case):
     *head, off = case
     scene = Scene(gated(*head))
-    state = State(scene.codes.features, 2, off=off)
+    state = State(scene.codes.features, 2, k=scene.codes.k, off=off)
     for row in range(2):
         for term in equation(scene, state, row)["terms"]:
             assert (term["state"] == "off") == (term["feature"] in off)
@@ -91,21 +90,30 @@ COLUMNS = {
 }
 
 
-def inspector(gated, **more) -> Inspector:
-    given = {"ids": [HTML, "../../etc/passwd"], "columns": COLUMNS, "truth": np.array([8.5, NAN]), **more}
-    codes = gated([[1.0, 2.0, 0.5], [0.0, 0.0, 0.0]], [0.5, -0.25, 1], 8, 2, 1, **given)
-    scene = Scene(codes)
-    view = Inspector(scene, State(3, 2, galaxy=0), Pictures(codes, None), lambda text: None, lambda f: f"<b>f{f}</b>")
-    view.draw()
-    return view
+@pytest.fixture
+def inspector(gated, context):
+    """``inspector(**more)``: a view of the first of two galaxies, and its state; every feature has a label."""
+
+    def build(**more) -> tuple[Inspector, State]:
+        given = {"ids": [HTML, "../../etc/passwd"], "columns": COLUMNS, "truth": np.array([8.5, NAN]), **more}
+        codes = gated([[1.0, 2.0, 0.5], [0.0, 0.0, 0.0]], [0.5, -0.25, 1], 8, 2, 1, **given)
+        state = State(3, 2, galaxy=0, k=2)
+        shared = context(codes, state)
+        for feature in range(3):
+            shared.labels.set("features", feature, label="<b>")
+        view = Inspector(shared)
+        view.draw(state.query)
+        return view, state
+
+    return build
 
 
-def test_t10_identifiers_labels_and_columns_stay_the_text_they_are(gated):
-    view = inspector(gated)
+def test_t10_identifiers_labels_and_columns_stay_the_text_they_are(inspector):
+    view, _state = inspector()
     assert view.data["id"] == HTML
     assert [HTML, "1"] in view.data["catalogue"] and ["name", HTML] in view.data["catalogue"]
-    assert [t["label"] for t in view.data["terms"]] == ["<b>f1</b>", "<b>f0</b>"]
-    assert view.data["runners"] == [["<b>f2</b>", "0.5000"]]
+    assert [t["label"] for t in view.data["terms"]] == ["f1 · <b>", "f0 · <b>"]
+    assert view.data["runners"] == [["f2 · <b>", "0.5000"]]
     assert json.loads(json.dumps({k: v for k, v in view.data.items() if k != "jpeg"})) == {
         k: v for k, v in view.data.items() if k != "jpeg"
     }  # plain data only; the browser makes text nodes of it
@@ -122,85 +130,85 @@ def test_t10_no_script_of_ours_makes_markup_from_data(word):
     assert [script.name for script in scripts if word in script.read_text(encoding="utf-8")] == []
 
 
-def test_t22_whole_numbers_of_the_catalogue_keep_every_digit(gated):
-    catalogue = dict(inspector(gated).data["catalogue"])
+def test_t22_whole_numbers_of_the_catalogue_keep_every_digit(inspector):
+    catalogue = dict(inspector()[0].data["catalogue"])
     assert catalogue["plate"] == "1237648704043942146" and catalogue["z"] == "0.012346"
 
 
-def test_a_galaxy_without_truth_position_or_activations(gated):
-    view = inspector(gated)
-    view._state.change(galaxy=1)
-    view.draw()
+def test_a_galaxy_without_truth_position_or_activations(inspector):
+    view, state = inspector()
+    state.change(galaxy=1)
+    view.draw(state.query)
     assert view.data["terms"] == [] and view.data["sum"] == "8.0000 = 8.0000 dex" and view.data["links"] == []
     assert "true value" not in dict(view.data["facts"]) and dict(view.data["catalogue"])["z"] == "–"
-    view._state.change(galaxy=-1)
-    view.draw()
+    state.change(galaxy=-1)
+    view.draw(state.query)
     assert view.data == {"shown": True, "id": "", "empty": view.empty} and "gallery" in view.empty
 
 
-def test_only_observed_galaxies_link_to_the_sky(gated):
-    links = {name: url for name, url, _title in inspector(gated).data["links"]}
+def test_only_observed_galaxies_link_to_the_sky(inspector):
+    links = {name: url for name, url, _title in inspector()[0].data["links"]}
     assert (
         all(url.startswith("https://") and "150.25" in url and "-2.5" in url for url in links.values())
         and len(links) == 3
     )
-    assert inspector(gated, simulated=True).data["links"] == []
+    assert inspector(simulated=True)[0].data["links"] == []
 
 
-def test_facts_say_what_the_toggles_changed(gated):
-    view = inspector(gated)
+def test_facts_say_what_the_toggles_changed(inspector):
+    view, state = inspector()
     facts = dict(view.data["facts"])
     assert facts["prediction"] == "8.0000 dex" and facts["predicted − true"] == f"{MINUS}0.5000 dex"
     assert "change by toggles" not in facts
-    view._state.change(off={1})
-    view.draw()
+    state.change(off={1})
+    view.draw(state.query)
     assert dict(view.data["facts"])["change by toggles"] == "+0.5000 dex"
     assert {t["feature"]: t["state"] for t in view.data["terms"]} == {0: "on", 1: "off"}
-    view._state.change(mode="refill")
-    view.draw()
+    state.change(mode="refill")
+    view.draw(state.query)
     assert {t["feature"]: t["state"] for t in view.data["terms"]} == {0: "on", 1: "off", 2: "refill"}
 
 
 # -- maps ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_map_sums_to_its_contribution(made_up):
+def test_a_map_sums_to_its_contribution(made_up, context):
     codes = made_up(6, features=12, map_shape=(3, 4))
-    scene = Scene(codes)
-    state = State(12, 6, galaxy=2)
-    view = Inspector(scene, state, Pictures(codes, None), lambda text: None, str)
+    state = State(12, 6, galaxy=2, k=codes.k)
+    shared = context(codes, state)
+    scene, view = shared.scene, Inspector(shared)
     terms = scene.terms(state, 2)
     for choice in ("sum", *(str(t["feature"]) for t in terms)):
         state.change(map=choice)
-        view.draw()
+        view.draw(state.query)
         cells = np.array(view.data["cells"])
         expected = sum(t["contribution"] for t in terms if choice in ("sum", str(t["feature"])))
         assert cells.shape == (3, 4) and cells.sum() == pytest.approx(expected, abs=1e-5)
     state.change(map="sum", off={terms[0]["feature"]})
-    view.draw()
+    view.draw(state.query)
     assert np.sum(view.data["cells"]) == pytest.approx(sum(t["contribution"] for t in terms[1:]), abs=1e-5)
     state.change(map=str(terms[0]["feature"]))
-    view.draw()
+    view.draw(state.query)
     assert not np.any(view.data["cells"]) and "off" in view.data["mapnote"]
     state.change(map="none")
-    view.draw()
+    view.draw(state.query)
     assert view.data["cells"] == []
 
 
-def test_codes_without_maps_say_so(gated):
-    view = inspector(gated)
+def test_codes_without_maps_say_so(inspector):
+    view, _state = inspector()
     assert view.data["cells"] == [] and "no maps" in view.data["mapnote"]
 
 
-def test_the_interval_stands_beside_the_networks_own_predictions_only():
+def test_the_interval_stands_beside_the_networks_own_predictions_only(context):
     from sfnet_core.codes.table import SparseCodes
 
     codes = SparseCodes.open("data/sample-codes.parquet")
     state = State(codes.features, len(codes), ("train", "validation"), slots=codes.indices.shape[1], k=codes.k)
-    view = Inspector(Scene(codes), state, Pictures(codes, None), lambda text: None, lambda f: f"f{f}")
+    view = Inspector(context(codes, state))
 
     def fact() -> list[list[str]]:
-        view.draw()
+        view.draw(state.query)
         return [fact for fact in view.data["facts"] if "±" in fact[1]]
 
     state.change(galaxy=5)
@@ -214,5 +222,4 @@ def test_the_interval_stands_beside_the_networks_own_predictions_only():
     state.change(off={int(codes.indices[5, 0])})
     assert not fact()
     state.change(off=frozenset(), k=codes.k + 1)
-    view._scene.use_k(codes.k + 1)
     assert not fact()

@@ -687,7 +687,7 @@ def test_t3_whatever_is_written_into_data_is_not_read_back(page):
     for value in ({}, {"features": {"key": 3}, "galaxies": None}, {"x": "y" * 10**6}):
         state = {"method": "update", "state": {"data": value}, "buffer_paths": []}
         page.notes._handle_msg({"content": {"data": state}, "buffers": []})
-        page.notes.draw()
+        page.notes.draw(page.state.query)
         assert page.notes.data == kept
     assert page.labels.book.features == {}
 

@@ -170,7 +170,7 @@ def test_another_k_is_another_gate_before_the_same_head(gated, plain_prediction)
 
 
 def test_a_map_shows_what_there_are_maps_of_at_any_k(page):
-    codes, row = page.scene.own, page.state.galaxy
+    codes, row = page.scene.codes, page.state.galaxy
     for k in (1, codes.k, codes.k + 3):
         page.state.change(k=k)
         kept = slice(0, min(k, codes.k))

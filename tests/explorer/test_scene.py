@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from sfnet_core.explorer.shared.quantities import format_value
 from sfnet_core.explorer.shared.scene import Scene
-from sfnet_core.explorer.shared.state import State
+from sfnet_core.explorer.shared.state import State, pack_rows
 
 LEVELS = st.sampled_from([0.0, 0.0, 0.25, 0.5, 0.5, 1.0, 1.75])
 NAN = float("nan")
@@ -39,7 +41,7 @@ def opened(gated, case) -> tuple[Scene, State]:
         case["dense"], case["weight"], case["bias"], case["k"], r, truth=np.array(case["truth"]), split=case["split"]
     )
     scene = Scene(codes)
-    return scene, State(codes.features, len(codes), scene.splits, off=case["off"], mode=case["mode"])
+    return scene, State(codes.features, len(codes), scene.splits, k=case["k"], off=case["off"], mode=case["mode"])
 
 
 def nearly(value: float):
@@ -53,7 +55,7 @@ def test_the_numbers_of_a_toggle(gated, plain_prediction, case, split):
     head = case["dense"], case["weight"], case["bias"], case["k"]
     before, now = plain_prediction(*head, frozenset(), "ablate"), plain_prediction(*head, case["off"], case["mode"])
     assert scene.prediction(state) == nearly(now)
-    assert scene.prediction(state, all_on=True) == nearly(before)
+    assert scene.all_on(state) == nearly(before)
 
     view = np.array([not split or name == split for name in case["split"]])
     if split in scene.splits or not split:
@@ -112,7 +114,7 @@ def test_terms_are_the_code_of_the_galaxy(gated, plain_prediction, case, row):
     counted = sum(t["contribution"] for t in terms if t["state"] != "off")
     plain = plain_prediction(case["dense"], case["weight"], case["bias"], k, off, mode)
     assert case["bias"] + counted == nearly(plain[row])
-    assert scene.runners_up(row) == [(j, dense[j]) for j in runners]
+    assert scene.runners_up(state, row) == [(j, dense[j]) for j in runners]
 
 
 # -- the gallery ---------------------------------------------------------------------------------------------------
@@ -132,8 +134,10 @@ def catalogue(gated) -> Scene:
 
 
 def order(scene: Scene, rows=range(5), **choices) -> list[int]:
-    state = State(3, 5, **choices)
-    return scene.order(state, np.array(list(rows), dtype=np.int32)).tolist()
+    state = State(3, 5, k=scene.codes.k, **choices)
+    if not list(rows):
+        return scene.listed(state).tolist()
+    return scene.listed(replace(state.query, selection=pack_rows(rows))).tolist()
 
 
 def test_the_gallery_is_sorted_with_the_unknown_last_and_ties_in_the_tables_order(catalogue):
@@ -142,9 +146,9 @@ def test_the_gallery_is_sorted_with_the_unknown_last_and_ties_in_the_tables_orde
     assert order(catalogue, sort="plate", descending=False) == [1, 3, 4, 2, 0]
     assert order(catalogue, sort="plate", descending=True) == [0, 2, 1, 3, 4]
     assert order(catalogue, sort="truth", descending=True) == [1, 0, 4, 3, 2]
-    assert order(catalogue, [3, 1, 0], sort="plate", descending=False) == [3, 1, 0]
+    assert order(catalogue, [0, 1, 3], sort="plate", descending=False) == [1, 3, 0]
     assert order(catalogue, sort="kind") == order(catalogue, sort="") == [0, 1, 2, 3, 4]
-    assert order(catalogue, [], sort="z") == []
+    assert order(catalogue, [], sort="z") == order(catalogue, sort="z")  # of no selection: the galaxies in view
 
 
 def test_an_order_follows_the_choices_it_depends_on(catalogue):
@@ -231,11 +235,11 @@ def test_the_strongest_feature_comes_first(gated):
 
 def test_the_memory_is_bounded(made_up):
     scene = Scene(made_up(50, features=64))
-    state = State(64, 50, scene.splits, sort="prediction")
+    state = State(64, 50, scene.splits, sort="prediction", k=scene.codes.k)
     for feature in range(64):
         state.change(off=frozenset({feature}), feature=feature)
-        scene.numbers(state), scene.activation(feature), scene.order(state, scene.rows(""))
-    assert len(scene._memory) < 40
+        scene.numbers(state), scene.activation(feature), scene.listed(state)
+    assert sum(map(len, scene.memory.values())) < 40
 
 
 def test_values_for_people():

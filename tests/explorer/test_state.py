@@ -184,9 +184,9 @@ def test_a_permalink_restores_the_state(start, change):
     state = fresh(**start)
     defaults = state.values()
     state.change(**change)
-    query = state.query(IDS, defaults)
+    query = state.to_url(IDS, defaults)
     other = fresh(**start)
-    choices, troubles = other.read_query(f"?{query}", ROWS.get)
+    choices, troubles = other.from_url(f"?{query}", ROWS.get)
     assert troubles == [] and other.values() == defaults  # reading sets nothing
     other.change(**choices)
     assert other.values() == state.values()
@@ -200,12 +200,12 @@ def test_a_selection_too_long_for_a_link_is_left_out_and_the_rest_stays():
     defaults = state.values()
     many = pack_rows(np.random.default_rng(0).choice(n, 60_000, replace=False))
     state.change(selection=many, off=range_set(512), galaxy=0, third="residual_margin")
-    query = state.query(ids, defaults)
+    query = state.to_url(ids, defaults)
     assert len(query) <= MAX_QUERY
-    choices, troubles = state.read_query(query, {str(ids[0]): 0}.get)
+    choices, troubles = state.from_url(query, {str(ids[0]): 0}.get)
     assert not troubles and choices["off"] == state.off and choices["galaxy"] == 0 and "selection" not in choices
     state.change(selection=pack_rows(range(10_000, 90_000)))  # a run of neighbours packs small
-    assert "selection=" in state.query(ids, {**defaults, "galaxy": 0})
+    assert "selection=" in state.to_url(ids, {**defaults, "galaxy": 0})
 
 
 def range_set(n: int) -> frozenset[int]:
@@ -243,20 +243,20 @@ def test_t11_what_does_not_hold_is_said_and_left_out(name, text):
     state = fresh(off=frozenset({1}))
     before = state.values()
     query = urlencode({name: text, "third": "mass"})
-    choices, troubles = state.read_query(query, ROWS.get)
+    choices, troubles = state.from_url(query, ROWS.get)
     assert choices == {"third": "mass"} and len(troubles) == 1 and f"“{name}”" in troubles[0]
     assert len(troubles[0]) < 300
     assert state.values() == before and not state.undo()
 
 
 def test_t11_a_link_of_a_megabyte_is_not_read():
-    choices, troubles = fresh().read_query("feature=1&third=" + "x" * 2**20, ROWS.get)
+    choices, troubles = fresh().from_url("feature=1&third=" + "x" * 2**20, ROWS.get)
     assert choices == {} and len(troubles) == 1 and "1,048,592" in troubles[0] and "8,192" in troubles[0]
 
 
 def test_t11_unknown_keys_are_none_of_our_business():
     query = "token=abc&utm_source=x&__class__=1&_features=9&%3Cscript%3E=1&feature=2&&=&==&%zz=%ff"
-    assert fresh().read_query(query, ROWS.get) == ({"feature": 2}, [])
+    assert fresh().from_url(query, ROWS.get) == ({"feature": 2}, [])
 
 
 def test_t11_a_bomb_is_unpacked_no_further_than_a_selection_can_reach():
@@ -265,7 +265,7 @@ def test_t11_a_bomb_is_unpacked_no_further_than_a_selection_can_reach():
     assert len(bomb) < MAX_QUERY
     state = fresh()
     tracemalloc.start()
-    choices, troubles = state.read_query(f"selection={bomb}", ROWS.get)
+    choices, troubles = state.from_url(f"selection={bomb}", ROWS.get)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert choices == {} and len(troubles) == 1 and peak < 500_000
@@ -282,14 +282,14 @@ def test_t11_a_bomb_is_unpacked_no_further_than_a_selection_can_reach():
 def test_t11_no_link_breaks_the_page(pairs, tail):
     state = fresh()
     before = state.values()
-    choices, troubles = state.read_query(urlencode(pairs) + tail, ROWS.get)
+    choices, troubles = state.from_url(urlencode(pairs) + tail, ROWS.get)
     assert state.values() == before
     state.change(**choices)  # every choice that was let through is valid, together too
     assert all(isinstance(trouble, str) for trouble in troubles)
 
 
 def test_a_later_wrong_value_takes_the_earlier_one_away():
-    choices, troubles = fresh().read_query("feature=3&feature=99", ROWS.get)
+    choices, troubles = fresh().from_url("feature=3&feature=99", ROWS.get)
     assert choices == {} and len(troubles) == 1
 
 
@@ -297,10 +297,10 @@ def test_no_galaxy_in_focus_is_a_view_like_any_other():
     state = fresh(galaxy=3)
     defaults = state.values()
     state.change(galaxy=-1)
-    assert state.query(IDS, defaults) == "galaxy="
-    assert state.read_query("galaxy=", ROWS.get) == ({"galaxy": -1}, [])
+    assert state.to_url(IDS, defaults) == "galaxy="
+    assert state.from_url("galaxy=", ROWS.get) == ({"galaxy": -1}, [])
     name = quote(IDS[9])
-    assert state.read_query(f"galaxy={name}", ROWS.get) == ({"galaxy": 9}, [])
+    assert state.from_url(f"galaxy={name}", ROWS.get) == ({"galaxy": 9}, [])
 
 
 @settings(max_examples=60, deadline=None)

@@ -27,7 +27,7 @@ def circles(svg: str, name: str) -> int:
 
 @pytest.mark.parametrize("number", range(4))
 def test_each_plot_has_its_galaxies_and_a_ring_where_this_one_falls(page, number):
-    place = page.plots.panels[number]
+    place = page.plots.places[number]
     (x0, x1), (y0, y1) = place.panel.ranges
     axes = place.axes
     n = int(((axes.x >= x0) & (axes.x <= x1) & (axes.y >= y0) & (axes.y <= y1)).sum())
@@ -44,7 +44,7 @@ def test_each_plot_has_its_galaxies_and_a_ring_where_this_one_falls(page, number
 
 
 def test_a_galaxy_of_which_one_value_is_known_is_a_line(page):
-    place = page.plots.panels[1]
+    place = page.plots.places[1]
     place.show(place.axes, np.nan, 8.7)
     svg = page.figures.svg(1)
     (line,) = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.findtext(f"{SVG}title") == "galaxy in focus"
@@ -55,5 +55,5 @@ def test_a_galaxy_of_which_one_value_is_known_is_a_line(page):
 
 def test_the_pane_at_the_pointer_belongs_to_these_figures(page):
     assert page.hover.data == {"key": page.plots.key, "images": True}
-    assert {place.panel.hover.callback.args["key"] for place in page.plots.panels} == {page.plots.key}
+    assert {place.panel.hover.callback.args["key"] for place in page.plots.places} == {page.plots.key}
     assert page.figures.data["figures"][2][1] == "lower left: brightness against sky background"

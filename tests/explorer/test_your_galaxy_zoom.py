@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sfnet_core.codes.table import SparseCodes
-from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
-from sfnet_core.explorer.your_galaxy.plots import GalaxyPlots, menu
+from sfnet_core.explorer.your_galaxy.galaxy import GalaxyQuery
+from sfnet_core.explorer.your_galaxy.plots import GalaxyPlots, plots_to_choose
 
 
 class NoLooks:
@@ -34,23 +36,25 @@ def codes(made_up) -> SparseCodes:
 
 
 @pytest.fixture
-def where(codes) -> GalaxyPlots:
-    scene = Scene(codes)
-    state = State(codes.features, len(codes), scene.splits, 1, codes.indices.shape[1], k=codes.k)
-    state.change(feature=scene.default_feature("", 0), third="mass", fourth="bpt")
-    plots = menu(scene, False).plots
-    return GalaxyPlots(scene, state, NoLooks(), plots, lambda feature: f"f{feature}", lambda row: None)
+def where(codes, context) -> GalaxyPlots:
+    splits = [name for name in codes.splits if name]
+    state = State(codes.features, len(codes), splits, 1, codes.indices.shape[1], k=codes.k)
+    shared = context(codes, state)
+    state.change(feature=shared.scene.default_feature("", 0), third="mass", fourth="bpt")
+    plots = GalaxyPlots(shared, NoLooks(), plots_to_choose(shared.scene, False), lambda row: None)
+    plots.at = lambda someone: GalaxyQuery.of(state.query, someone)
+    return plots
 
 
 def test_zoomed_in_there_are_points_and_another_galaxy_in_focus_keeps_them(where, codes):
-    place = where.panels[1]
+    place = where.places[1]
     assert place.panel.density.visible and place.panel.density.data_source.data["image"][0].sum() == 7000
     place.panel.figure.x_range.update(start=8.8, end=8.9)
     low, high = place.panel.ranges[1]
     truth, prediction = codes.truth(), codes.prediction()
     inner = np.flatnonzero((truth >= 8.8) & (truth <= 8.9) & (prediction >= low) & (prediction <= high))
     for subject in (None, Someone(8.85), Someone(8.86)):
-        where.draw(frozenset(), subject)
+        where.draw(where.at(subject))
         assert place.panel.near.visible and not place.panel.density.visible
         assert place.panel.near.data_source.data["id"] == codes.ids[inner].tolist()
         assert len(place.focus.data["x1"]) == (subject is not None)
@@ -61,10 +65,10 @@ def test_zoomed_in_there_are_points_and_another_galaxy_in_focus_keeps_them(where
 
 
 def test_a_density_of_the_whole_range_is_not_sent_again_for_another_galaxy(where, monkeypatch):
-    where.draw(frozenset(), Someone(8.85))
+    where.draw(where.at(Someone(8.85)))
     looked = []
-    monkeypatch.setattr(type(where.panels[0]), "look", lambda self: looked.append(self.number))
-    where.draw(frozenset(), Someone(8.9))
-    assert looked == [] and all(place.panel.density.visible for place in where.panels)
-    where.draw(frozenset({"split"}), Someone(8.9))
+    monkeypatch.setattr(type(where.places[0]), "look", lambda self: looked.append(self.number))
+    where.draw(where.at(Someone(8.9)))
+    assert looked == [] and all(place.panel.density.visible for place in where.places)
+    where.draw(replace(where.at(Someone(8.9)), split="train"))
     assert sorted(looked) == [0, 1, 2, 3]

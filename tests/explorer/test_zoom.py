@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sfnet_core.explorer.explore.page import Explorer
-from sfnet_core.explorer.shared import plot_subsample as drawn
+from sfnet_core.explorer.shared import scene as scene_module
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.panel import MOST_POINTS
 from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
@@ -233,7 +233,7 @@ def test_a_label_renames_the_axis_and_sends_no_point(page):
 
 
 def test_of_very_many_galaxies_some_are_drawn_and_said_and_a_lasso_selects_all_of_them(made_up, monkeypatch):
-    monkeypatch.setattr(drawn, "MANY", 6000)
+    monkeypatch.setattr(scene_module, "MANY", 6000)
     page = Explorer(made_up(9000, features=16))
     page.state.change(split="")
     plots, scene, state = page.plots, page.scene, page.state

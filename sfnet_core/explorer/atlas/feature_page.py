@@ -131,7 +131,7 @@ class FeatureData:
         return [
             replace(q, label=named.get(q.key, q.label), unit=unit if q.key in (*named, "residual") else q.unit)
             for q in self._scene.quantities.values()
-            if q.key != "activation" and "filter" not in q.depends  # the atlas has no filter
+            if q.key != "activation" and "filter" not in q.fields  # the atlas has no filter
         ]
 
     def plot(self, state: AtlasState, *, drawn: bool = True) -> dict:

@@ -90,7 +90,7 @@ class Atlas:
 
         What the link does not name goes back to how the page opens: the link is the whole state.
         """
-        choices, troubles = self.state.read_query(query, self.scene.row_of)
+        choices, troubles = self.state.from_url(query, self.scene.row_of)
         choices = {name: value for name, value in choices.items() if name in OWN}
         for key, known in (("sort", self.statistics.sorts()), ("against", self.scene.quantities)):
             if choices.get(key, next(iter(known))) not in known:
@@ -124,7 +124,7 @@ class Atlas:
     @property
     def query(self) -> str:
         """The permalink's query of the present state."""
-        return self.state.query(self.codes.ids, self._defaults)
+        return self.state.to_url(self.codes.ids, self._defaults)
 
     def _draw(self, changed: frozenset[str] | None) -> None:
         """Bring every view up to the state; only what the change touches is sent."""

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sfnet_core.analysis.ds9 import caption
 from sfnet_core.analysis.interpret import trained_for_text
+from sfnet_core.explorer.shared.inspector import picture_equation
 from sfnet_core.explorer.shared.saving import PLACES, SaveMenu, bare, panel_facts
 from sfnet_core.explorer.shared.state import unpack_rows
 from sfnet_core.figures.k_curve import rmse_against_k
 from sfnet_core.figures.svg import Picture, drawing_svg, picture_svg
 
 if TYPE_CHECKING:
-    from sfnet_core.data.pictures import Pictures
     from sfnet_core.explorer.explore.plots import Plots
-    from sfnet_core.explorer.shared.inspector import Inspector
-    from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.shared.state import State
+    from sfnet_core.explorer.shared.context import Context
 
 __all__ = ["Figures"]
 
@@ -27,22 +24,11 @@ __all__ = ["Figures"]
 class Figures(SaveMenu):
     """The explorer's menu: keys 'plot-0' … 'plot-3', 'gate', 'picture'."""
 
-    observes = frozenset({"third", "fourth", "feature", "galaxy", "target", "split", "filter", "map", "sky", "labels"})
-
-    def __init__(
-        self,
-        scene: Scene,
-        state: State,
-        pictures: Pictures,
-        notify: Callable[[str], None],
-        label: Callable[[int], str],
-        plots: Plots,
-        inspector: Inspector,
-        link: Callable[[str], str],
-    ):
-        self._scene, self._state, self._pictures, self._label = scene, state, pictures, label
-        self._plots, self._inspector = plots, inspector
-        super().__init__(notify, link)
+    def __init__(self, context: Context, plots: Plots):
+        self._context, self._plots = context, plots
+        self._scene, self._state, self._pictures = context.scene, context.state, context.pictures
+        self._label = context.labels.label
+        super().__init__(context.notify, context.link)
 
     def names(self) -> dict[str, str]:
         """The figures that there are now: key and words."""
@@ -93,7 +79,7 @@ class Figures(SaveMenu):
             n, what = axes.n, f"{bare(axes.y_label)} against {bare(axes.x_label)}: {what}"
             more = [*self._layers(number), *more]
         words = caption(
-            scene.own,
+            scene.codes,
             n=n,
             split=split,
             what=what,
@@ -124,21 +110,21 @@ class Figures(SaveMenu):
         shows = {"off", "mode"}
         if key.startswith("plot-"):
             keys = self._plots.axes(int(key[-1])).keys
-            shows = set().union(*(scene.quantities[name].depends for name in keys))
+            shows = set().union(*(scene.quantities[name].fields for name in keys))
         if state.off and "off" in shows:
             some = [self._label(f) for f in sorted(state.off)]
             listed = ", ".join(some[:20]) + (f" and {len(some) - 20} more" if len(some) > 20 else "")
             out.append(f"Features off ({state.mode}): {listed}")
         if key == "gate":
-            out.append(f"Marked: k = {state.k}; the weights were {trained_for_text(scene.own)}")
-        elif state.k != scene.own.k:
-            out.append(f"Gate at k = {state.k} here; the weights were {trained_for_text(scene.own)}")
+            out.append(f"Marked: k = {state.k}; the weights were {trained_for_text(scene.codes)}")
+        elif state.k != scene.codes.k:
+            out.append(f"Gate at k = {state.k} here; the weights were {trained_for_text(scene.codes)}")
         return out
 
     def _picture(self, words: str) -> Picture:
         scene, state = self._scene, self._state
         row = state.galaxy
-        shown = self._inspector.picture(row)
+        shown = picture_equation(self._context, state.query, row)
         cells = np.array(shown["cells"], dtype=float)
         size = self._pictures.size
         crop = scene.codes.provenance.get("crop")

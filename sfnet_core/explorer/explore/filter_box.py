@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from sfnet_core.astro.axis_labels import COLUMN_LABELS, TARGET_LABELS
 from sfnet_core.astro.sky_position import plain
 from sfnet_core.data.filters.completion import complete, word_at
 from sfnet_core.data.filters.grammar import FilterError, parse
+from sfnet_core.explorer.shared.query import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.shared.state import State
+    from sfnet_core.explorer.shared.context import Context
 
 __all__ = ["FilterBox"]
 
@@ -64,8 +65,8 @@ HINTS = {
 class FilterBox:
     """Answers of one page's filter box, as plain data for the browser. Nothing here changes the state."""
 
-    def __init__(self, scene: Scene, state: State, label: Callable[[int], str]):
-        self._scene, self._state, self._label = scene, state, label
+    def __init__(self, context: Context):
+        self._scene, self._state, self._label = context.scene, context.state, context.labels.label
         self._examples: dict[int, list[dict[str, Any]]] = {}
         self._hints: dict[int, str] = {}
 
@@ -97,7 +98,7 @@ class FilterBox:
             if not text.strip():
                 found["count"] = len(rows)
             elif scene.n <= MOST_COUNTED:
-                found["count"] = int(scene.mask(text.strip(), state.target)[rows].sum())
+                found["count"] = int(scene.mask(replace(state.query, filter=text.strip()))[rows].sum())
             else:
                 parse(text.strip())
         except FilterError as error:
@@ -130,8 +131,8 @@ class FilterBox:
         if word == scene.codes.targets[target]:
             return f"true {TARGET_LABELS.get(word, word)}"
         column = word.strip("`").replace("``", "`")
-        if column in scene.own.columns:
-            label, unit = COLUMN_LABELS.get(column, ("column", scene.own.column_units.get(column, "")))
+        if column in scene.codes.columns:
+            label, unit = COLUMN_LABELS.get(column, ("column", scene.codes.column_units.get(column, "")))
             return f"{label} [{unit}]" if unit else label
         return ""
 
@@ -152,7 +153,7 @@ class FilterBox:
         """What the first example is about: its name, its values (N,), whether they are the true ones."""
         scene, name = self._scene, self._scene.codes.targets[target]
         if not np.isfinite(scene.truth(target)).any():
-            return "prediction", scene.own.prediction(target), False
+            return "prediction", scene.codes.prediction(target), False
         known = scene.names(target).words_without_features()
         return name if name in known else "truth", scene.truth(target), True
 
@@ -167,7 +168,7 @@ class FilterBox:
         if target not in self._examples:
             found = []
             for text, words in self._candidates(target):
-                count = int(self._scene.mask(text, target).sum())
+                count = int(self._scene.mask(Query(filter=text, target=target)).sum())
                 if count:
                     found.append({"filter": text, "words": words, "count": count})
                 if len(found) == EXAMPLES:
@@ -196,8 +197,8 @@ class FilterBox:
             yield 'bpt = "AGN"', "active nuclei in the BPT diagram"
         if {"bpt", "bpt_predicted"} <= set(names.words()):
             yield 'bpt = "AGN" and bpt_predicted = "SF"', "active nuclei taken for star-forming galaxies"
-        column = next((c for c in COLUMN_LABELS if c in scene.own.columns), None) or next(
-            (c for c in scene.numeric_columns() if c in scene.own.columns and c != scene.codes.targets[target]), None
+        column = next((c for c in COLUMN_LABELS if c in scene.codes.columns), None) or next(
+            (c for c in scene.numeric_columns() if c in scene.codes.columns and c != scene.codes.targets[target]), None
         )
         if column:
             written = column if column in names.words() else f"`{column.replace('`', '``')}`"
@@ -205,16 +206,16 @@ class FilterBox:
             if float(low) < float(top):
                 name = COLUMN_LABELS.get(column, (column, ""))[0]
                 yield f"{written} between {low} and {top}", f"{name}, the middle half"
-        place = np.flatnonzero(np.isfinite(scene.own.ra + scene.own.dec)) if "ra" in names.words() else []
+        place = np.flatnonzero(np.isfinite(scene.codes.ra + scene.codes.dec)) if "ra" in names.words() else []
         if len(place):
-            ra, dec = float(scene.own.ra[place[0]]), float(scene.own.dec[place[0]])
+            ra, dec = float(scene.codes.ra[place[0]]), float(scene.codes.dec[place[0]])
             yield f"within 30 arcmin of {ra:.3f} {dec:.3f}", "a part of the sky, RA and Dec in deg"
         if len(names.active) > 1:
             yield f"not (f{names.active[0]} or f{names.active[1]})", "neither feature is active"
-        yield f"margin < {quantile(scene.own.margin, 0.1)}", "the gate's choice of features is fragile"
-        if "unlike" in names.words() and scene.own.unlike is not None:
+        yield f"margin < {quantile(scene.codes.margin, 0.1)}", "the gate's choice of features is fragile"
+        if "unlike" in names.words() and scene.codes.unlike is not None:
             yield "unlike > 1", "unlike the training galaxies"
-        for identifier in scene.own.ids[:1]:
+        for identifier in scene.codes.ids[:1]:
             end = str(identifier)[-3:].replace('"', '""')
             yield f'id contains "{end}"', "a part of the identifier"
 

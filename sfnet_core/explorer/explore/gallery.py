@@ -2,63 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from sfnet_core.annotations.labels import Entry
 from sfnet_core.astro.sky_position import read_place
-from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.explore.search import around, in_cone
+from sfnet_core.explorer.shared.context import Context, Pane
 from sfnet_core.explorer.shared.label_editor import brief
-from sfnet_core.explorer.shared.state import State, unpack_rows
-from sfnet_core.explorer.shared.view import View, front_end, text, whole
+from sfnet_core.explorer.shared.quantities import Quantity
+from sfnet_core.explorer.shared.query import Query
+from sfnet_core.explorer.shared.view import front_end, text, whole
 from sfnet_core.utils.errors import SFNetError
-
-if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.label_editor import LabelEditor
-    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["PAGE", "Gallery"]
 
 PAGE = 28  # galaxies on a page
 
 
-class Gallery(View):
+class Gallery(Pane):
     """One page of galaxies (``sf-galaxy`` with ``data-id``), of the selection where there is one."""
 
     _esm = front_end("explore/gallery")
-    observes = frozenset(
-        {
-            "off",
-            "mode",
-            "split",
-            "target",
-            "feature",
-            "galaxy",
-            "selection",
-            "sort",
-            "descending",
-            "page",
-            "k",
-            "filter",
-            "labels",
-        }
-    )
 
-    def __init__(
-        self,
-        scene: Scene,
-        state: State,
-        pictures: Pictures,
-        notify: Callable[[str], None],
-        naming: LabelEditor | None = None,
-    ):
-        self._scene, self._state, self._pictures, self._naming = scene, state, pictures, naming
+    def __init__(self, context: Context):
+        state = context.state
         super().__init__(
-            notify,
+            context,
             {
-                "focus": lambda m: state.change(galaxy=self._shown_row(text(m, "id"))),
+                "focus": lambda m: state.change(galaxy=self.row(text(m, "id"))),
                 "page": lambda m: self._turn(whole(m, "page")),
                 "sort": lambda m: self._sort(text(m, "sort")),
                 "order": lambda _m: state.change(descending=not state.descending, page=0),
@@ -66,103 +37,92 @@ class Gallery(View):
             },
         )
 
-    def rows(self) -> np.ndarray:
-        """Rows in the gallery's order: the selection if there is one, else the galaxies in view."""
-        scene, state = self._scene, self._state
-        selected = unpack_rows(state.selection)
-        return scene.order(state, selected if len(selected) else scene.view(state))
-
-    def _shown_row(self, identifier: str) -> int:
-        row = self._scene.row_of(identifier)
-        if row is None:
-            raise ValueError("that galaxy is not in the table")
-        return row
+    def _rows(self) -> np.ndarray:
+        return self.context.scene.listed(self.context.state.query)
 
     def _turn(self, page: int) -> None:
-        last = max(0, (len(self.rows()) - 1) // PAGE)
-        self._state.change(page=min(max(0, page), last))
+        last = max(0, (len(self._rows()) - 1) // PAGE)
+        self.context.state.change(page=min(max(0, page), last))
 
     def _sort(self, key: str) -> None:
-        if key not in self._scene.quantities or not self._offered(key):
+        if key not in self.context.scene.quantities or not self._offered(self.context.state.query, key):
             raise ValueError("there is no such quantity to sort by")
-        self._state.change(sort=key, page=0)
+        self.context.state.change(sort=key, page=0)
 
     def _find(self, part: str) -> None:
         trouble = SFNetError(
             f"No galaxy has the identifier “{part}”, and none holds it. Check the digits, or browse by page."
         )
-        if self._scene.row_of(part.strip()) is None:
+        if self.context.scene.row_of(part.strip()) is None:
             try:
                 place = read_place(part)
             except SFNetError as error:  # it may be a part of an identifier all the same
                 place, trouble = None, error
             if place is not None:
-                self._state.change(**around(self._scene, self._state, place))
+                self.context.state.change(**around(self.context.scene, self.context.state.query, place))
                 return
-        row = self._scene.find(part)
+        row = self.context.scene.find(part)
         if row is None:
             raise trouble
-        here = np.flatnonzero(self.rows() == row)
+        codes, here = self.context.scene.codes, np.flatnonzero(self._rows() == row)
         choices: dict = {"galaxy": row}
         if len(here):
             choices["page"] = int(here[0]) // PAGE
-        elif self._state.split and self._scene.codes.split_of(row) != self._state.split:
-            home = self._scene.codes.split_of(row) or "unnamed"
-            self._notify(f"{self._scene.codes.ids[row]} is in the {home} split, not among the galaxies shown below.")
-        self._state.change(**choices)
+        elif self.context.state.split and (home := codes.split_of(row)) != self.context.state.split:
+            home = home or "unnamed"
+            self.context.notify(f"{codes.ids[row]} is in the {home} split, not among the galaxies shown below.")
+        self.context.state.change(**choices)
 
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Send the page the state asks for."""
-        scene, state = self._scene, self._state
-        rows = self.rows()
-        start = min(state.page, max(0, (len(rows) - 1) // PAGE)) * PAGE
+    def show(self, query: Query) -> dict:
+        """The page that the query asks for."""
+        scene, rows = self.context.scene, self.context.scene.listed(query)
+        quantities, said = scene.named(query), self.context.labels.galaxies(query)
+        start = min(query.page, max(0, (len(rows) - 1) // PAGE)) * PAGE
         shown = rows[start : start + PAGE]
-        sort = scene.quantities.get(state.sort)
-        values = sort.values(state)[shown] if sort else np.full(len(shown), np.nan)
+        sort = quantities.get(query.sort)
+        values = scene.at(sort.key, query, shown) if sort else np.full(len(shown), np.nan)
         unlike = scene.codes.unlike
         unlike = np.zeros(len(shown), dtype=bool) if unlike is None else unlike[shown] > 1
-        self.data = {
+        return {
             "galaxies": [
                 {
-                    **self._said(str(scene.codes.ids[row])),
-                    "jpeg": self._pictures.jpeg(int(row)),
+                    **tile(str(scene.codes.ids[row]), said),
+                    "jpeg": self.context.pictures.jpeg(int(row)),
                     "value": f"{value:.3f}" if np.isfinite(value) else "–",
                     "unlike": bool(beyond),
                 }
                 for row, value, beyond in zip(shown, values, unlike, strict=True)
             ],
-            "focus": str(scene.codes.ids[state.galaxy]) if state.galaxy >= 0 else "",
+            "focus": str(scene.codes.ids[query.galaxy]) if query.galaxy >= 0 else "",
             "page": start // PAGE,
             "pages": max(1, -(-len(rows) // PAGE)),
             "total": len(rows),
-            "of": self._of(),
-            "sort": state.sort,
-            "descending": state.descending,
-            "sorts": [[q.key, self._sort_label(q)] for q in scene.quantities.values() if self._offered(q.key)],
+            "of": self._of(query),
+            "sort": query.sort,
+            "descending": query.descending,
+            "sorts": [[s.key, self._sort_label(query, s)] for s in quantities.values() if self._offered(query, s.key)],
             "unit": sort.unit if sort else "",
-            "label": self._sort_label(sort) if sort else "",
-            "why": self._pictures.why,
+            "label": self._sort_label(query, sort) if sort else "",
+            "why": self.context.pictures.why,
         }
 
-    def _of(self) -> str:
+    def _of(self, query: Query) -> str:
         """What the galaxies are that the total counts."""
-        state = self._state
-        kept = state.where
-        inside = in_cone(self._scene, state)
-        kept += "" if inside is None else f" from {inside:,} in the cone"
-        return f"selected galaxies · {kept}" if state.selection else f"galaxies · {kept}"
+        inside = in_cone(self.context.scene, query)
+        where = query.where + ("" if inside is None else f" from {inside:,} in the cone")
+        return f"selected galaxies · {where}" if query.selection else f"galaxies · {where}"
 
-    def _offered(self, key: str) -> bool:
+    def _offered(self, query: Query, key: str) -> bool:
         """Whether a sort means anything now: distances need a cone in the filter."""
-        return key != "cone_distance" or self._state.sort == key or self._scene.has_cone(self._state)
+        return key != "cone_distance" or query.sort == key or self.context.scene.has_cone(query)
 
-    def _said(self, identifier: str) -> dict:
-        """The galaxy's identifier, its star and label."""
-        entry = self._naming.galaxy(identifier) if self._naming else None
-        return {"id": identifier, "star": bool(entry and entry.star), "label": entry.label if entry else ""}
-
-    def _sort_label(self, quantity) -> str:
+    def _sort_label(self, query: Query, quantity: Quantity) -> str:
         if quantity.key == "activation":
-            feature = self._state.feature
-            return f"activation of {brief(self._naming.label(feature)) if self._naming else f'f{feature}'}"
+            return f"activation of {brief(self.context.labels.names(query)[query.feature])}"
         return quantity.label
+
+
+def tile(identifier: str, said: dict[str, Entry]) -> dict:
+    """A galaxy's identifier, its star and label."""
+    entry = said.get(identifier, Entry())
+    return {"id": identifier, "star": entry.star, "label": entry.label}

@@ -1,4 +1,4 @@
-"""The explorer's page: one state, the views that observe it, and what opens first."""
+"""The explorer's page: one state, the views that are drawn from it, and what opens first."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.explore.comparison import Comparison
 from sfnet_core.explorer.explore.figures import Figures
 from sfnet_core.explorer.explore.gallery import Gallery
+from sfnet_core.explorer.explore.header import Header
 from sfnet_core.explorer.explore.k_slider import KSlider
 from sfnet_core.explorer.explore.neighbours import Neighbours
 from sfnet_core.explorer.explore.plots import Plots
 from sfnet_core.explorer.explore.selection import Selection
 from sfnet_core.explorer.explore.tabs import Tabs
 from sfnet_core.explorer.explore.toggles import Toggles
-from sfnet_core.explorer.shared.header import Header
+from sfnet_core.explorer.shared.context import Context
 from sfnet_core.explorer.shared.hover import Hover
 from sfnet_core.explorer.shared.inspector import Inspector
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.notes import Notes
 from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, served, show
 from sfnet_core.explorer.shared.plot_menu import PlotMenu
-from sfnet_core.explorer.shared.quantities import name_target
+from sfnet_core.explorer.shared.query import Query
 from sfnet_core.explorer.shared.saving import permalink
 from sfnet_core.explorer.shared.scene import Scene
-from sfnet_core.explorer.shared.state import LABELS, State
+from sfnet_core.explorer.shared.state import State
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -56,43 +57,37 @@ class Explorer:
         self, codes: SparseCodes, dataset: Dataset | None = None, *, title: str = "", notes: list[str] | None = None
     ):
         self.codes = codes
-        self.scene = Scene(codes)
         slots = codes.indices.shape[1]
-        self.state = State(codes.features, len(codes), self.scene.splits, len(codes.targets), slots, k=codes.k)
+        splits = [name for name in codes.splits if name]
+        self.state = State(codes.features, len(codes), splits, len(codes.targets), slots, k=codes.k)
+        self.labels = LabelEditor(codes, self.state)
+        self.stability = FeatureStability.beside(codes)
+        self.scene = Scene(codes, self.labels.given())
         self._first_choices()
         self._defaults = self.state.values()
-        self.labels = LabelEditor(codes, self.state)
-        self.scene.given = self.labels.given()
-        self.stability = FeatureStability.beside(codes)
-        pictures = Pictures(codes, dataset)
+        context = Context(self.scene, self.state, Pictures(codes, dataset), self.labels, self._say, self.link)
         self.header = Header(
-            self.scene,
-            self.state,
+            context,
             title=title or "SFNet explorer",
             facts=facts(codes),
             open_link=self.open_link,
             set_theme=self.set_theme,
-            label=self.label,
         )
-        say = self.header.notify
-        self.toggles = Toggles(self.scene, self.state, say, self.label, self.labels.star, self.stability.of)
-        self.k_slider = KSlider(self.scene, self.state, say)
-        self.plots = Plots(self.scene, self.state, self.labels.label_on_plots)
-        self.plot_menu = PlotMenu(self.scene, self.state, say)
-        self.tabs = Tabs(self.state, say)
-        shared = (self.scene, self.state, pictures, say, self.label)
-        self.selection = Selection(*shared, self.plots.origin, self.link)
-        self.comparison, self.neighbours = Comparison(*shared), Neighbours(*shared)
-        self.comparison.said = self.neighbours.said = self.labels.galaxy
-        self.inspector = Inspector(self.scene, self.state, pictures, say, self.label, self.labels)
-        self.notes = Notes(self.scene, self.state, self.labels, say)
-        self.gallery = Gallery(self.scene, self.state, pictures, say, self.labels)
-        self.figures = Figures(*shared, self.plots, self.inspector, self.link)
-        self.hover = Hover(self.scene, pictures, say, self.plots.key)
+        self.toggles = Toggles(context, self.stability)
+        self.k_slider = KSlider(context)
+        self.plots = Plots(context)
+        self.plot_menu = PlotMenu(context, self.scene.plots)
+        self.tabs = Tabs(context)
+        self.selection = Selection(context, self.plots.origin)
+        self.comparison, self.neighbours = Comparison(context), Neighbours(context)
+        self.inspector = Inspector(context)
+        self.notes = Notes(context)
+        self.gallery = Gallery(context)
+        self.figures = Figures(context, self.plots)
+        self.hover = Hover(context, self.plots.key)
         self._views = (
             self.toggles,
             self.plots,
-            self.figures,
             self.plot_menu,
             self.tabs,
             self.inspector,
@@ -103,11 +98,14 @@ class Explorer:
             self.gallery,
             self.k_slider,
         )
-        self.state.on_change(self._draw)
-        self._draw(None)
+        self.state.on_change(lambda _changed: self._draw())
+        self._draw()
         for note in [*(notes or []), *self.labels.opening(), *self.stability.notes]:
-            say(note)
+            self._say(note)
         self.widget = self._layout()
+
+    def _say(self, words: str) -> None:
+        self.header.notify(words)
 
     def label(self, feature: int) -> str:
         """A feature's name on the page: its number, and its label where it has one."""
@@ -123,19 +121,20 @@ class Explorer:
         first["fourth"] = next((p for p in ("bpt", "bpt_predicted", "residual_margin") if p in plots), plots[-1])
         first["sort"] = "truth" if "truth" in scene.quantities else "prediction"
         state.change(**first)
-        rows = scene.order(state, scene.rows(split))
+        rows = scene.listed(state.query)
         state.change(galaxy=int(rows[0]) if len(rows) else -1)
         state.forget()
 
     def open_link(self, query: str) -> None:
         """Read a permalink's query; what does not hold is said in a notice, and the page opens without it."""
-        choices, troubles = self.state.read_query(query, self.scene.row_of)
+        choices, troubles = self.state.from_url(query, self.scene.row_of)
         for key, known in (("third", self.scene.plots), ("fourth", self.scene.plots), ("sort", self.scene.quantities)):
             if choices.get(key, next(iter(known))) not in known:
                 troubles.append(f"The link's “{key}” was left out: this table has no {choices.pop(key)!r}.")
         try:
             if choices.get("filter"):
-                self.scene.mask(choices["filter"], choices.get("target", 0))
+                target, labels = choices.get("target", 0), self.state.labels
+                self.scene.mask(Query(filter=choices["filter"], target=target, labels=labels))
         except SFNetError as error:
             troubles.append(f"The link's filter was left out: {error}")
             choices.pop("filter")
@@ -148,7 +147,7 @@ class Explorer:
     @property
     def query(self) -> str:
         """The permalink's query of the present state."""
-        return self.state.query(self.codes.ids, self._defaults)
+        return self.state.to_url(self.codes.ids, self._defaults)
 
     def link(self, place: str = "") -> str:
         """The permalink of now; ``place``: where the browser is. Nothing else of its address comes along (no token)."""
@@ -162,21 +161,14 @@ class Explorer:
         """
         return self.figures.save(path, plot)
 
-    def _draw(self, changed: frozenset[str] | None) -> None:
-        """Bring every view up to the state; only the views that look at what changed (all, for None) draw anew."""
-        if changed is not None:
-            if self.labels.refresh():  # another page wrote meanwhile
-                changed |= LABELS
-            if changed & LABELS and self.scene.relabelled(self.state):
-                changed |= {"filter"}
-        self.scene.use_k(self.state.k)
-        if changed is None or "target" in changed:
-            target = self.state.target
-            name_target(self.scene.quantities, self.scene.target_label(target), self.scene.unit(target))
+    def _draw(self) -> None:
+        """Draw every view from the state's query; what reads nothing of it that is another stays as it is."""
+        self.labels.refresh()  # another page wrote meanwhile
+        query = self.state.query
         self.header.draw(self.query)
         for view in self._views:
-            if changed is None or changed & view.observes:
-                view.draw(changed)
+            view.draw(query)
+        self.figures.draw()
 
     def _layout(self) -> ipywidgets.Widget:
         left = ipywidgets.VBox([self.toggles, self.k_slider])

@@ -12,35 +12,34 @@ from bokeh.layouts import gridplot
 from bokeh.models import ColumnDataSource
 
 from sfnet_core.explorer.shared.debounce import Debounced
-from sfnet_core.explorer.shared.label_editor import brief
+from sfnet_core.explorer.shared.label_editor import brief, on_plots
 from sfnet_core.explorer.shared.linked import LinkedFigures
 from sfnet_core.explorer.shared.panel import MOST_POINTS, Axes, Panel, inside
-from sfnet_core.explorer.shared.state import State, pack_rows, unpack_rows
+from sfnet_core.explorer.shared.quantities import MINUS
+from sfnet_core.explorer.shared.query import Follower, Query
+from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sfnet_core.explorer.shared.scene import Scene
+    from sfnet_core.explorer.shared.context import Context
     from sfnet_core.figures.svg import Drawing
 
 __all__ = ["Plots"]
 
-MINUS = "\N{MINUS SIGN}"
 REMEMBERED = 8  # selections of which is known in which plot they were drawn
 
 
 class Plots:
-    """Builds the figures and keeps them equal to the state; ``widget`` is what the page shows."""
+    """Builds the figures and keeps them equal to the query; ``widget`` is what the page shows."""
 
-    observes = frozenset(
-        {"off", "mode", "split", "target", "feature", "k", "selection", "galaxy", "third", "fourth", "filter", "labels"}
-    )
-
-    def __init__(self, scene: Scene, state: State, label: Callable[[int], str]):
-        self._scene, self._state, self._label = scene, state, label
+    def __init__(self, context: Context):
+        self._scene, self._state, self._labels = context.scene, context.state, context.labels
         self._rows = np.empty(0, dtype=np.int32)
+        self._query = self._state.query
         self._axes: list[Axes | None] = [None] * 4
-        self._stale: set[int] = set()  # panels whose density is to be drawn anew
+        self._makers = (self._first, self._second, self._third, self._fourth)
+        self._follow_axes = [Follower(lambda query, i=i: self._make(i, query)) for i in range(4)]
+        self._follow_selection = Follower(self._mark)
+        self._follow_focus = Follower(self._draw_focus)
         self._drawing = False
         self._echo: list[int] | None = None
         self.chosen: np.ndarray | None = None  # a mask, the selected over the galaxies in view
@@ -59,7 +58,7 @@ class Plots:
             toolbar_options={"logo": None},
         )
         self.source.selected.on_change("indices", self._selected)
-        self._follow = Debounced(self._zoomed)
+        self._follow_range = Debounced(self._zoomed)
         for number, panel in enumerate(self.panels):
             fig = panel.figure
             fig.on_event(PanStart, lambda event, number=number: self._dragged(number, event))
@@ -67,7 +66,7 @@ class Plots:
             fig.on_event(Tap, lambda event, panel=panel: self._tap(panel, event))
             panel.on_range(self._range_changed)
         self.widget: LinkedFigures | None = None
-        self.draw()
+        self.draw(self._query)
         self.widget = LinkedFigures(grid)
 
     @property
@@ -77,8 +76,8 @@ class Plots:
 
     @property
     def sampled(self) -> bool:
-        """Whether the galaxies drawn are a random subsample (:mod:`~sfnet_core.explorer.shared.plot_subsample`)."""
-        return len(self._rows) < len(self._scene.view(self._state))
+        """Whether the galaxies drawn are a random subsample (:data:`~sfnet_core.explorer.shared.scene.MANY`)."""
+        return len(self._rows) < len(self._scene.view(self._query))
 
     def axes(self, number: int) -> Axes:
         """What one of the four panels shows."""
@@ -101,97 +100,68 @@ class Plots:
         """x and y of the galaxy in focus in one of the plots, (1,) each; empty where it is not in view."""
         return [np.asarray(self.focus.data[f"{axis}{number}"], dtype=float) for axis in "xy"]
 
-    # -- from the state to the figures -------------------------------------------------------------------------
+    # -- from the query to the figures -------------------------------------------------------------------------
 
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Bring the figures up to the state in one patch; ``changed`` names what changed (all by default)."""
-        everything = changed is None or bool(changed & {"split", "target", "k", "filter"})
-        self._drawing = True
+    def draw(self, query: Query) -> None:
+        """Bring the figures up to the query, in one patch of what is another than before."""
+        self._query, self._drawing = query, True
         with self.widget.one_patch() if self.widget else contextlib.nullcontext():
             try:
-                self._draw(everything, changed or frozenset())
+                self._draw(query)
             finally:
                 self._drawing = False
 
-    def _draw(self, everything: bool, changed: frozenset[str]) -> None:
-        if everything:
-            self._rows = self._scene.drawn(self._state)
-        moved = everything or bool(changed & {"off", "mode", "feature", "third", "fourth"})
-        if moved:
-            self._draw_points(everything, changed)
-        elif "labels" in changed:
-            self._rename()
-        if everything or "selection" in changed:
-            self._stale, self.chosen = {0, 1, 2, 3}, self._mark()
-        if self._stale:
-            self._draw_selection()
-        if moved or "galaxy" in changed:
-            self._draw_focus()
-
-    def _depends(self, number: int) -> frozenset[str]:
-        """The choices that change a panel."""
-        if number == 0:
-            return (
-                frozenset({"feature"})
-                | self._scene.quantities.get("truth", self._scene.quantities["prediction"]).depends
-            )
-        if number == 1:
-            return frozenset({"off", "mode"})
-        name = ("third", "fourth")[number - 2]
-        plot = self._scene.plots[getattr(self._state, name)]
-        return frozenset({name}) | self._scene.quantities[plot.x].depends | self._scene.quantities[plot.y].depends
-
-    def _makers(self) -> list[Callable[[], Axes]]:
-        chosen = (self._state.third, self._state.fourth)
-        return [self._first, self._second, *(lambda key=key: self._chosen(key) for key in chosen)]
-
-    def _rename(self) -> None:
-        """Bring the names up to the feature's label; the points stay as they are."""
-        for number, make in enumerate(self._makers()):
-            if "activation" in self._axes[number].keys:
-                self._axes[number] = make()
-                self.panels[number].name(self._axes[number])
-
-    def _draw_points(self, everything: bool, changed: frozenset[str]) -> None:
-        before = self._axes
-        stale = [everything or bool(changed & self._depends(i)) for i in range(4)]
-        makers = zip(self._makers(), stale, before, strict=True)
-        self._axes = [make() if old is None or redo else old for make, redo, old in makers]
-        new: dict[str, np.ndarray] = {}
-        for panel, axes, redo in zip(self.panels, self._axes, stale, strict=True):
-            if redo:
-                panel.set_axes(axes, aggregate=self.aggregate)
-                new |= {panel.x_name: axes.x, panel.y_name: axes.y}
-        self._stale |= {i for i, redo in enumerate(stale) if redo}
+    def _draw(self, query: Query) -> None:
+        before, self._rows = self._rows, self._scene.drawn(query)
+        others = before is not self._rows
+        changed = [follow(query) for follow in self._follow_axes]
+        moved = {i for i, fields in enumerate(changed) if fields - {"labels"}}
+        for i, fields in enumerate(changed):
+            if i in moved:
+                self.panels[i].set_axes(self._axes[i], aggregate=self.aggregate)
+            elif fields:  # a feature has another name: the points stay as they are
+                self.panels[i].name(self._axes[i])
+        self._send_points(moved, others)
+        marked = bool(self._follow_selection(query))
         if self.aggregate:
-            if everything:
+            for number in range(4) if marked else sorted(moved):
+                self._look(number)
+        elif marked or moved:
+            self._select_points()
+        if not self._follow_focus(query) and moved:
+            self._draw_focus(query)
+
+    def _make(self, number: int, query: Query) -> None:
+        self._axes[number] = self._makers[number](query)
+
+    def _send_points(self, moved: set[int], others: bool) -> None:
+        """The points of these panels, of all where other galaxies are in view; none where densities are drawn."""
+        if self.aggregate:
+            if others:
                 self.source.data = {name: [] for name in self.source.data}
             return
-        if everything:
-            self.source.data = {**new, "id": [str(name) for name in self._scene.codes.ids[self._rows]]}
+        new: dict[str, np.ndarray] = {}
+        for i in range(4) if others else sorted(moved):
+            new |= {self.panels[i].x_name: self._axes[i].x, self.panels[i].y_name: self._axes[i].y}
+        if others:
+            self.source.data = {**new, "id": self._names(np.arange(len(self._rows)))}
         elif new:
             self.source.data.update(new)
 
-    def _draw_selection(self) -> None:
-        if self.aggregate:
-            for number in sorted(self._stale):
-                self._look(number)
-            self._stale = set()
-            return
-        self._stale = set()
+    def _mark(self, query: Query) -> None:
+        """Mark the selected ones among the galaxies in view."""
+        rows, drawn = unpack_rows(query.selection), self._scene.drawn(query)
+        self.chosen = None
+        if len(rows):
+            mask = np.zeros(self._scene.n, dtype=bool)
+            mask[rows] = True
+            self.chosen = mask[drawn]
+
+    def _select_points(self) -> None:
         indices = [] if self.chosen is None else np.flatnonzero(self.chosen).tolist()
         if list(self.source.selected.indices) != indices:
             self._echo = indices
             self.source.selected.indices = indices
-
-    def _mark(self) -> np.ndarray | None:
-        """A mask of the selected ones among the galaxies in view; ``None`` where nothing is selected."""
-        rows = unpack_rows(self._state.selection)
-        if not len(rows):
-            return None
-        mask = np.zeros(self._scene.n, dtype=bool)
-        mask[rows] = True
-        return mask[self._rows]
 
     def _look(self, number: int) -> None:
         """Draw a panel for what it shows of a large table: the density there, or the points where they are few."""
@@ -202,7 +172,7 @@ class Plots:
 
     def _range_changed(self) -> None:
         if self.widget is not None and self.aggregate and not self._drawing:
-            self._follow()
+            self._follow_range()
 
     def _zoomed(self) -> None:
         """After a pan or a zoom of a large table: draw anew the panels whose visible range is another now."""
@@ -213,12 +183,12 @@ class Plots:
                 if panel.view() != panel.drawn:
                     self._look(number)
 
-    def _draw_focus(self) -> None:
-        galaxy = self._state.galaxy
+    def _draw_focus(self, query: Query) -> None:
+        galaxy = query.galaxy
         at = int(np.searchsorted(self._rows, self._rows.dtype.type(galaxy)))
         where = slice(at, at + int(at < len(self._rows) and self._rows[at] == galaxy))
         if self.sampled and galaxy >= 0 and where.start == where.stop:  # in view, and not drawn
-            self._focus_alone(galaxy)
+            self._focus_alone(query)
             return
         self.focus.data = {
             name: values[where]
@@ -226,13 +196,13 @@ class Plots:
             for name, values in ((panel.x_name, axes.x), (panel.y_name, axes.y))
         }
 
-    def _focus_alone(self, galaxy: int) -> None:
-        view, data = self._scene.view(self._state), {}
+    def _focus_alone(self, query: Query) -> None:
+        galaxy, view, data = query.galaxy, self._scene.view(query), {}
         at = int(np.searchsorted(view, view.dtype.type(galaxy)))
         row = np.array([galaxy] if at < len(view) and view[at] == galaxy else [], dtype=np.int64)
         for panel, axes in zip(self.panels, self._axes, strict=True):
             for name, key in zip((panel.x_name, panel.y_name), axes.keys, strict=True):
-                data[name] = self._scene.at(key, self._state, row)
+                data[name] = self._scene.at(key, query, row)
         self.focus.data = data
 
     def theme(self, dark: bool) -> None:
@@ -243,60 +213,62 @@ class Plots:
 
     # -- what each figure shows --------------------------------------------------------------------------------
 
-    def _in_view(self, values: np.ndarray) -> np.ndarray:
-        return values if len(self._rows) == len(values) else values[self._rows]  # all of them: no copy
-
-    def _values(self, key: str) -> np.ndarray:
-        if self.sampled:
-            return self._scene.at(key, self._state, self._rows)
-        return self._in_view(self._scene.values(key, self._state))
-
-    def _axis(self, key: str) -> str:
+    def _axis(self, query: Query, key: str) -> str:
         if key == "activation":
-            return f"activation of {brief(self._label(self._state.feature), 17)}"
-        return self._scene.quantities[key].axis
+            return f"activation of {brief(self._name(query), 17)}"
+        return self._scene.named(query)[key].axis
 
-    def _title(self, what: str, n: int) -> str:
-        if self.sampled:
-            n = len(self._scene.view(self._state))
-            return f"{what}\n{len(self._rows):,} drawn at random of n = {n:,}, {self._state.where}"
-        return f"{what}\nn = {n:,}, {self._state.where}"
+    def _name(self, query: Query) -> str:
+        return on_plots(self._labels.names(query)[query.feature])
 
-    def _first(self) -> Axes:
+    def _title(self, query: Query, what: str, n: int) -> str:
+        drawn, n_view = len(self._scene.drawn(query)), len(self._scene.view(query))
+        if drawn < n_view:
+            return f"{what}\n{drawn:,} drawn at random of n = {n_view:,}, {query.where}"
+        return f"{what}\nn = {n:,}, {query.where}"
+
+    def _first(self, query: Query) -> Axes:
         key = "truth" if "truth" in self._scene.quantities else "prediction"
-        x, y = self._values("activation"), self._values(key)
+        keys = ("activation", key)
+        x, y = (self._scene.drawn_values(key, query) for key in keys)
         known = np.isfinite(x) & np.isfinite(y)
         n = int(known.sum())
         varies = n > 2 and np.ptp(x[known]) > 0 and np.ptp(y[known]) > 0
-        name, title = self._label(self._state.feature), self._title("", n).lstrip("\n")
+        name, title = self._name(query), self._title(query, "", n).lstrip("\n")
         rho = f"ρ = {np.corrcoef(x[known], y[known])[0, 1]:+.2f}".replace("-", MINUS) if varies else ""
         if "·" in name:  # a label takes the line for itself; two lines always, as Bokeh makes no room for a third later
             title = f"{name}\n{rho} · {title}" if rho else f"{name}\n{title}"
         else:
             title = f"{name} · Pearson {rho}\n{title}" if rho else f"{name}\n{title}"
-        return Axes(x, y, self._axis("activation"), self._axis(key), title, keys=("activation", key), n=n)
+        return Axes(x, y, *(self._axis(query, key) for key in keys), title, keys=keys, n=n)
 
-    def _second(self) -> Axes:
-        scene, state = self._scene, self._state
-        y = self._values("prediction")
-        if "truth" not in scene.quantities:
-            x, keys = self._values("margin"), ("margin", "prediction")
-            return Axes(x, y, *map(self._axis, keys), self._title("prediction", len(x)), keys=keys, n=len(x))
-        x, numbers, keys = self._values("truth"), scene.numbers(state), ("truth", "prediction")
-        all_on = scene.prediction_at(state, self._rows, all_on=True)
-        words = "predicted against true"
+    def _second(self, query: Query) -> Axes:
+        scene, true = self._scene, "truth" in self._scene.quantities
+        keys = ("truth" if true else "margin", "prediction")
+        x, y = (scene.drawn_values(key, query) for key in keys)
+        labels = [self._axis(query, key) for key in keys]
+        if not true:
+            return Axes(x, y, *labels, self._title(query, "prediction", len(x)), keys=keys, n=len(x))
+        numbers, words = scene.numbers(query), "predicted against true"
         if numbers.n:
-            words = f"RMSE {numbers.rmse:.4f} {scene.unit(state.target)}".rstrip()
-        title = self._title(words, numbers.n)
-        return Axes(x, y, *map(self._axis, keys), title, "identity", (x, all_on), keys, numbers.n)
+            words = f"RMSE {numbers.rmse:.4f} {scene.unit(query.target)}".rstrip()
+        title, span = self._title(query, words, numbers.n), (x, scene.drawn_all_on(query))
+        return Axes(x, y, *labels, title, "identity", span, keys, numbers.n)
 
-    def _chosen(self, key: str) -> Axes:
+    def _third(self, query: Query) -> Axes:
+        return self._chosen(query, query.third)
+
+    def _fourth(self, query: Query) -> Axes:
+        return self._chosen(query, query.fourth)
+
+    def _chosen(self, query: Query, key: str) -> Axes:
         plot = self._scene.plots[key]
-        x, y = self._values(plot.x), self._values(plot.y)
+        keys = (plot.x, plot.y)
+        x, y = (self._scene.drawn_values(key, query) for key in keys)
         n = int((np.isfinite(x) & np.isfinite(y)).sum())
         kind = plot.kind or ("residual" if plot.y == "residual" else "")
-        keys = (plot.x, plot.y)
-        return Axes(x, y, *map(self._axis, keys), self._title(plot.label, n), kind, keys=keys, n=n)
+        labels = [self._axis(query, key) for key in keys]
+        return Axes(x, y, *labels, self._title(query, plot.label, n), kind, keys=keys, n=n)
 
     # -- from the figures to the state -------------------------------------------------------------------------
 
@@ -317,8 +289,8 @@ class Plots:
         number = self.panels.index(panel)
         axes = self._axes[number]
         if self.sampled:  # all galaxies inside are selected, drawn or not
-            view, (x, y) = self._scene.view(self._state), axes.keys
-            values = (self._scene.values(key, self._state)[view] for key in (x, y))
+            view, (x, y) = self._scene.view(self._query), axes.keys
+            values = (self._scene.values(key, self._query)[view] for key in (x, y))
             rows = view[inside(*values, event.geometry)]
         else:
             rows = self._rows[inside(axes.x, axes.y, event.geometry)]

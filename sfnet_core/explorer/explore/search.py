@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,19 +15,19 @@ from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
     from sfnet_core.astro.sky_position import Place
+    from sfnet_core.explorer.shared.query import Query
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["angle", "around", "in_cone", "without_cone"]
 
 
-def around(scene: Scene, state: State, place: Place) -> dict[str, Any]:
+def around(scene: Scene, query: Query, place: Place) -> dict[str, Any]:
     """Choices for the state: the galaxies in view inside a cone, as a filter, by distance, the nearest in focus.
 
     The filter that was there stays and the cone is added to it; an earlier cone at its end is replaced. Raises
     :class:`SFNetError` where no galaxy in view lies inside, saying where the nearest one is.
     """
-    codes = scene.own
+    codes = scene.codes
     if codes.ra is None or codes.dec is None:
         raise SFNetError("These galaxies have no RA and Dec, so there is no search by position.")
     distance = separation(codes.ra, codes.dec, place.ra, place.dec)  # deg
@@ -34,12 +35,12 @@ def around(scene: Scene, state: State, place: Place) -> dict[str, Any]:
     cone = f"{place.radius:g} {place.unit} of {place}"
     if not inside:
         raise SFNetError(f"No galaxy lies within {cone}{_nearest(scene, distance)}.")
-    before = without_cone(state.filter)
+    before = without_cone(query.filter)
     words = f"{before} and {place.clause}" if before else place.clause
-    rows = scene.rows(state.split)
-    rows = rows[scene.mask(words, state.target)[rows]]
+    rows = scene.rows(query.split)
+    rows = rows[scene.mask(replace(query, filter=words))[rows]]
     if not len(rows):
-        where = f"the {state.split} split" if state.split else "view"
+        where = f"the {query.split} split" if query.split else "view"
         where += " under this filter" if before else ""
         raise SFNetError(
             f"{_galaxies(inside)} within {cone}, none of them in {where}: set “galaxies” to all"
@@ -55,10 +56,10 @@ def around(scene: Scene, state: State, place: Place) -> dict[str, Any]:
     }
 
 
-def in_cone(scene: Scene, state: State) -> int | None:
+def in_cone(scene: Scene, query: Query) -> int | None:
     """How many galaxies of the whole table lie in the filter's cone, in view or not; ``None`` where it has none."""
-    cone = first_cone(state.filter, scene.names(state.target)) if state.filter else None
-    return None if cone is None else int((scene.cone_distance(state) <= 60 * cone[2]).sum())
+    cone = first_cone(query.filter, scene.names(query.target)) if query.filter else None
+    return None if cone is None else int((scene.cone_distance(query) <= 60 * cone[2]).sum())
 
 
 def _galaxies(n: int) -> str:
@@ -69,8 +70,8 @@ def _nearest(scene: Scene, distance: np.ndarray) -> str:
     if not np.isfinite(distance).any():
         return ": no galaxy here has a known position"
     row = int(np.nanargmin(distance))
-    split = scene.own.split[row]
-    return f"; the nearest is {scene.own.ids[row]} at {angle(distance[row])}{f', {split}' if split else ''}"
+    split = scene.codes.split[row]
+    return f"; the nearest is {scene.codes.ids[row]} at {angle(distance[row])}{f', {split}' if split else ''}"
 
 
 def angle(degrees: float) -> str:

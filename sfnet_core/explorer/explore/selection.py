@@ -13,8 +13,9 @@ from sfnet_core.analysis.enrichment import bpt_mix, enrichment, medians
 from sfnet_core.astro.axis_labels import COLUMN_LABELS
 from sfnet_core.astro.galaxy_classes import CLASSES
 from sfnet_core.explorer.explore.table_pane import TablePane, buttons, heading, line, table
-from sfnet_core.explorer.shared.header import signed
-from sfnet_core.explorer.shared.quantities import format_value
+from sfnet_core.explorer.shared.context import Context
+from sfnet_core.explorer.shared.quantities import format_value, signed
+from sfnet_core.explorer.shared.query import Query
 from sfnet_core.explorer.shared.state import unpack_rows
 from sfnet_core.explorer.shared.view import text
 
@@ -44,40 +45,27 @@ class Selection(TablePane):
     """Features enriched or depleted in the selection, its BPT mix, its medians, its export."""
 
     tab = "selection"
-    observes = frozenset({"tab", "selection", "split", "target", "k", "feature", "filter", "labels"})
 
-    def __init__(
-        self,
-        scene,
-        state,
-        pictures,
-        notify,
-        label,
-        origin: Callable[[bytes], tuple[str, str] | None] = lambda _selection: None,
-        link: Callable[[str], str] = lambda _place: "",
-    ):
-        """``origin`` knows the quantities of the plot that a selection was drawn in; ``link`` the page's permalink."""
-        self._origin, self._link = origin, link
+    def __init__(self, context: Context, origin: Callable[[bytes], tuple[str, str] | None] = lambda _selection: None):
+        """``origin`` knows the quantities of the plot that a selection was drawn in."""
+        self._origin = origin
         actions = {f"save-{suffix}": (lambda m, suffix=suffix: self.save(suffix, m)) for suffix in FORMATS}
-        super().__init__(scene, state, pictures, notify, label, actions | {"save-caption": self._save_caption})
+        super().__init__(context, actions | {"save-caption": self._save_caption})
 
-    def rows(self) -> np.ndarray:
-        """The selected rows."""
-        return unpack_rows(self._state.selection)
-
-    def compose(self) -> list[dict]:
+    def compose(self, query: Query) -> list[dict]:
         """Tables for the selection and the rest, or what to do to have one."""
-        scene, state, chosen = self._scene, self._state, self.rows()
-        within = scene.view(state)
+        scene, chosen = self.context.scene, unpack_rows(query.selection)
+        within = scene.view(query)
         rest = len(np.setdiff1d(within, chosen, assume_unique=True))
         if not len(chosen):
             return [
                 heading("Selection"),
                 line("Draw a lasso or a box in a plot: its galaxies are compared with the rest."),
             ]
-        out = [heading(f"{len(chosen):,} selected galaxies beside {rest:,} others, {state.where}")]
+        out = [heading(f"{len(chosen):,} selected galaxies beside {rest:,} others, {query.where}")]
         if rest:
-            out += [*self._features(chosen, within), *self._mix(chosen, within), *self._medians(chosen, within)]
+            out += self._features(query, chosen, within)
+            out += [*self._mix(query, chosen, within), *self._medians(chosen, within)]
         else:
             out.append(line("All galaxies in view are selected: there is no rest to compare with."))
         words = [(name, f"save-{suffix}", f"Save the selection as {name}") for suffix, (name, _) in FORMATS.items()]
@@ -88,9 +76,9 @@ class Selection(TablePane):
             note = [line("No DS9 regions: these galaxies have no RA and Dec.")]
         return [*out, heading("Save the selection"), buttons(*words), *note]
 
-    def _circular(self) -> list[dict]:
+    def _circular(self, query: Query) -> list[dict]:
         """What enrichment can't say where the selection was drawn on what the network made of the galaxies."""
-        keys = self._origin(self._state.selection)
+        keys = self._origin(query.selection)
         if keys is None:
             words = (
                 "Drawn on an activation, a prediction or a residual, a selection has its features more or less often "
@@ -110,12 +98,12 @@ class Selection(TablePane):
             return []
         return [line(words)]
 
-    def _features(self, chosen: np.ndarray, within: np.ndarray) -> list[dict]:
-        found = enrichment(self._scene.codes, chosen, within=within, target=self._state.target)
-        unit = self._scene.unit(self._state.target)
+    def _features(self, query: Query, chosen: np.ndarray, within: np.ndarray) -> list[dict]:
+        found = enrichment(self.context.scene.gated(query), chosen, within=within, target=query.target)
+        unit, names = self.context.scene.unit(query.target), self.context.labels.names(query)
         rows = [
             (
-                self._label(int(found["feature"][i])),
+                names[int(found["feature"][i])],
                 f"{100 * found['rate'][i]:.0f} / {100 * found['rate_rest'][i]:.0f}",
                 f"{short(found['odds'][i])} [{short(found['low'][i])}, {short(found['high'][i])}]",
                 f"{found['q'][i]:.3f}" if found["q"][i] >= 0.001 else "<0.001",
@@ -128,10 +116,10 @@ class Selection(TablePane):
             "% of galaxies on which it fires, selected and rest; odds ratio of firing with its 95 % interval; q: false "
             "discovery rate (Benjamini–Hochberg); Δ: mean contribution here minus in the rest."
         )
-        return [table(columns, rows, found["feature"][: len(rows)]), line(note), *self._circular()]
+        return [table(columns, rows, found["feature"][: len(rows)]), line(note), *self._circular(query)]
 
-    def _mix(self, chosen: np.ndarray, within: np.ndarray) -> list[dict]:
-        mixes = bpt_mix(self._scene.codes, chosen, within=within)
+    def _mix(self, query: Query, chosen: np.ndarray, within: np.ndarray) -> list[dict]:
+        mixes = bpt_mix(self.context.scene.gated(query), chosen, within=within)
         if mixes is None:
             return []
 
@@ -146,7 +134,7 @@ class Selection(TablePane):
         return [table(columns, rows)]
 
     def _medians(self, chosen: np.ndarray, within: np.ndarray) -> list[dict]:
-        found = medians(self._scene.codes, chosen, within=within)
+        found = medians(self.context.scene.codes, chosen, within=within)
         rows = []
         for i, name in enumerate(found["column"]):
             label, unit = COLUMN_LABELS.get(name, (name, found["unit"][i]))
@@ -160,31 +148,33 @@ class Selection(TablePane):
 
     def caption(self, place: str = "") -> str:
         """What the selection is of, a fact a line; ``place``: the page's address in the browser."""
-        scene, state, chosen = self._scene, self._state, self.rows()
-        keys = self._origin(state.selection)
+        scene, query = self.context.scene, self.context.state.query
+        chosen = unpack_rows(query.selection)
+        keys = self._origin(query.selection)
         drawn = [] if keys is None else [" and ".join(scene.quantities[key].label for key in keys)]
         return caption(
-            scene.own,
+            scene.codes,
             n=len(chosen),
-            split=state.split,
-            what=f"Selection of {len(chosen):,} of {len(scene.view(state)):,} galaxies",
-            filter=state.filter,
+            split=query.split,
+            what=f"Selection of {len(chosen):,} of {len(scene.view(query)):,} galaxies",
+            filter=query.filter,
             more=[f"Drawn in the plot of {words}" for words in drawn],
-            link=self._link(place),
+            link=self.context.link(place),
         )
 
     def save(self, suffix: str, message: dict | None = None) -> None:
         """Have the browser save the selected galaxies' codes as a table, or their places as DS9 regions."""
-        chosen = self.rows()
+        chosen = unpack_rows(self.context.state.selection)
         if suffix not in FORMATS or not len(chosen):
             raise ValueError("there is no selection to save")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"selection.{suffix}"
-            export_selection(self._scene.codes, chosen, path, comment=self.caption(_place(message)))
+            codes = self.context.scene.gated(self.context.state.query)
+            export_selection(codes, chosen, path, comment=self.caption(_place(message)))
             self.download(f"sfnet-selection-{len(chosen)}.{suffix}", FORMATS[suffix][1], path.read_bytes())
 
     def _save_caption(self, message: dict) -> None:
-        n = len(self.rows())
+        n = len(unpack_rows(self.context.state.selection))
         if not n:
             raise ValueError("there is no selection to save")
         words = self.caption(_place(message)) + "\n"

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sfnet_core.explorer.shared.state import State
-from sfnet_core.explorer.shared.view import View, front_end, text, whole
-
-if TYPE_CHECKING:
-    from sfnet_core.annotations.labels import Entry
-    from sfnet_core.data.pictures import Pictures
-    from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.annotations.labels import Entry
+from sfnet_core.explorer.shared.context import Context, Pane
+from sfnet_core.explorer.shared.query import Query
+from sfnet_core.explorer.shared.view import front_end, text, whole
 
 __all__ = ["TablePane", "bars", "buttons", "galaxies", "heading", "line", "table"]
 
@@ -55,50 +52,34 @@ def buttons(*items: tuple[str, str, str]) -> dict:
     return {"kind": "buttons", "items": [{"text": t, "do": action, "title": title} for t, action, title in items]}
 
 
-class TablePane(View):
-    """A pane behind one of the right side's tabs; composed only while it is the one in front.
-
-    ``said``: what was said of a galaxy, by identifier (:meth:`LabelEditor.galaxy`), for the stars on its pictures.
-    """
+class TablePane(Pane):
+    """A pane behind one of the right side's tabs; composed only while it is the one in front."""
 
     _esm = front_end("shared/save", "explore/table_pane")
     tab = ""
-    said: Callable[[str], Entry] | None = None
 
-    def __init__(
-        self,
-        scene: Scene,
-        state: State,
-        pictures: Pictures,
-        notify: Callable[[str], None],
-        label: Callable[[int], str],
-        actions: dict[str, Callable[[dict], None]] | None = None,
-    ):
-        self._scene, self._state, self._pictures, self._label = scene, state, pictures, label
+    def __init__(self, context: Context, actions: dict[str, Callable[[dict], None]] | None = None):
+        state = context.state
         always = {
             "feature": lambda m: state.change(feature=whole(m, "feature")),
-            "galaxy": lambda m: state.change(galaxy=self._row(text(m, "id"))),
+            "galaxy": lambda m: state.change(galaxy=self.row(text(m, "id"))),
         }
-        super().__init__(notify, always | (actions or {}))
+        super().__init__(context, always | (actions or {}))
 
-    def _row(self, identifier: str) -> int:
-        row = self._scene.row_of(identifier)
-        if row is None:
-            raise ValueError("that galaxy is not in the table")
-        return row
-
-    def compose(self) -> list[dict]:
-        """The blocks, from the state."""
+    def compose(self, query: Query) -> list[dict]:
+        """The blocks for a query."""
         raise NotImplementedError
 
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Send the blocks, or that this pane is behind another."""
-        front = self._state.tab == self.tab
-        blocks: list[dict[str, Any]] = self.compose() if front else []
+    def show(self, query: Query) -> dict:
+        """The blocks, or that this pane is behind another."""
+        if query.tab != self.tab:
+            return {"shown": False, "tab": self.tab, "blocks": [], "focus": -1}
+        blocks: list[dict[str, Any]] = self.compose(query)
+        said = self.context.labels.galaxies(query)
         for item in (item for block in blocks if block["kind"] == "galaxies" for item in block["items"]):
-            entry = self.said(item["id"]) if self.said is not None else None
-            item |= {"star": bool(entry and entry.star), "label": entry.label if entry else ""}
-        self.data = {"shown": front, "tab": self.tab, "blocks": blocks, "focus": self._state.feature}
+            entry = said.get(item["id"], Entry())
+            item |= {"star": entry.star, "label": entry.label}
+        return {"shown": True, "tab": self.tab, "blocks": blocks, "focus": query.feature}
 
     def download(self, name: str, mime: str, content: bytes) -> None:
         """Have the browser save a file."""

@@ -1,27 +1,24 @@
-"""The tabs of the right side: the galaxy in focus, the selection, a comparison, neighbours."""
+"""The tabs of the right side: the galaxy in focus, the selection, a comparison, neighbours, notes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from sfnet_core.explorer.shared.state import TABS, State
-from sfnet_core.explorer.shared.view import View, front_end, text
+from sfnet_core.explorer.shared.context import Context, Pane
+from sfnet_core.explorer.shared.query import Query
+from sfnet_core.explorer.shared.state import TABS
+from sfnet_core.explorer.shared.view import front_end, text
 
 __all__ = ["Tabs"]
 
 
-class Tabs(View):
+class Tabs(Pane):
     """One button a tab."""
 
     _esm = front_end("explore/tabs")
-    observes = frozenset({"tab", "selection", "pinned", "kept"})
 
-    def __init__(self, state: State, notify: Callable[[str], None]):
-        self._state = state
-        super().__init__(notify, {"tab": lambda m: state.change(tab=text(m, "tab"))})
+    def __init__(self, context: Context):
+        super().__init__(context, {"tab": lambda m: context.state.change(tab=text(m, "tab"))})
 
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Send which tab is in front."""
-        state = self._state
-        marked = {"selection": bool(state.selection), "compare": state.pinned >= 0 or bool(state.kept)}
-        self.data = {"tabs": [[key, words, marked.get(key, False)] for key, words in TABS.items()], "tab": state.tab}
+    def show(self, query: Query) -> dict:
+        """Which tab is in front, and which have something to show."""
+        marked = {"selection": bool(query.selection), "compare": query.pinned >= 0 or bool(query.kept)}
+        return {"tabs": [[key, words, marked.get(key, False)] for key, words in TABS.items()], "tab": query.tab}

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from sfnet_core.explorer.shared.state import State
-from sfnet_core.explorer.shared.view import View, front_end, text, whole
-
-if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.analysis.stability.summary import FeatureStability
+from sfnet_core.explorer.shared.context import Context, Pane
+from sfnet_core.explorer.shared.query import Query
+from sfnet_core.explorer.shared.view import front_end, text, whole
 
 __all__ = ["Toggles"]
 
 
-class Toggles(View):
+class Toggles(Pane):
     """Switches (``sf-toggle``) for the features that fire here; all, none, invert; ablate or refill; stars first."""
 
     _esm = front_end("explore/toggles")
-    observes = frozenset({"off", "mode", "split", "target", "feature", "k", "filter", "stars", "labels"})
 
-    def __init__(
-        self,
-        scene: Scene,
-        state: State,
-        notify: Callable[[str], None],
-        label: Callable[[int], str],
-        star: Callable[[int], bool] = lambda _feature: False,
-        steady: Callable[[int], dict | None] = lambda _feature: None,
-    ):
-        self._scene, self._state, self._label, self._star, self._steady = scene, state, label, star, steady
+    def __init__(self, context: Context, stability: FeatureStability):
+        self._stability, state = stability, context.state
         super().__init__(
-            notify,
+            context,
             {
                 "toggle": lambda m: state.change(off=state.off ^ {self._listed(m)}),
                 "all": lambda _m: state.change(off=frozenset()),
@@ -46,31 +33,32 @@ class Toggles(View):
         )
 
     def _features(self) -> frozenset[int]:
-        table = self._scene.features_in_view(self._state)
+        table = self.context.scene.features_in_view(self.context.state.query)
         return frozenset(map(int, table["feature"]))
 
     def _listed(self, message: dict) -> int:
         feature = whole(message, "feature")
-        if feature not in self._features() | self._state.off:
+        if feature not in self._features() | self.context.state.off:
             raise ValueError(f"feature {feature} has no switch")
         return feature
 
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Send the switches as the state has them."""
-        scene, state = self._scene, self._state
-        table = scene.features_in_view(state)
-        n = max(1, len(scene.view(state)))
+    def show(self, query: Query) -> dict:
+        """The switches as the query has them."""
+        scene, names = self.context.scene, self.context.labels.names(query)
+        starred = self.context.labels.starred(query)
+        table = scene.features_in_view(query)
+        n = max(1, len(scene.view(query)))
         largest = max((abs(float(c)) for c in table["mean"]), default=0.0) or 1.0
-        stars = np.array([self._star(int(feature)) for feature in table["feature"]], dtype=bool)
+        stars = np.array([int(feature) in starred for feature in table["feature"]], dtype=bool)
         order = np.arange(len(stars))
-        if state.stars:
-            order = order[stars] if state.stars == "only" else np.argsort(~stars, kind="stable")
+        if query.stars:
+            order = order[stars] if query.stars == "only" else np.argsort(~stars, kind="stable")
         rows = [
             {
                 "feature": int(table["feature"][i]),
-                "label": self._label(int(table["feature"][i])),
+                "label": names[int(table["feature"][i])],
                 "star": bool(stars[i]),
-                "steady": self._steady(int(table["feature"][i])),
+                "steady": self._stability.of(int(table["feature"][i])),
                 "weight": float(table["weight"][i]),
                 "rate": float(table["rate"][i]),
                 "fires": int(table["fires"][i]),
@@ -79,17 +67,17 @@ class Toggles(View):
             }
             for i in order
         ]
-        self.data = {
+        return {
             "rows": rows,
-            "off": sorted(state.off),
-            "focus": state.feature,
-            "mode": state.mode,
-            "unit": scene.unit(state.target),
-            "split": state.where,
+            "off": sorted(query.off),
+            "focus": query.feature,
+            "mode": query.mode,
+            "unit": scene.unit(query.target),
+            "split": query.where,
             "n": n,
             "features": scene.codes.features,
-            "k": scene.codes.k,
-            "stars": state.stars,
+            "k": query.k,
+            "stars": query.stars,
             "starred": int(stars.sum()),
             "active": len(stars),
         }

@@ -14,12 +14,12 @@ import numpy as np
 
 from sfnet_core.analysis.interpret import round_to_sum
 from sfnet_core.codes.empty_sky import blank_map
-from sfnet_core.explorer.shared.header import MINUS, signed
+from sfnet_core.explorer.shared.quantities import MINUS, signed
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
+    from sfnet_core.explorer.shared.query import Query
     from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.shared.state import State
 
 __all__ = ["map_of", "no_sky"]
 
@@ -39,37 +39,37 @@ def no_sky(codes: SparseCodes) -> str:
     return NO_SKY_OF_SEVERAL if codes.provenance.get("consensus") else NO_SKY
 
 
-def map_of(scene: Scene, state: State, row: int, terms: list[dict], label: Callable[[int], str]) -> dict[str, Any]:
-    """The map that ``state.map`` asks for, of a galaxy's ``terms`` (:meth:`Scene.terms`).
+def map_of(scene: Scene, query: Query, row: int, terms: list[dict], label: Callable[[int], str]) -> dict[str, Any]:
+    """The map that ``query.map`` asks for, of a galaxy's ``terms`` (:meth:`Scene.terms`).
 
     ``cells`` (h × w, the target's unit per cell), empty where there is none; ``mapnote``, the sentence; ``sky``: ``on``
     or ``off``, or empty where there is nothing to take off, and then ``skywhy`` says why.
     """
-    if state.map == "none":
-        return _none(state, "")
-    codes = scene.codes
+    if query.map == "none":
+        return _none(query, "")
+    codes = scene.gated(query)
     maps = codes.maps(np.array([row]))
     if maps is None:
-        return _none(state, NO_MAPS)
+        return _none(query, NO_MAPS)
     maps = maps[0].astype(np.float64)  # (k, h, w), of the slots that the network's own gate kept
     counted = [t for t in terms if t["state"] != "off"]
-    wanted = [t for t in counted if state.map == "sum" or str(t["feature"]) == state.map]
+    wanted = [t for t in counted if query.map == "sum" or str(t["feature"]) == query.map]
     mapped = [t for t in wanted if t["slot"] < len(maps)]
     cells = sum((t["weight"] * maps[t["slot"]] / maps[t["slot"]].size for t in mapped), np.zeros(maps.shape[1:]))
-    whole = state.map == "sum" and len(mapped) == len(wanted)
-    name = "all contributions" if state.map == "sum" else label(int(state.map))
-    if state.map == "sum" and not whole:
+    whole = query.map == "sum" and len(mapped) == len(wanted)
+    name = "all contributions" if query.map == "sum" else label(int(query.map))
+    if query.map == "sum" and not whole:
         name = f"{len(mapped)} of {len(wanted)} contributions (the others have no map)"
-    unit, total = scene.unit(state.target), float(cells.sum())
-    less = codes.sky is not None and state.sky
-    if state.map != "sum" and not mapped:
+    unit, total = scene.unit(query.target), float(cells.sum())
+    less = codes.sky is not None and query.sky
+    if query.map != "sum" and not mapped:
         note = f"{name} has no map here" if wanted else f"{name} does not fire on this galaxy or is off"
     elif not less:
         note = f"{name}: {signed(total, DIGITS)} {unit} in {maps.shape[1]}×{maps.shape[2]} cells"
     elif whole:
-        sky = blank_map(codes.weight[state.target], codes.sky.maps, codes.k, state.off, state.mode == "refill")
+        sky = blank_map(codes.weight[query.target], codes.sky.maps, codes.k, query.off, query.mode == "refill")
         cells = cells - sky
-        empty, light = _parts(float(codes.bias[state.target] + sky.sum()), scene.prediction_of(state, row))
+        empty, light = _parts(float(codes.bias[query.target] + sky.sum()), scene.prediction_of(query, row))
         note = f"{name}: the light gives {light} {unit}, an empty sky {empty.lstrip('+')} {unit}".rstrip()
     else:
         sky = sum(codes.sky.contribution(t["feature"], t["weight"]) for t in mapped)
@@ -77,16 +77,16 @@ def map_of(scene: Scene, state: State, row: int, terms: list[dict], label: Calla
         empty, light = _parts(float(np.sum(sky)), total)
         note = f"{name}: the light gives {light} {unit}, an empty sky {empty} {unit}".rstrip()
     return {
-        "map": state.map,
+        "map": query.map,
         "cells": cells.tolist(),
         "mapnote": note,
-        "sky": "" if codes.sky is None else "on" if state.sky else "off",
+        "sky": "" if codes.sky is None else "on" if query.sky else "off",
         "skywhy": no_sky(codes),
     }
 
 
-def _none(state: State, note: str) -> dict[str, Any]:
-    return {"map": state.map, "cells": [], "mapnote": note, "sky": "", "skywhy": ""}
+def _none(query: Query, note: str) -> dict[str, Any]:
+    return {"map": query.map, "cells": [], "mapnote": note, "sky": "", "skywhy": ""}
 
 
 def _parts(sky: float, total: float) -> tuple[str, str]:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
+from sfnet_core.explorer.shared.context import Context
 from sfnet_core.explorer.shared.view import View, front_end, text
-
-if TYPE_CHECKING:
-    from sfnet_core.data.pictures import Pictures
-    from sfnet_core.explorer.shared.scene import Scene
 
 __all__ = ["Hover"]
 
@@ -17,21 +11,21 @@ LONGEST = 1000  # characters of an identifier
 
 
 class Hover(View):
-    """The pane at the pointer. Values come from the figures in the browser; pictures are asked for, one at a time."""
+    """The pane at the pointer. Values come from the figures in the browser; pictures are asked for, one at a time.
+
+    No choice changes it.
+    """
 
     _esm = front_end("shared/hover")
 
-    def __init__(self, scene: Scene, pictures: Pictures, notify: Callable[[str], None], key: str):
-        self._scene, self._pictures = scene, pictures
-        super().__init__(notify, {"peek": lambda m: self._peek(text(m, "id", LONGEST))})
-        self.data = {"key": key, "images": pictures.size is not None}
+    def __init__(self, context: Context, key: str):
+        self._context = context
+        super().__init__(context.notify, {"peek": lambda m: self._peek(text(m, "id", LONGEST))})
+        self.data = {"key": key, "images": context.pictures.size is not None}
 
     def _peek(self, identifier: str) -> None:
         """Send one galaxy's picture, no bytes where it has none."""
-        row = self._scene.row_of(identifier)
+        row = self._context.scene.row_of(identifier)
         if row is None:
             raise ValueError("that galaxy is not in the table")
-        self.send({"peek": identifier}, [self._pictures.jpeg(row)])
-
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Nothing: no choice changes it."""
+        self.send({"peek": identifier}, [self._context.pictures.jpeg(row)])

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sfnet_core.analysis.interpret import round_to_sum
 from sfnet_core.analysis.intervals import LEVEL, Radii, validation_radii
+from sfnet_core.annotations.labels import Entry
 from sfnet_core.codes.novelty import why_unlike
-from sfnet_core.data.pictures import Pictures
 from sfnet_core.explorer.shared.ablation import described
+from sfnet_core.explorer.shared.context import Context, Pane
 from sfnet_core.explorer.shared.contribution_map import map_of
 from sfnet_core.explorer.shared.emission_lines import line_facts
-from sfnet_core.explorer.shared.header import MINUS, signed
-from sfnet_core.explorer.shared.quantities import format_value
-from sfnet_core.explorer.shared.state import State
+from sfnet_core.explorer.shared.quantities import MINUS, format_value, signed
+from sfnet_core.explorer.shared.query import Query, cached
 from sfnet_core.explorer.shared.survey_links import survey_links
-from sfnet_core.explorer.shared.view import View, front_end, text, whole
+from sfnet_core.explorer.shared.view import front_end, text, whole
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.label_editor import LabelEditor
+    from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.shared.scene import Scene
 
-__all__ = ["DIGITS", "Inspector", "equation"]
+__all__ = ["DIGITS", "Inspector", "equation", "picture_equation"]
 
 INTERVAL = (
     f"Split-conformal: of the validation galaxies with about this prediction, {100 * LEVEL:.0f} % are predicted at "
@@ -34,16 +33,16 @@ INTERVAL = (
 DIGITS = 4  # decimals of the picture equation; its terms add up to the last one shown
 
 
-def equation(scene: Scene, state: State, row: int) -> dict:
-    """The picture equation of a galaxy under the present toggles, as the page shows it.
+def equation(scene: Scene, query: Query, row: int) -> dict:
+    """The picture equation of a galaxy under the query's toggles, as the page shows it.
 
     ``terms`` are the counted ones and the switched-off ones; the displayed bias and counted terms, added as
     decimals, give the displayed prediction exactly (:func:`sfnet_core.analysis.interpret.round_to_sum`).
     """
-    terms = scene.terms(state, row)
+    terms = scene.terms(query, row)
     counted = [term for term in terms if term["state"] != "off"]
-    bias = float(scene.codes.bias[state.target])
-    total = scene.prediction_of(state, row)  # the number that the plots and the status line go by
+    bias = float(scene.codes.bias[query.target])
+    total = scene.prediction_of(query, row)  # the number that the plots and the status line go by
     shown = round_to_sum([bias, *(term["contribution"] for term in counted)], total, DIGITS)
     for term, display in zip(counted, shown[1:], strict=True):
         term["text"] = display.replace("-", MINUS) if display.startswith("-") else f"+{display.lstrip('+')}"
@@ -53,7 +52,7 @@ def equation(scene: Scene, state: State, row: int) -> dict:
     prediction = f"{total:.{DIGITS}f}".replace("-", MINUS)
     pieces = [shown[0].replace("-", MINUS)]
     pieces += [f"{term['text'][0]} {term['text'][1:]}" for term in counted]
-    unit = scene.unit(state.target)
+    unit = scene.unit(query.target)
     return {
         "bias": shown[0].replace("-", MINUS),
         "terms": terms,
@@ -62,116 +61,109 @@ def equation(scene: Scene, state: State, row: int) -> dict:
     }
 
 
-class Inspector(View):
+@cached("target")
+def radii(scene: Scene, query: Query) -> Radii | None:
+    """Half the conformal intervals of the network's own predictions; ``None`` where there are too few galaxies."""
+    try:
+        return validation_radii(scene.codes, target=query.target)
+    except SFNetError:
+        return None
+
+
+class Inspector(Pane):
     """The galaxy in focus (``sf-inspector``), large, with its picture equation (``sf-sum``)."""
 
     _esm = front_end("shared/said", "shared/ablation", "shared/inspector")
-    observes = frozenset(
-        {"off", "mode", "target", "galaxy", "map", "sky", "feature", "k", "tab", "labels", "split", "filter"}
-    )
     among_others = True  # the scene has more galaxies than the one in focus
+    annotated = True  # what was said of the galaxy is shown, and can be changed
     empty = "Click a galaxy in the gallery or a point in a plot to see what its prediction is made of."
 
-    def __init__(
-        self,
-        scene: Scene,
-        state: State,
-        pictures: Pictures,
-        notify: Callable[[str], None],
-        label: Callable[[int], str],
-        naming: LabelEditor | None = None,
-    ):
-        self._scene, self._state, self._pictures, self._label = scene, state, pictures, label
-        self._naming = naming  # what was said of the galaxy, where the page keeps that
+    def __init__(self, context: Context):
+        state = context.state
         super().__init__(
-            notify,
+            context,
             {
                 "map": lambda m: state.change(map=text(m, "map")),
                 "sky": lambda m: state.change(sky=m["less"] is True),
                 "feature": lambda m: state.change(feature=whole(m, "feature")),
-                **(naming.actions() if naming else {}),
+                **(context.labels.actions() if self.annotated else {}),
             },
         )
 
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Send the galaxy in focus, or what to do to get one."""
-        scene, state = self._scene, self._state
-        row = state.galaxy
-        if state.tab != "galaxy":
-            self.data = {"shown": False}
-            return
+    def show(self, query: Query) -> dict:
+        """The galaxy in focus, or what to do to get one."""
+        return self.galaxy(self.context, query) if query.tab == "galaxy" else {"shown": False}
+
+    def galaxy(self, context: Context, query: Query) -> dict:
+        """All that is shown of the query's galaxy in the context's scene."""
+        scene, row = context.scene, query.galaxy
         if row < 0:
-            self.data = {"shown": True, "id": "", "empty": self.empty}
-            return
-        codes, unit = scene.codes, scene.unit(state.target)
-        picture = equation(scene, state, row)
-        for term in picture["terms"]:
-            term["label"] = self._label(term["feature"])
-        truth, now = float(scene.truth(state.target)[row]), scene.prediction_of(state, row)
-        before = float(scene.prediction(state, all_on=True)[row])
-        radius = self._radius(before)
+            return {"shown": True, "id": "", "empty": self.empty}
+        codes, unit, pictures = scene.gated(query), scene.unit(query.target), context.pictures
+        name = context.labels.names(query).__getitem__
+        truth, now = float(scene.truth(query.target)[row]), scene.prediction_of(query, row)
+        before = float(scene.all_on(query)[row])
+        radius = self._radius(scene, query, before)
         facts = [["prediction", f"{now:.4f} {unit}"]]
         if np.isfinite(radius):
             thin = "\N{THIN SPACE}±\N{THIN SPACE}"
             facts = [[f"prediction{thin}{100 * LEVEL:.0f} %", f"{now:.4f}{thin}{radius:.3f} {unit}", INTERVAL]]
-        if state.off:
+        if query.off:
             facts.append(["change by toggles", f"{signed(now - before, 4)} {unit}"])
         if np.isfinite(truth):
             facts += [["true value", f"{truth:.4f} {unit}"], ["predicted − true", f"{signed(now - truth, 4)} {unit}"]]
-        facts += line_facts(scene, state, row)
+        facts += line_facts(scene, query, row)
         facts += [["split", codes.split_of(row) or "–"], ["margin of the gate", f"{float(codes.margin[row]):.4f}"]]
         if codes.unlike is not None:
             facts.append(["unlike the training", f"{float(codes.unlike[row]):.2f} of the limit"])
-        self.data = {
+        identifier = str(codes.ids[row])
+        said = vars(context.labels.galaxies(query).get(identifier, Entry())) if self.annotated else None
+        return {
             "shown": True,
-            "id": str(codes.ids[row]),
-            "unlike": why_unlike(codes, row, self._label),
-            "said": vars(self._naming.galaxy(str(codes.ids[row]))) if self._naming else None,
-            "jpeg": self._pictures.jpeg(row),
-            "why": self._pictures.why,
-            "size": list(self._pictures.size or ()),
+            "id": identifier,
+            "unlike": why_unlike(codes, row, name),
+            "said": said,
+            "jpeg": pictures.jpeg(row),
+            "why": pictures.why,
+            "size": list(pictures.size or ()),
             "crop": codes.provenance.get("crop"),
             "scale": codes.provenance.get("pixel_scale"),
             "facts": facts,
             "unit": unit,
-            "target": scene.target_label(state.target),
-            **picture,
-            "runners": [[self._label(f), f"{a:.4f}"] for f, a in scene.runners_up(row)],
-            "focus": state.feature,
-            "catalogue": self._catalogue(row),
-            "without": described(scene, state, row, self._label, all_too=self.among_others),
-            "links": survey_links(codes, row, (self._pictures.size or (None, None))[1]),
-            **map_of(scene, state, row, picture["terms"], self._label),
+            "target": scene.target_label(query.target),
+            "runners": [[name(f), f"{a:.4f}"] for f, a in scene.runners_up(query, row)],
+            "focus": query.feature,
+            "catalogue": catalogue(codes, row),
+            "without": described(scene, query, row, name, all_too=self.among_others),
+            "links": survey_links(codes, row, (pictures.size or (None, None))[1]),
+            **picture_equation(context, query, row),
         }
 
-    def _radius(self, prediction: float) -> float:
+    @staticmethod
+    def _radius(scene: Scene, query: Query, prediction: float) -> float:
         """Half the conformal interval of the network's own prediction; NaN where features are off or k is another."""
-        scene, state = self._scene, self._state
-
-        def compute() -> Radii | None:
-            try:
-                return validation_radii(scene.own, target=state.target)
-            except SFNetError:
-                return None
-
-        if state.off or state.k != scene.own.k:
+        if query.off or query.k != scene.codes.k:
             return np.nan
-        radii = scene.remember(("radius", state.target), compute)
-        return float(radii.of(prediction)) if radii else np.nan
+        found = radii(scene, query)
+        return float(found.of(prediction)) if found else np.nan
 
-    def picture(self, row: int) -> dict:
-        """The picture equation of a galaxy and its contribution map, as the pane shows them."""
-        picture = equation(self._scene, self._state, row)
-        for term in picture["terms"]:
-            term["label"] = self._label(term["feature"])
-        return {**picture, **map_of(self._scene, self._state, row, picture["terms"], self._label)}
 
-    def _catalogue(self, row: int) -> list[list[str]]:
-        scene, out = self._scene, []
-        for name in scene.codes.columns:
-            value = scene.codes.column(name)[row]
-            if isinstance(value, np.floating):
-                out.append([name, format_value(float(value), scene.codes.column_units.get(name, ""))])
-            else:  # whole numbers with all their digits: they may be identifiers
-                out.append([name, f"{value} {scene.codes.column_units.get(name, '')}".strip()])
-        return out
+def picture_equation(context: Context, query: Query, row: int) -> dict:
+    """The picture equation of a galaxy and its contribution map, the features by their names."""
+    names = context.labels.names(query)
+    picture = equation(context.scene, query, row)
+    for term in picture["terms"]:
+        term["label"] = names[term["feature"]]
+    return {**picture, **map_of(context.scene, query, row, picture["terms"], names.__getitem__)}
+
+
+def catalogue(codes: SparseCodes, row: int) -> list[list[str]]:
+    """A galaxy's catalogue: name of a column, value with its unit."""
+    out = []
+    for name in codes.columns:
+        value, unit = codes.column(name)[row], codes.column_units.get(name, "")
+        if isinstance(value, np.floating):
+            out.append([name, format_value(float(value), unit)])
+        else:  # whole numbers with all their digits: they may be identifiers
+            out.append([name, f"{value} {unit}".strip()])
+    return out

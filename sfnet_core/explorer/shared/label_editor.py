@@ -17,6 +17,7 @@ import numpy as np
 from sfnet_core.annotations.labels import Entry, LabelBook, displayed, own_labels_path
 from sfnet_core.data.filters.names import Tags
 from sfnet_core.explorer.shared.quantities import untexed
+from sfnet_core.explorer.shared.query import Query, cached
 from sfnet_core.explorer.shared.view import text, whole
 from sfnet_core.utils.errors import SFNetError
 
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
     from sfnet_core.explorer.shared.state import State
 
-__all__ = ["KINDS", "MOST_UPLOAD", "LabelEditor", "brief"]
+__all__ = ["KINDS", "MOST_UPLOAD", "FeatureNames", "LabelEditor", "brief", "on_plots"]
 
 KINDS = ("features", "galaxies")
 MOST_UPLOAD = 8 << 20  # bytes of an imported file: one message of the browser's has to carry it
+MOST_LISTED = 60  # features and lists that the overview names
 MOST_WORDS = 8192  # characters of a text that is looked at; LabelBook says what a note may have
 
 
@@ -36,11 +38,27 @@ def brief(words: str, most: int = 28) -> str:
     return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"
 
 
+def on_plots(name: str) -> str:
+    """A name for titles and axes: cut to their room, and no formula to Bokeh."""
+    return untexed(brief(name))
+
+
+class FeatureNames(dict):
+    """Feature → its name on the page; those without a label are not in it, and have their number."""
+
+    def __missing__(self, feature: int) -> str:
+        return f"f{feature}"
+
+
 class LabelEditor:
-    """The labels of a page. ``book`` is what is kept; ``written`` counts the changes made here."""
+    """The labels of a page. ``book`` is what is kept; ``written`` counts the changes made here.
+
+    What a view shows of them is a function of the query, whose ``labels`` counts every change of the book.
+    """
 
     def __init__(self, codes: SparseCodes, state: State):
         self._state = state
+        self.memory: dict[str, dict] = {}  # see `cached`
         self._elsewhere = own_labels_path(codes)
         self.book = LabelBook.open(codes, self._elsewhere)
         self.written = 0
@@ -51,9 +69,20 @@ class LabelEditor:
         """A feature's name, as the whole page shows it."""
         return self.book.name(feature)
 
-    def label_on_plots(self, feature: int) -> str:
-        """The same for titles and axes: cut to their room, and no formula to Bokeh."""
-        return untexed(brief(self.label(feature)))
+    @cached("labels", keep=1)
+    def names(self, query: Query) -> FeatureNames:
+        """The names of all features."""
+        return FeatureNames({f: self.book.name(f) for f, entry in self.book.features.items() if entry.label})
+
+    @cached("labels", keep=1)
+    def starred(self, query: Query) -> frozenset[int]:
+        """Features with a star."""
+        return frozenset(feature for feature, entry in self.book.features.items() if entry.star)
+
+    @cached("labels", keep=1)
+    def galaxies(self, query: Query) -> dict[str, Entry]:
+        """What was said of galaxies, by identifier."""
+        return {key: self.galaxy(key) for key in self.book.galaxies}
 
     def star(self, feature: int) -> bool:
         """Whether a feature has a star."""
@@ -63,6 +92,11 @@ class LabelEditor:
         """What was said of a galaxy, its label as the page shows it."""
         entry = self.book.galaxy(identifier)
         return Entry(displayed(entry.label), entry.note, entry.star)
+
+    @cached("labels", keep=4)
+    def form(self, query: Query, kind: str, key: int | str) -> dict[str, Any]:
+        """As :meth:`about`, of the query's labels."""
+        return self.about(kind, key)
 
     def about(self, kind: str, key: int | str) -> dict[str, Any]:
         """All that was said of one feature or galaxy, for the form that changes it."""
@@ -106,8 +140,12 @@ class LabelEditor:
         """Sentences to say when the page opens: labels of other codes, a file that can't be read."""
         return [*self.book.notices, *([self.book.trouble] if self.book.trouble else [])]
 
-    def saved(self) -> dict[str, Any]:
-        """Whether what was written is on disk, and where, or why not."""
+    @cached("labels", keep=1)
+    def saved(self, query: Query) -> dict[str, Any]:
+        """Whether what was written is on disk, and where, or why not; and how many changes were made here."""
+        return {"saved": self._saved(), "written": self.written}
+
+    def _saved(self) -> dict[str, Any]:
         book = self.book
         if book.trouble:
             return {"ok": False, "text": f"Not saved. {book.trouble}"}
@@ -117,15 +155,32 @@ class LabelEditor:
         where = own if self._elsewhere else "beside the codes"
         return {"ok": True, "text": f"{'Saved' if self.written else 'Saved as you write'}: {book.path.name}, {where}"}
 
+    @cached("labels", keep=1)
+    def overview(self, query: Query) -> dict[str, Any]:
+        """The features and galaxies of which anything was said, and the lists, as many as a pane has room for."""
+        features, galaxies, names = self.book.features, self.book.galaxies, self.names(query)
+        lists = {kind: list(self.book.lists(kind).items())[:MOST_LISTED] for kind in KINDS}
+        named = sorted(features, key=lambda feature: (not features[feature].star, feature))
+        return {
+            "named": [[f, names[f], features[f].star, bool(features[f].note)] for f in named[:MOST_LISTED]],
+            "more": max(0, len(named) - MOST_LISTED),
+            "featureLists": [[name, [[f, names[f]] for f in members]] for name, members in lists["features"]],
+            "galaxyLists": [[name, len(members)] for name, members in lists["galaxies"]],
+            "starred": sum(entry.star for entry in galaxies.values()),
+            "labelled": sum(bool(entry.label) for entry in galaxies.values()),
+        }
+
     # -- changes -----------------------------------------------------------------------------------------------
 
     def refresh(self) -> bool:
         """Take in what other pages wrote; whether anything is different. One look at the file's date."""
-        return self.book.refresh()
+        different = self.book.refresh()
+        self._state.labels += different
+        return different
 
     def look(self) -> None:
         """As :meth:`refresh`, and have the page drawn anew where anything is different."""
-        if self.refresh():
+        if self.book.refresh():
             self._state.labels_changed()
 
     def change(
@@ -136,7 +191,7 @@ class LabelEditor:
         ``touched``: kind → (keys, names of lists) that the step may change, so that an undo leaves what other pages
         change meanwhile alone; ``None`` for whatever differs afterwards. ``tag``: see :meth:`State.record`.
         """
-        self.book.refresh()
+        self.refresh()
         before = {kind: self.book.snapshot(kind) for kind in KINDS}
         trouble = self.book.trouble
         done = act()

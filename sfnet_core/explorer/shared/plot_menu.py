@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from sfnet_core.explorer.shared.state import State
-from sfnet_core.explorer.shared.view import View, front_end, text
-
-if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.scene import Scene
+from sfnet_core.explorer.shared.context import Context, Pane
+from sfnet_core.explorer.shared.quantities import Plot
+from sfnet_core.explorer.shared.query import Query
+from sfnet_core.explorer.shared.view import front_end, text
 
 __all__ = ["PlotMenu"]
 
 
-class PlotMenu(View):
-    """Two menus: the third and the fourth plot."""
+class PlotMenu(Pane):
+    """Two menus: the third and the fourth of the plots."""
 
     _esm = front_end("shared/plot_menu")
-    observes = frozenset({"third", "fourth"})
 
-    def __init__(self, scene: Scene, state: State, notify: Callable[[str], None]):
-        self._scene, self._state = scene, state
+    def __init__(self, context: Context, plots: Mapping[str, Plot]):
+        self._plots, state = plots, context.state
         super().__init__(
-            notify,
+            context,
             {
                 "third": lambda m: state.change(third=self._known(m)),
                 "fourth": lambda m: state.change(fourth=self._known(m)),
@@ -32,11 +29,11 @@ class PlotMenu(View):
 
     def _known(self, message: dict) -> str:
         key = text(message, "plot")
-        if key not in self._scene.plots:
+        if key not in self._plots:
             raise ValueError("there is no such plot here")
         return key
 
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Send the menus."""
-        plots = [[plot.key, plot.label] for plot in self._scene.plots.values()]
-        self.data = {"plots": plots, "third": self._state.third, "fourth": self._state.fourth}
+    def show(self, query: Query) -> dict:
+        """The menus."""
+        plots = [[plot.key, plot.label] for plot in self._plots.values()]
+        return {"plots": plots, "third": query.third, "fourth": query.fourth}

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.astro.emission_lines import has_lines
+
 if TYPE_CHECKING:
-    from sfnet_core.explorer.shared.state import State
+    from sfnet_core.explorer.shared.query import Query
 
 __all__ = [
     "LINES",
+    "MINUS",
     "PLOTS",
+    "PREDICTED_RATIOS",
+    "RATIO_AXES",
+    "RATIO_FLUXES",
     "UNLIKE",
     "Plot",
     "Quantity",
     "format_value",
-    "name_target",
+    "named_after",
+    "plots_of",
+    "signed",
     "untexed",
 ]
 
+MINUS = "\N{MINUS SIGN}"
 _TEX = re.compile(r"\$(?=\$)|\\(?=[\[(])")
 
 UNLIKE = {
@@ -32,6 +41,9 @@ UNLIKE = {
     "unlike_range": "largest activation over the training's",
 }
 LINES = ("nii_6584_flux", "h_alpha_flux", "oiii_5007_flux", "h_beta_flux")
+RATIO_FLUXES = {"n2_ha": ("nii_6584_flux", "h_alpha_flux"), "o3_hb": ("oiii_5007_flux", "h_beta_flux")}
+RATIO_AXES = {"n2_ha": "log([NII]λ6584 / Hα)", "o3_hb": "log([OIII]λ5007 / Hβ)"}
+PREDICTED_RATIOS = {"n2_ha": "predicted log([NII] / Hα)", "o3_hb": "predicted log([OIII] / Hβ)"}  # short: axes are
 
 
 @dataclass(frozen=True)
@@ -41,8 +53,8 @@ class Quantity:
     key: str
     label: str
     unit: str
-    values: Callable[[State], np.ndarray]  # state → (N,) float64, NaN where unknown
-    depends: frozenset[str] = frozenset()  # the state's choices that change it, beside the target
+    values: Callable[[Query], np.ndarray]  # query → (N,) float64, NaN where unknown
+    fields: frozenset[str] = frozenset()  # of the query that it depends on
 
     @property
     def axis(self) -> str:
@@ -50,12 +62,11 @@ class Quantity:
         return untexed(f"{self.label} [{self.unit}]" if self.unit else self.label)
 
 
-def name_target(quantities: dict[str, Quantity], label: str, unit: str) -> None:
-    """Name what is true, predicted and residual after the target in view."""
+def named_after(quantities: dict[str, Quantity], label: str, unit: str) -> dict[str, Quantity]:
+    """The same quantities; what is true, predicted and residual is named after a target."""
     names = {"truth": f"true {label}", "prediction": f"predicted {label}", "residual": "predicted − true"}
-    for key, name in names.items():
-        if key in quantities:
-            quantities[key] = replace(quantities[key], label=name, unit=unit)
+    named = {key: replace(quantities[key], label=name, unit=unit) for key, name in names.items() if key in quantities}
+    return quantities | named
 
 
 @dataclass(frozen=True)
@@ -85,9 +96,22 @@ PLOTS = (
 )
 
 
+def plots_of(quantities: Collection[str], targets: Sequence[str]) -> dict[str, Plot]:
+    """The plots that the quantities can fill, by key; one of mass is named after a metallicity only where it is one."""
+    found = {plot.key: plot for plot in PLOTS if {plot.x, plot.y} <= set(quantities)}
+    if "mass" in found and has_lines(targets) and not targets[0].startswith("oh_"):
+        found["mass"] = replace(found["mass"], label="true value against stellar mass")
+    return found
+
+
 def untexed(words: str) -> str:
     """A text that Bokeh shows as it is: what would begin a formula there is parted by a mark without width."""
     return _TEX.sub(lambda found: f"{found[0]}\u200b", words)
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, true minus sign included."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 @lru_cache(maxsize=256)

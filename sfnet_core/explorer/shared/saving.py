@@ -49,8 +49,8 @@ class SaveMenu(View):
         """The text of its SVG file."""
         raise NotImplementedError
 
-    def draw(self, changed: frozenset[str] | None = None) -> None:
-        """Send the menu."""
+    def draw(self) -> None:
+        """Send the menu; it names what the figures show now."""
         self.data = {"figures": [[key, words] for key, words in self.names().items()]}
 
     def svg(self, key: str | int, link: str = "") -> str:

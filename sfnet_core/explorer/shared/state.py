@@ -1,8 +1,8 @@
-"""What the user has chosen: the one object that every view of the page observes.
+"""What the user has chosen: clicks change it, and every view is drawn from its :attr:`State.query`.
 
-Views never call each other: a view turns a click into :meth:`State.change`, and every view (the clicked one too)
-redraws from the state. The state is written to and read from the page's URL, so every view of the page is a
-permalink, and undo is a list of its values.
+Views never call each other: a view turns a click into :meth:`State.change`, and the page draws every view (the clicked
+one too) from the query of the changed state. The state is written to and read from the page's URL, so every view of the
+page is a permalink, and undo is a list of its values.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import operator
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 from traitlets import Bool, Bytes, CaselessStrEnum, HasTraits, Instance, Int, TraitError, Unicode, validate
 
+from sfnet_core.explorer.shared.query import Query, labels_asked
 from sfnet_core.explorer.shared.row_packing import MAX_SELECTION, pack_rows, read_rows, unpack_rows, written_rows
 
 __all__ = ["LABELS", "MAX_QUERY", "TABS", "State", "pack_rows", "unpack_rows"]
@@ -86,6 +88,7 @@ class State(HasTraits):
         """For F features, N galaxies, these splits, T targets and codes of ``slots`` = k + r stored activations."""
         self._features, self._galaxies, self._splits, self._targets = features, galaxies, ("", *splits), targets
         self._slots = slots
+        self.labels = 0  # counts the changes of labels, notes, stars and lists
         self._observers: list[Callable[[frozenset[str]], None]] = []
         self._past: list[dict | LabelStep] = []
         self._future: list[dict | LabelStep] = []
@@ -155,9 +158,19 @@ class State(HasTraits):
         return value
 
     @property
+    def query(self) -> Query:
+        """The choices at this moment, and how often the labels were changed."""
+        return Query(**{field.name: getattr(self, field.name) for field in fields(Query)})
+
+    @property
     def where(self) -> str:
-        """Which galaxies are in view, in words for a caption: 'validation', 'all splits', 'train, filtered'."""
-        return f"{self.split or 'all splits'}{', filtered' if self.filter else ''}"
+        """As :attr:`Query.where`."""
+        return self.query.where
+
+    @property
+    def filter_labels(self) -> int:
+        """As :attr:`Query.filter_labels`."""
+        return labels_asked(self.filter, self.labels)
 
     # -- changing and observing --------------------------------------------------------------------------------
 
@@ -178,17 +191,18 @@ class State(HasTraits):
     def record(self, back: Callable[[], None], forth: Callable[[], None], tag: str = "") -> None:
         """Put what was done to the labels on the undo list, and tell the observers (``labels``).
 
-        Deeds one after the other with the same ``tag`` (letters typed in one sitting) are one step.
+        Steps one after the other with the same ``tag`` (letters typed in one sitting) are one step.
         """
         last = self._past[-1] if self._past else None
         if tag and isinstance(last, LabelStep) and last.tag == tag:
             back = self._past.pop().back
         self._past = [*self._past[-(UNDO_STEPS - 1) :], LabelStep(back, forth, tag)]
         self._future.clear()
-        self._tell(LABELS)
+        self.labels_changed()
 
     def labels_changed(self) -> None:
-        """Tell the observers that the labels are others: another page changed them."""
+        """The labels are others, maybe by another page: count that and tell the observers."""
+        self.labels += 1
         self._tell(LABELS)
 
     def undo(self) -> bool:
@@ -213,9 +227,9 @@ class State(HasTraits):
             return False
         if isinstance(source[-1], LabelStep):
             source[-1].back()  # where that is refused the list stays as it is
-            deed = source.pop()
-            other.append(LabelStep(deed.forth, deed.back))
-            self._tell(LABELS)
+            step = source.pop()
+            other.append(LabelStep(step.forth, step.back))
+            self.labels_changed()
             return True
         before = self.values()
         other.append(before)
@@ -241,10 +255,10 @@ class State(HasTraits):
 
     # -- permalinks --------------------------------------------------------------------------------------------
 
-    def query(self, ids: np.ndarray, defaults: dict[str, Any]) -> str:
+    def to_url(self, ids: np.ndarray, defaults: dict[str, Any]) -> str:
         """The state as a URL query: only what differs from ``defaults``, the galaxy in focus by its identifier.
 
-        A selection that would make the query longer than :meth:`read_query` reads is left out.
+        A selection that would make the query longer than :meth:`from_url` reads is left out.
         """
         now = self.values()
         out: dict[str, str] = {}
@@ -269,7 +283,7 @@ class State(HasTraits):
                 query = urlencode(out, safe=",")
         return query
 
-    def read_query(self, query: str, row_of: Callable[[str], int | None]) -> tuple[dict[str, Any], list[str]]:
+    def from_url(self, query: str, row_of: Callable[[str], int | None]) -> tuple[dict[str, Any], list[str]]:
         """Check a permalink's query; returns the choices that hold and a sentence for each that does not.
 
         Nothing is set here: ``state.change(**choices)`` does that, after the page has looked at the choices.

@@ -10,7 +10,7 @@ import numpy as np
 
 from sfnet_core.analysis.neighbours import similarity
 from sfnet_core.codes.novelty import why_unlike
-from sfnet_core.explorer.shared.header import MINUS
+from sfnet_core.explorer.shared.quantities import MINUS
 from sfnet_core.explorer.your_galaxy.similarity import LOOKS, FeatureRanges, Span, look, share_below, typical_nearest
 from sfnet_core.utils.subsample import evenly
 

@@ -28,7 +28,9 @@ from sfnet_core.utils.errors import SFNetError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sfnet_core.explorer.your_galaxy.page import YourGalaxy
+    from sfnet_core.data.dataset import Dataset
+    from sfnet_core.explorer.shared.context import Context
+    from sfnet_core.explorer.your_galaxy.engine import Engine
 
 __all__ = ["Controller"]
 
@@ -39,8 +41,16 @@ MOST_DOWNLOAD = 64 << 20  # bytes of a codes file that goes to the browser
 class Controller:
     """The left pane's work. ``view`` is what the page shows of it."""
 
-    def __init__(self, page: YourGalaxy):
-        self._page = page
+    def __init__(
+        self,
+        context: Context,
+        engine: Engine,
+        dataset: Dataset | None,
+        open_row: Callable[[int], None],
+        open_image: Callable[[Galaxy], None],
+    ):
+        self._context, self._engine, self._dataset = context, engine, dataset
+        self._open_row, self._open_image = open_row, open_image
         self.options = ImageOptions()
         self._worker, self._folder_worker = Worker(), Worker()
         self._brought: tuple[str, np.ndarray] | None = None  # the last image, to read it anew when the options change
@@ -69,7 +79,7 @@ class Controller:
 
     def prepare(self) -> None:
         """Load the network in the background: the visitor is about to bring an image."""
-        engine = self._page.engine
+        engine = self._engine
         if engine.why_not or engine.ready or self._busy:
             return
         self._start(lambda tell: engine.prepare(tell), lambda _: None)
@@ -84,11 +94,11 @@ class Controller:
     def find(self, what: str) -> None:
         """Look at an identifier of the loaded codes, else at an image below an allowed folder."""
         what = what.strip()
-        row = self._page.scene.row_of(what) if what else None
+        row = self._context.scene.row_of(what) if what else None
         if row is not None:
             self._ticket += 1  # an image that is still being read is no longer wanted
             self._quiet()
-            self._page.open_row(row)
+            self._open_row(row)
             return
         if not what:
             raise SFNetError("Type an identifier of the loaded codes, or a path below an allowed folder.")
@@ -97,10 +107,10 @@ class Controller:
                 "Images can't be fetched from web addresses here: this page makes no request. "
                 "Download the image and upload it."
             )
-        folders = allowed_folders(self._page.dataset)
+        folders = allowed_folders(self._dataset)
         if not folders or not looks_like_path(what):
             raise SFNetError(
-                f"No galaxy {what[:80]!r} is in these codes ({self._page.scene.n:,} galaxies)."
+                f"No galaxy {what[:80]!r} is in these codes ({self._context.scene.n:,} galaxies)."
                 + (" A path ends in .jpg, .jpeg or .png." if folders else "")
             )
         path = inside(what, folders)
@@ -113,14 +123,14 @@ class Controller:
         if options == self.options:
             return
         self.options = options
-        if self._brought is not None and (self._refused or self._page.state.galaxy < 0):
+        if self._brought is not None and (self._refused or self._context.state.galaxy < 0):
             name, rgb = self._brought
             self._read(name, lambda: rgb)
         else:
             self.draw()
 
     def _read(self, name: str, read: Callable[[], np.ndarray]) -> None:
-        engine, options = self._page.engine, self.options
+        engine, options = self._engine, self.options
 
         def job(tell: Callable[[str], None]) -> tuple:
             tell("Reading the image…")
@@ -147,10 +157,10 @@ class Controller:
         shown = name if count == 1 else f"{name} ({count})"
         if rgb.shape != given.shape:
             shown += f" at {rgb.shape[1]}×{rgb.shape[0]} px"
-        for note in self._page.engine.notes:
-            self._page.head.notify(note)
-        self._page.engine.notes.clear()
-        self._page.open_image(Galaxy(shown, codes, -1, rgb, given.shape[:2], scale))
+        for note in self._engine.notes:
+            self._context.notify(note)
+        self._engine.notes.clear()
+        self._open_image(Galaxy(shown, codes, -1, rgb, given.shape[:2], scale))
 
     def _start(self, job: Callable, answer: Callable[[Any], None]) -> None:
         self._ticket += 1
@@ -174,8 +184,8 @@ class Controller:
         self._worker.submit(job, done, tell)
 
     def _need_engine(self) -> None:
-        if self._page.engine.why_not:
-            raise SFNetError(self._page.engine.why_not)
+        if self._engine.why_not:
+            raise SFNetError(self._engine.why_not)
 
     def _quiet(self) -> None:
         self._busy = self._trouble = ""
@@ -196,7 +206,7 @@ class Controller:
             return
         try:
             self._need_engine()
-            path = inside(what.strip(), allowed_folders(self._page.dataset))
+            path = inside(what.strip(), allowed_folders(self._dataset))
             if not path.is_dir():
                 raise SFNetError(f"{shown_name(path.name)} is not a folder; open a single image above.")
         except SFNetError as error:
@@ -204,7 +214,7 @@ class Controller:
             self.draw()
             return
         self.done, self._batch_trouble, self._batch_busy = None, "", "Starting…"
-        self._batch = batch = Batch(path, self._page.engine.path, self.options, self._page.engine.trained["size"])
+        self._batch = batch = Batch(path, self._engine.path, self.options, self._engine.trained["size"])
         self.draw()
 
         def tell(line: str) -> None:
@@ -240,12 +250,12 @@ class Controller:
 
     def draw(self) -> None:
         """Send what the pane shows."""
-        trained, folders = self._page.engine.trained, allowed_folders(self._page.dataset)
+        trained, folders = self._engine.trained, allowed_folders(self._dataset)
         size = trained["size"]
         seen = f"{size[1]}×{size[0]} px" if size else "size not recorded"
         scale = f"{trained['scale']:g}″ per px" if trained["scale"] else "scale not recorded"
         self.view.data = {
-            "why": self._page.engine.why_not,
+            "why": self._engine.why_not,
             "trained": f"{seen}, {scale}",
             "square": f"{size[1]}×{size[0]}" if size and size[0] == size[1] else "",
             "crop": trained["crop"],

@@ -35,13 +35,13 @@ class GalaxyFigures(SaveMenu):
 
     def names(self) -> dict[str, str]:
         """The figures: key and words."""
-        axes = [place.axes for place in self._where.panels]
+        axes = [place.axes for place in self._where.places]
         return {
             f"plot-{i}": f"{PLACES[i]}: {bare(one.y_label)} against {bare(one.x_label)}" for i, one in enumerate(axes)
         }
 
     def _place(self, key: str) -> GalaxyPanel:
-        return self._where.panels[int(key[-1])]
+        return self._where.places[int(key[-1])]
 
     def drawn(self, key: str, caption: str) -> str:
         """The text of its SVG file."""
@@ -51,7 +51,7 @@ class GalaxyFigures(SaveMenu):
 
     def caption(self, key: str, link: str = "") -> str:
         """What a figure is of, a fact a line."""
-        place, codes = self._place(key), self._scene.own
+        place, codes = self._place(key), self._scene.codes
         focus = [np.array([value]) for value in place.at]
         words = " · ".join(place.axes.title.splitlines()[:-1])
         return caption(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfnet_core.explorer.shared.query import Query
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.your_galaxy.similarity import LOOKS, look
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
-    from sfnet_core.explorer.shared.state import State
 
-__all__ = ["Galaxy"]
+__all__ = ["Galaxy", "GalaxyQuery"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Galaxy:
     """One galaxy under study. ``codes`` has this one row only; ``row`` is its row in the loaded codes, −1 for an image.
 
@@ -55,16 +55,28 @@ class Galaxy:
         """The gated activation of one feature."""
         return float(self.activations[self.features == feature].sum()) if feature >= 0 else 0.0
 
-    def value(self, key: str, state: State, whole: Scene) -> float:
+    def value(self, key: str, query: Query, whole: Scene) -> float:
         """The galaxy's value of a quantity that a plot shows; NaN where it is not known (an image has no catalogue)."""
         if key in LOOKS:
             return self.looks.get(key, float("nan"))
         if key == "activation":
-            return self.activation(state.feature)
+            return self.activation(query.feature)
         if key == "prediction":
-            return float(self.codes.prediction(state.target)[0])
+            return float(self.codes.prediction(query.target)[0])
         if key == "margin":
             return float(self.codes.margin[0])
         if self.row >= 0 and key in whole.quantities:
-            return float(whole.values(key, state)[self.row])
+            return float(whole.at(key, query, np.array([self.row]))[0])
         return float("nan")
+
+
+@dataclass(frozen=True)
+class GalaxyQuery(Query):
+    """The page's query: the choices, and the galaxy that the page is about, ``None`` before there is one."""
+
+    shown: Galaxy | None = None
+
+    @classmethod
+    def of(cls, query: Query, shown: Galaxy | None) -> GalaxyQuery:
+        """``query`` about this galaxy."""
+        return cls(**{one.name: getattr(query, one.name) for one in fields(Query)}, shown=shown)

@@ -9,21 +9,22 @@ import ipywidgets
 import numpy as np
 
 from sfnet_core.data.pictures import Pictures
-from sfnet_core.explorer.shared.header import signed
+from sfnet_core.explorer.shared.context import Context
 from sfnet_core.explorer.shared.hover import Hover
 from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.notes import NoteStrip
 from sfnet_core.explorer.shared.opening import Sentence, facts, open_codes, or_sentence, show
 from sfnet_core.explorer.shared.plot_menu import PlotMenu
+from sfnet_core.explorer.shared.quantities import signed
 from sfnet_core.explorer.shared.saving import permalink
 from sfnet_core.explorer.shared.scene import Scene
-from sfnet_core.explorer.shared.state import LABELS, State
+from sfnet_core.explorer.shared.state import State
 from sfnet_core.explorer.your_galaxy.checks import Training
 from sfnet_core.explorer.your_galaxy.controller import Controller
 from sfnet_core.explorer.your_galaxy.engine import Engine
 from sfnet_core.explorer.your_galaxy.figures import GalaxyFigures
-from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
-from sfnet_core.explorer.your_galaxy.plots import GalaxyPlots, menu
+from sfnet_core.explorer.your_galaxy.galaxy import Galaxy, GalaxyQuery
+from sfnet_core.explorer.your_galaxy.plots import GalaxyPlots, plots_to_choose
 from sfnet_core.explorer.your_galaxy.views import Checks, GalaxyHeader, GalaxyInspector, Neighbours
 
 if TYPE_CHECKING:
@@ -61,16 +62,16 @@ class YourGalaxy:
         allow_mismatch: bool = False,
     ):
         self.codes, self.dataset = codes, dataset
-        self.scene = Scene(codes)
+        splits = [name for name in codes.splits if name]
+        self.state = State(codes.features, len(codes), splits, len(codes.targets), k=codes.k)
+        self.labels = LabelEditor(codes, self.state)
+        self.scene = Scene(codes, self.labels.given())
         self.pictures = Pictures(codes, dataset)
         self.engine = Engine(codes, run, allow_mismatch=allow_mismatch)
         self.training = Training(self.scene, self.pictures)
-        self.state = State(codes.features, len(codes), self.scene.splits, len(codes.targets), k=codes.k)
-        plots = menu(self.scene, dataset is not None)
-        self._plots = plots.plots
+        self._plots = plots_to_choose(self.scene, dataset is not None)
         self._first_choices()
         self._defaults = self.state.values()
-        self.labels = LabelEditor(codes, self.state)
         self.galaxy: Galaxy | None = None
         self.image: Galaxy | None = None  # the last image of the visitor's; undo comes back to it
         self.head = GalaxyHeader(
@@ -82,19 +83,19 @@ class YourGalaxy:
             set_theme=lambda dark: self.plots.theme(dark),
         )
         say = self.head.notify
-        self.controller = Controller(self)
-        self.checks = Checks(say, {})
-        self.plots = GalaxyPlots(
-            self.scene, self.state, self.training, plots.plots, self.labels.label_on_plots, self.open_row
-        )
-        self.plot_menu = PlotMenu(plots, self.state, say)
+        context = Context(self.scene, self.state, self.pictures, self.labels, say, self.link)
+        self.controller = Controller(context, self.engine, dataset, self.open_row, self.open_image)
+        self.checks = Checks(context, self.training, self.engine)
+        self.plots = GalaxyPlots(context, self.training, self._plots, self.open_row)
+        self.plot_menu = PlotMenu(context, self._plots)
         self.figures = GalaxyFigures(self.scene, self.plots, say, self.link, self._named)
-        self.hover = Hover(self.scene, self.pictures, say, self.plots.key)
-        self.inspector = GalaxyInspector(self.scene, self.state, self.pictures, say, self.label)
-        self.neighbours = Neighbours(self.scene, self.state, self.pictures, say, self.open_row)
+        self.hover = Hover(context, self.plots.key)
+        self.inspector = GalaxyInspector(context, self.training)
+        self.neighbours = Neighbours(context, self.open_row)
         self.watch = NoteStrip(self.state, self.labels, say, watch_only=True)
-        self.state.on_change(self._draw)
-        self._draw(None)
+        self._views = (self.checks, self.inspector, self.plots, self.neighbours, self.plot_menu)
+        self.state.on_change(lambda _changed: self._draw())
+        self._draw()
         self.widget = self._layout()
 
     def label(self, feature: int) -> str:
@@ -120,7 +121,7 @@ class YourGalaxy:
         """Look at an image of the visitor's."""
         self.image = galaxy
         if not self.state.change(galaxy=-1, map="sum", feature=self._strongest(galaxy)):
-            self._draw(frozenset())  # another image under the same choices
+            self._draw()  # another image under the same choices
 
     def _strongest(self, galaxy: Galaxy) -> int:
         """The feature with the largest |contribution|; the one in focus where the galaxy has none."""
@@ -145,7 +146,7 @@ class YourGalaxy:
 
     def open_link(self, query: str) -> None:
         """Read a permalink's query; what does not hold is said in a notice, and the page opens without it."""
-        choices, troubles = self.state.read_query(query, self.scene.row_of)
+        choices, troubles = self.state.from_url(query, self.scene.row_of)
         choices = {name: value for name, value in choices.items() if name in OWN}
         for name, known in (("third", self._plots), ("fourth", self._plots), ("sort", ("cosine", "shared"))):
             if name in choices and choices[name] not in known:
@@ -157,7 +158,7 @@ class YourGalaxy:
     @property
     def query(self) -> str:
         """The permalink's query of the present state; an image of the visitor's is not in it."""
-        return self.state.query(self.codes.ids, self._defaults)
+        return self.state.to_url(self.codes.ids, self._defaults)
 
     def link(self, place: str = "") -> str:
         """The permalink of now; ``place``: where the browser is."""
@@ -185,34 +186,16 @@ class YourGalaxy:
             parts.append(str(galaxy.codes.split[0]) or "no split")
         return " · ".join(parts)
 
-    def _draw(self, changed: frozenset[str] | None) -> None:
-        """Bring every view up to the state; only what the change touches is sent."""
-        if changed is not None and (self.labels.refresh() or changed & LABELS):
-            changed = None  # features have other names
-        before, self.galaxy = self.galaxy, self._now()
-        other = changed is None or before is not self.galaxy
-
-        def touched(*names: str) -> bool:
-            return changed is None or bool(changed & set(names))
-
-        galaxy = self.galaxy
+    def _draw(self) -> None:
+        """Draw every view from the query; what reads nothing of it that is another stays as it is."""
+        self.labels.refresh()  # another page wrote meanwhile
+        self.galaxy = self._now()
+        query = GalaxyQuery.of(self.state.query, self.galaxy)
         self.head.draw(self.query, self.status())
         self.watch.draw()
-        if other or touched("target"):
-            checks = None
-            if galaxy is not None:
-                checks = self.training.checks(galaxy, self.engine.trained, self.state.target, self.label)
-            self.checks.draw(checks, self.training.name)
-        if other or touched("target", "map", "sky", "feature"):
-            margin = self.training.margin_place(galaxy) if galaxy is not None else ""
-            self.inspector.show(galaxy, margin)
-        if other or touched("split", "target", "feature", "third", "fourth"):
-            self.plots.draw(changed, galaxy)
-            self.figures.draw()
-        if other or touched("target", "sort") or (galaxy is None and touched("split")):
-            self.neighbours.draw(galaxy)
-        if touched("third", "fourth"):
-            self.plot_menu.draw()
+        for view in self._views:
+            view.draw(query)
+        self.figures.draw()
 
     def _layout(self) -> ipywidgets.Widget:
         left = ipywidgets.VBox([self.controller.view, self.checks])

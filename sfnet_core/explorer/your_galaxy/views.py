@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 
 from sfnet_core.analysis.neighbours import nearest_to_code
+from sfnet_core.explorer.shared.context import Context, Pane
 from sfnet_core.explorer.shared.inspector import Inspector
 from sfnet_core.explorer.shared.page_header import PageHeader
+from sfnet_core.explorer.shared.query import Query
+from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.state import State
 from sfnet_core.explorer.shared.view import View, front_end, source, text
+from sfnet_core.explorer.your_galaxy.checks import Check, Training
+from sfnet_core.explorer.your_galaxy.engine import Engine
+from sfnet_core.explorer.your_galaxy.galaxy import GalaxyQuery
 from sfnet_core.utils.subsample import evenly
-
-if TYPE_CHECKING:
-    from sfnet_core.data.pictures import Pictures
-    from sfnet_core.explorer.shared.scene import Scene
-    from sfnet_core.explorer.your_galaxy.checks import Check
-    from sfnet_core.explorer.your_galaxy.galaxy import Galaxy
 
 __all__ = ["Checks", "GalaxyHeader", "GalaxyInspector", "Inputs", "Neighbours"]
 
@@ -69,73 +69,66 @@ class Inputs(View):
     with_buffers = frozenset({"image"})
 
 
-class Checks(View):
+class Checks(Pane):
     """Does it look like the training data? One line per question (``sf-check`` with ``data-state``)."""
 
     _esm = front_end("your_galaxy/checks")
 
-    def draw(self, checks: list[Check] | None, trained: str = "") -> None:
-        """Send the answers; ``None`` where there is no galaxy yet."""
-        warnings = [c for c in checks or [] if c.state == "warn"]
-        self.data = {
-            "checks": [c.as_dict() for c in checks or []],
-            "empty": checks is None,
-            "warnings": len(warnings),
-            "trained": trained,
+    def __init__(self, context: Context, training: Training, engine: Engine):
+        self._training, self._engine = training, engine
+        super().__init__(context, {})
+
+    def show(self, query: GalaxyQuery) -> dict:
+        """The answers; none where there is no galaxy yet."""
+        checks: list[Check] = []
+        if query.shown is not None:
+            name = self.context.labels.names(query).__getitem__
+            checks = self._training.checks(query.shown, self._engine.trained, query.target, name)
+        return {
+            "checks": [check.as_dict() for check in checks],
+            "empty": query.shown is None,
+            "warnings": sum(check.state == "warn" for check in checks),
+            "trained": self._training.name,
         }
 
 
-class Neighbours(View):
+class Neighbours(Pane):
     """The nearest galaxies by code (``sf-galaxy`` with ``data-id``); galaxies to try where there is none in focus."""
 
     _esm = front_end("your_galaxy/near")
 
-    def __init__(
-        self,
-        scene: Scene,
-        state: State,
-        pictures: Pictures,
-        notify: Callable[[str], None],
-        open_row: Callable[[int], None],
-    ):
-        self._scene, self._state, self._pictures, self._open = scene, state, pictures, open_row
+    def __init__(self, context: Context, open_row: Callable[[int], None]):
         super().__init__(
-            notify,
+            context,
             {
-                "focus": lambda m: self._focus(text(m, "id")),
-                "order": lambda m: state.change(sort=self._order(text(m, "by"))),
+                "focus": lambda m: open_row(self.row(text(m, "id"))),
+                "order": lambda m: context.state.change(sort=self._order(text(m, "by"))),
             },
         )
-
-    def _focus(self, identifier: str) -> None:
-        row = self._scene.row_of(identifier)
-        if row is None:
-            raise ValueError("that galaxy is not in the table")
-        self._open(row)
 
     def _order(self, by: str) -> str:
         if by not in ORDERS:
             raise ValueError("there is no such order")
         return by
 
-    def draw(self, galaxy: Galaxy | None) -> None:
-        """Send the neighbours of the galaxy in focus."""
-        scene, state, codes = self._scene, self._state, self._scene.codes
-        by = state.sort if state.sort in ORDERS else "cosine"
+    def show(self, query: GalaxyQuery) -> dict:
+        """The neighbours of the galaxy in focus."""
+        scene, codes, galaxy = self.context.scene, self.context.scene.codes, query.shown
+        by = query.sort if query.sort in ORDERS else "cosine"
         if galaxy is None:
-            rows = scene.rows(state.split)
+            rows = scene.rows(query.split)
             rows = rows[evenly(len(rows), NEIGHBOURS)]
             likeness = [""] * len(rows)
         else:
             found = nearest_to_code(codes, galaxy.features, galaxy.activations, NEIGHBOURS, by=by, skip=galaxy.row)
             rows, own = found.rows, int((galaxy.features >= 0).sum())
             likeness = [f"{c:.4f} · {s} of {own}" for c, s in zip(found.cosine, found.shared, strict=True)]
-        prediction, truth = codes.prediction(state.target), codes.truth(state.target)
-        self.data = {
+        prediction, truth = codes.prediction(query.target), codes.truth(query.target)
+        return {
             "galaxies": [
                 {
                     "id": str(codes.ids[row]),
-                    "jpeg": self._pictures.jpeg(int(row)),
+                    "jpeg": self.context.pictures.jpeg(int(row)),
                     "likeness": words,
                     "prediction": f"{prediction[row]:.3f}",
                     "truth": f"{truth[row]:.3f}" if np.isfinite(truth[row]) else "–",
@@ -147,9 +140,9 @@ class Neighbours(View):
             "by": by,
             "orders": [[key, label] for key, label in ORDERS.items()],
             "n": scene.n,
-            "unit": scene.unit(state.target),
-            "label": scene.target_label(state.target),
-            "why": self._pictures.why,
+            "unit": scene.unit(query.target),
+            "label": scene.target_label(query.target),
+            "why": self.context.pictures.why,
         }
 
 
@@ -172,29 +165,25 @@ class OnePicture:
 class GalaxyInspector(Inspector):
     """The explorer's inspector, of the galaxy that this page is about."""
 
-    among_others = False
+    among_others = annotated = False
     empty = "Bring an image on the left, type an identifier, or try one of the galaxies below."
 
-    def __init__(
-        self, scene: Scene, state: State, pictures: Pictures, notify: Callable[[str], None], label: Callable[[int], str]
-    ):
-        self._page_state, self._why = state, pictures.why
-        super().__init__(scene, state, pictures, notify, label)
+    def __init__(self, context: Context, training: Training):
+        self._training = training
+        super().__init__(context)
 
-    def show(self, galaxy: Galaxy | None, margin: str = "") -> None:
-        """Draw ``galaxy``; ``margin`` says where its margin stands."""
+    def show(self, query: GalaxyQuery) -> dict:
+        """The galaxy, as the inspector shows the one of a table with this galaxy alone."""
+        galaxy = query.shown
         if galaxy is None:
-            self.data = {"shown": True, "id": "", "empty": self.empty}
-            return
-        page, codes = self._page_state, galaxy.codes
-        state = State(codes.features, 1, galaxy.scene.splits, len(codes.targets), k=codes.k)
-        state.change(galaxy=0, target=page.target, map=page.map, sky=page.sky, feature=page.feature)
-        self._scene, self._state = galaxy.scene, state
-        self._pictures = OnePicture(galaxy.rgb, self._why)
-        with self.hold_sync():
-            self.draw()
-            facts = [
-                [name, f"{value}, {margin}" if name.startswith("margin") and margin else value, *hint]
-                for name, value, *hint in self.data["facts"]
-            ]
-            self.data = {**self.data, "id": galaxy.name, "scale": galaxy.scale, "facts": facts}
+            return {"shown": True, "id": "", "empty": self.empty}
+        pictures = OnePicture(galaxy.rgb, self.context.pictures.why)
+        context = replace(self.context, scene=galaxy.scene, pictures=pictures)
+        names = ("target", "map", "sky", "feature", "labels")
+        alone = Query(galaxy=0, k=galaxy.codes.k, **{name: getattr(query, name) for name in names})
+        data, place = self.galaxy(context, alone), self._training.margin_place(galaxy)
+        facts = [
+            [name, f"{value}, {place}" if name.startswith("margin") and place else value, *hint]
+            for name, value, *hint in data["facts"]
+        ]
+        return {**data, "id": galaxy.name, "scale": galaxy.scale, "facts": facts}

@@ -1,16 +1,20 @@
-"""The top of the page: what the data are, which split the numbers are of, and the numbers under the toggles."""
+"""The explorer's head: what the data are, which split the numbers are of, and the numbers under the toggles."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sfnet_core.data.filters.grammar import FilterError
 from sfnet_core.explorer.explore.filter_box import FilterBox
+from sfnet_core.explorer.shared.context import Context
 from sfnet_core.explorer.shared.page_header import PageHeader
-from sfnet_core.explorer.shared.state import MAX_FILTER, State, unpack_rows
+from sfnet_core.explorer.shared.quantities import MINUS, signed
+from sfnet_core.explorer.shared.query import Query
+from sfnet_core.explorer.shared.state import MAX_FILTER, unpack_rows
 from sfnet_core.explorer.shared.view import front_end, source, text, whole
 
 if TYPE_CHECKING:
@@ -18,61 +22,45 @@ if TYPE_CHECKING:
 
 __all__ = ["Header", "status_text"]
 
-MINUS = "\N{MINUS SIGN}"
 
-
-def signed(value: float, digits: int) -> str:
-    """A number with its sign, true minus sign included."""
-    return f"{value:+.{digits}f}".replace("-", MINUS)
-
-
-def status_text(scene: Scene, state: State) -> str:
-    """The numbers of the current state as the page shows them, e.g. 'RMSE 0.0932 dex · R² 0.712 · N 240 · …'."""
-    numbers, unit = scene.numbers(state), scene.unit(state.target)
+def status_text(scene: Scene, query: Query) -> str:
+    """The numbers of the query as the page shows them, e.g. 'RMSE 0.0932 dex · R² 0.712 · N 240 · …'."""
+    numbers, unit = scene.numbers(query), scene.unit(query.target)
     parts = []
     if numbers.n:
         parts += [f"RMSE {numbers.rmse:.4f} {unit}".rstrip()]
     if np.isfinite(numbers.r2):
         parts += [f"R² {numbers.r2:.3f}".replace("-", MINUS)]
-    if state.off and numbers.n:
+    if query.off and numbers.n:
         parts += [f"ΔRMSE {signed(numbers.rmse - numbers.rmse_all_on, 4)} {unit}"]
-    if state.off and np.isfinite(numbers.mean_change):
+    if query.off and np.isfinite(numbers.mean_change):
         parts += [f"mean change {signed(numbers.mean_change, 4)} {unit}"]
-    parts += [f"N {numbers.n or numbers.in_view:,}", state.split or "all splits"]
-    parts += ["filtered"] if state.filter else []
-    parts += [f"{beyond:,} unlike the training"] if (beyond := unlike_in_view(scene, state)) else []
-    parts += [f"{len(state.off)} off, {state.mode}" if state.off else "all features on"]
+    parts += [f"N {numbers.n or numbers.in_view:,}", query.split or "all splits"]
+    parts += ["filtered"] if query.filter else []
+    parts += [f"{beyond:,} unlike the training"] if (beyond := scene.unlike_in_view(query)) else []
+    parts += [f"{len(query.off)} off, {query.mode}" if query.off else "all features on"]
     return " · ".join(parts)
-
-
-def unlike_in_view(scene: Scene, state: State) -> int:
-    """How many galaxies in view are unlike the training galaxies; 0 where the codes do not say."""
-    if scene.own.unlike is None:
-        return 0
-    key = ("unlike", state.split, state.filter, state.target)
-    return scene.remember(key, lambda: int((scene.own.unlike[scene.view(state)] > 1).sum()), keep=4)
 
 
 class Header(PageHeader):
     """Title, provenance, split switch, status line (``sf-status``) and messages (``sf-notice``)."""
 
     _esm = front_end(
-        "shared/said", "shared/keys", "explore/keys", "shared/page_head", "explore/filter_box", "shared/header"
+        "shared/said", "shared/keys", "explore/keys", "shared/page_head", "explore/filter_box", "explore/header"
     )
     _css = source("shared/explorer.css")
 
     def __init__(
         self,
-        scene: Scene,
-        state: State,
+        context: Context,
         *,
         title: str,
         facts: list[str],
         open_link: Callable[[str], None],
         set_theme: Callable[[bool], None],
-        label: Callable[[int], str] = "f{}".format,
     ):
-        self._box = FilterBox(scene, state, label)
+        scene, state = context.scene, context.state
+        self._box = FilterBox(context)
         super().__init__(
             scene,
             state,
@@ -94,7 +82,7 @@ class Header(PageHeader):
         """Set a filter; one that can't be read is refused before it is set, and the box says why and where."""
         words = given.strip()
         try:
-            self._scene.mask(words, self._state.target)
+            self._scene.mask(replace(self._state.query, filter=words))
         except FilterError as error:
             self.send({"filter": {**self._box.complaint(given, error), "refused": True}})
             return
@@ -105,13 +93,13 @@ class Header(PageHeader):
 
     def draw(self, query: str | None = None) -> None:
         """Send what the header shows; ``query`` is the state's permalink."""
-        scene, state = self._scene, self._state
-        numbers = scene.numbers(state)
-        selected = len(unpack_rows(state.selection))
+        scene, now = self._scene, self._state.query
+        numbers = scene.numbers(now)
+        selected = len(unpack_rows(now.selection))
         self.data = self.shared(query) | {
-            "status": status_text(scene, state),
-            "filter": state.filter,
+            "status": status_text(scene, now),
+            "filter": now.filter,
             "hint": self._box.hint(),
-            "warn": bool(numbers.n and not state.split and scene.splits),
-            "selected": f"{selected:,} selected of {len(scene.view(state)):,}" if selected else "",
+            "warn": bool(numbers.n and not now.split and scene.splits),
+            "selected": f"{selected:,} selected of {len(scene.view(now)):,}" if selected else "",
         }
