@@ -3,7 +3,7 @@
     python -m benchmarks.bench_certain [--real ../shared/data] [--work DIR] [--cases sample w16 w64] [--quick]
 
 Every galaxy of a case is computed in both precisions, so that every flip is known. Then the choice of rows to compute
-again is replayed, by :func:`sfnet_core.inference.recompute.make_certain` itself and by the earlier rule, with the
+again is replayed, by :func:`sfnet_core.inference.recompute.recompute_doubtful` itself and by the earlier rule, with the
 galaxies in several random orders (which decide the rows that errors are measured on). bfloat16 gives the same numbers,
 up to the order of sums, on processors that have it and on those that emulate it; how much faster it is cannot be seen
 from here.
@@ -28,7 +28,7 @@ from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.packing import pack
 from sfnet_core.explorer.shared.sample import sample_dataset, sample_run
 from sfnet_core.inference.encoding import Encoder
-from sfnet_core.inference.recompute import make_certain
+from sfnet_core.inference.recompute import recompute_doubtful
 from sfnet_core.inference.tolerance import NEAR
 from sfnet_core.model.network import pool
 from sfnet_core.model.run import Run
@@ -92,7 +92,7 @@ def now(low: np.ndarray, high: np.ndarray, k: int) -> tuple[np.ndarray, dict]:
         return {"exact": np.where(at >= 0, exact, 0), "again": np.ones(len(rows), dtype=bool)}
 
     encoder = SimpleNamespace(k=k, n_features=low.shape[1], micro=MICRO, encode=encode)
-    said = make_certain(encoder, whole, lambda name, rows, make, done: make(), 2048, lambda n: None)
+    said = recompute_doubtful(encoder, whole, lambda name, rows, make, done: make(), 2048, lambda n: None)
     return whole["again"], said
 
 

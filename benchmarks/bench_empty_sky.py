@@ -25,7 +25,7 @@ from sfnet_core.codes.empty_sky import blank_map, typical_sky
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset, sample_run
 from sfnet_core.inference.encoding import Encoder
-from sfnet_core.model.preprocess import centre, to_input
+from sfnet_core.model.preprocess import crop_centre, to_input
 from sfnet_core.model.run import Run
 from sfnet_core.reports.faithful.insertion_deletion import Covering, areas, blocks, cover_of, curves
 from sfnet_core.reports.faithful.wording import ORDERS
@@ -39,7 +39,7 @@ ALSO = {
     "same features": "less the galaxy's own features' map of the typical sky",
     "same features, own sky": "less the galaxy's own features' map of its own sky",
 }
-AGAINST = ("map", "map less cover", *ALSO, "occlusion", "centre", "random")
+AGAINST = ("map", "map less cover", *ALSO, "occlusion", "crop_centre", "random")
 PIECE, DRAWS = 20, 2
 PARTS = ("fold0", "fold1", "simulated")
 
@@ -89,7 +89,7 @@ def measured(arguments: argparse.Namespace, work: Path, run: Run, dataset: Datas
     black, mean_colour = (blank_map(weight[:-1], blank[name], network.k) for name in ("black", "mean colour"))
 
     def one(row: int) -> dict[str, np.ndarray]:
-        cutout = torch.from_numpy(np.array(centre(dataset.cutouts[row : row + 1], about["crop"])))
+        cutout = torch.from_numpy(np.array(crop_centre(dataset.cutouts[row : row + 1], about["crop"])))
         image = to_input(cutout, about["mean"], about["std"])[0].contiguous()
         with torch.no_grad():
             own = network.maps(cover_of(image, "sky")[None].contiguous())[0].double().numpy()

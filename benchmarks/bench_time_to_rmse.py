@@ -33,7 +33,7 @@ from benchmarks.paper_peer import PaperSFNet, RAdamLookahead, training_step
 from benchmarks.plain_training import train_plainly
 from benchmarks.training_tricks import TRICKS, tricks
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.model.preprocess import centre, to_input
+from sfnet_core.model.preprocess import crop_centre, to_input
 from sfnet_core.model.run import Run
 from sfnet_core.stats.bootstrap import percentile_interval, resampled
 from sfnet_core.training.loop import train
@@ -142,7 +142,7 @@ class Trainings:
         def read(run: Run) -> np.ndarray:
             network, about, found = run.network(), run.metadata, []
             for rows in np.array_split(self.held, -(-len(self.held) // 64)):
-                cutouts = torch.from_numpy(centre(self.dataset.cutouts[rows], about["crop"]))
+                cutouts = torch.from_numpy(crop_centre(self.dataset.cutouts[rows], about["crop"]))
                 found.append(network(to_input(cutouts, about["mean"], about["std"]))[:, 0])
             return torch.cat(found).numpy()
 

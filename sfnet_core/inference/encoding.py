@@ -22,8 +22,8 @@ from sfnet_core.codes.novelty import COLUMNS as UNLIKE
 from sfnet_core.codes.novelty import Typical
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.tolerance import NEAR
-from sfnet_core.model.cutout_loader import CutoutFeed
-from sfnet_core.model.device import OnTheWay, plain_float32
+from sfnet_core.model.cutout_loader import CutoutLoader
+from sfnet_core.model.device import AsyncCopy, plain_float32
 from sfnet_core.model.kernels.fused import trunk_of
 from sfnet_core.model.network import SFNet, code_of, pool, strongest
 from sfnet_core.model.preprocess import ORIENTATIONS, orient, to_input
@@ -81,7 +81,7 @@ class Encoder:
 
     def batches(self, rows: np.ndarray) -> Iterator[tuple[int, Tensor]]:
         """(how many are galaxies, cutouts (micro, s, s, 3) uint8 filled up with black ones)."""
-        feed = CutoutFeed(self._dataset.cutouts, rows, self._crop, self.device, in_memory=False)
+        feed = CutoutLoader(self._dataset.cutouts, rows, self._crop, self.device, in_memory=False)
         positions = [np.arange(i, min(i + self.micro, len(rows))) for i in range(0, len(rows), self.micro)]
         for cutouts in feed.batches(positions):
             n = len(cutouts)
@@ -139,7 +139,7 @@ class Encoder:
                 part["good"] &= np.isfinite(part[name].reshape(len(rows), -1)).all(axis=1)
         return part
 
-    def _launched(self, rows: np.ndarray, dtype: torch.dtype, dense: bool) -> Iterator[tuple[int, OnTheWay]]:
+    def _launched(self, rows: np.ndarray, dtype: torch.dtype, dense: bool) -> Iterator[tuple[int, AsyncCopy]]:
         """Batch by batch, how many of it are galaxies, and what the device makes of it (micro, …), as it is begun."""
         k = self._network.k
         for n, cutouts in self.batches(rows):
@@ -157,7 +157,7 @@ class Encoder:
             if self._tta:
                 turned = (self.cells(orient(cutouts, i), dtype) for i in range(1, ORIENTATIONS))
                 made["views"] = torch.stack([self._network.read(pool(view)) for view in turned], 1)  # (micro, 7, T)
-            yield n, OnTheWay(made, self.device)
+            yield n, AsyncCopy(made, self.device)
 
     def _measure(self, waiting: deque[tuple[Any, ...]], found: dict[str, list[np.ndarray]]) -> None:
         """How unlike the training galaxies rows are, of filled up batches' activations (micro, F) and codes."""
@@ -189,9 +189,9 @@ class Encoder:
         return np.concatenate(found)
 
 
-def _behind(batches: Iterable[tuple[int, OnTheWay]], device: torch.device) -> Iterator[tuple[int, Part]]:
+def _behind(batches: Iterable[tuple[int, AsyncCopy]], device: torch.device) -> Iterator[tuple[int, Part]]:
     """The batches' arrays; on CUDA each after the next one was begun, so that the host works while the device does."""
-    waiting: deque[tuple[int, OnTheWay]] = deque()
+    waiting: deque[tuple[int, AsyncCopy]] = deque()
     for batch in batches:
         waiting.append(batch)
         if len(waiting) > (device.type == "cuda"):

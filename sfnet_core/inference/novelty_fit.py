@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sfnet_core.data.dataset import Dataset
     from sfnet_core.model.run import Run
 
-__all__ = ["MOST", "keep", "kept", "learn", "places"]
+__all__ = ["MOST", "ensure", "fit", "places", "stored"]
 
 MOST = 5000  # training galaxies that are looked at, spread evenly over the split's list
 
@@ -36,7 +36,7 @@ def places(run: Run, ids: np.ndarray) -> np.ndarray:
     return np.array([place.get(name, -1) for name in ids.tolist()], dtype=np.int64)
 
 
-def learn(run: Run, dataset: Dataset, device: str = "auto", done: Callable[[int], object] = lambda n: None) -> Typical:
+def fit(run: Run, dataset: Dataset, device: str = "auto", done: Callable[[int], object] = lambda n: None) -> Typical:
     """From the run's training galaxies, which ``dataset`` must hold; no other galaxy plays a part."""
     row = {name: i for i, name in enumerate(dataset.ids.tolist())}
     rows = np.array([row[name] for name in fitted_ids(run).tolist()])
@@ -46,7 +46,7 @@ def learn(run: Run, dataset: Dataset, device: str = "auto", done: Callable[[int]
     return Typical.fit(activations, run.metadata["k"], run=run.fingerprint)
 
 
-def kept(run: Run) -> Typical | None:
+def stored(run: Run) -> Typical | None:
     """What is kept beside the run's weights; ``None`` where nothing is, or it is of other weights."""
     path = run.path / FILE
     if not path.is_file():
@@ -56,10 +56,10 @@ def kept(run: Run) -> Typical | None:
     return typical if same else None
 
 
-def keep(run: Run, dataset: Dataset, device: str = "auto", progress: bool = True) -> Run:
+def ensure(run: Run, dataset: Dataset, device: str = "auto", progress: bool = True) -> Run:
     """Learn it and write it into a finished run's folder, unless it is there; gives the run."""
     total = len(fitted_ids(run))
-    if run.status == "finished" and total > 1 and kept(run) is None:
+    if run.status == "finished" and total > 1 and stored(run) is None:
         with tqdm(total=total, unit=" galaxies", desc="typical", disable=not progress, file=sys.stderr) as bar:
-            learn(run, dataset, device, bar.update).save(run.path / FILE)
+            fit(run, dataset, device, bar.update).save(run.path / FILE)
     return run

@@ -15,13 +15,13 @@ from sfnet_core.inference.encoding import Encoder, Part
 from sfnet_core.inference.tolerance import measure_tolerance
 from sfnet_core.utils.subsample import evenly
 
-__all__ = ["make_certain"]
+__all__ = ["recompute_doubtful"]
 
 FLAG_SAFETY = 1.5  # the tolerance of ``unlike`` is this much wider than the largest error seen at an unchanged gate
 _MEASURED = 1024  # most rows that errors are measured on, besides the doubtful ones
 
 
-def make_certain(
+def recompute_doubtful(
     encoder: Encoder,
     whole: Part,
     piece: Callable[[str, np.ndarray, Callable[[], Part], Callable[[int], object]], Part],

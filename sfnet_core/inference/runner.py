@@ -27,9 +27,9 @@ from sfnet_core.codes.novelty import FILE as UNLIKE
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import read_targets
-from sfnet_core.inference import novelty_fit as unlike_fit
+from sfnet_core.inference import novelty_fit
 from sfnet_core.inference.encoding import Encoder, Part
-from sfnet_core.inference.recompute import make_certain
+from sfnet_core.inference.recompute import recompute_doubtful
 from sfnet_core.model import checkpoint
 from sfnet_core.model.device import computes_bfloat16, has_bfloat16, pick_device
 from sfnet_core.model.kernels.fused import can_fuse
@@ -106,12 +106,12 @@ def infer(
     where = pick_device(device)
     network = run.network()
     network = network.to(where, memory_format=network.memory_format)  # type: ignore[call-overload]
-    typical = unlike_fit.kept(run)
+    typical = novelty_fit.stored(run)
     ours = dataset.fingerprint == run.metadata["data_fingerprint"]
     to_learn = typical is None and ours and len(run.split.get("train", ())) > 1
     encoder = Encoder(
         network, run.metadata, dataset, runners_up=runners_up, maps=maps, tta=tta,
-        places=unlike_fit.places(run, dataset.ids) if ours else None,
+        places=novelty_fit.places(run, dataset.ids) if ours else None,
     )  # fmt: skip
     step = -(-batch // encoder.micro) * encoder.micro
 
@@ -139,7 +139,7 @@ def infer(
         whole = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}  # not all twice
         if dtype != torch.float32:
             with tqdm(unit=" galaxies", desc="float32", disable=not progress, file=sys.stderr) as bar:
-                computed |= make_certain(encoder, whole, partial(_piece, work), step, bar.update)
+                computed |= recompute_doubtful(encoder, whole, partial(_piece, work), step, bar.update)
         sky = encoder.sky(typical_sky(dataset.cutouts, run.metadata["crop"])) if maps else None
         codes = _assemble(run, network, dataset, whole, notes, computed, encoder.typical, sky)
         codes.save(out)
@@ -218,7 +218,7 @@ def _learnt(run: Run, dataset: Dataset, path: Path, device: str, progress: bool)
         with suppress(SFNetError):
             return Typical.open(path)
     with tqdm(unit=" galaxies", desc="training galaxies", disable=not progress, file=sys.stderr) as bar:
-        typical = unlike_fit.learn(run, dataset, device, bar.update)
+        typical = novelty_fit.fit(run, dataset, device, bar.update)
     typical.save(path)
     return typical
 

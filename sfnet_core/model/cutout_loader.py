@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.model.device import sent
-from sfnet_core.model.preprocess import centre, drop_page_cache
+from sfnet_core.model.device import to_device
+from sfnet_core.model.preprocess import crop_centre, drop_page_cache
 
-__all__ = ["CutoutFeed", "prefetch"]
+__all__ = ["CutoutLoader", "prefetch"]
 
 RAM_LIMIT = 1 << 30  # bytes of cropped cutouts that a feed keeps in memory; a training has two feeds
 _DROP_EVERY = 64 << 20  # bytes read of a mapped file before its pages are taken out of the process
 
 
-class CutoutFeed:
+class CutoutLoader:
     """Batches of centre-cropped cutouts, (B, side, side, 3) uint8 on ``device``, in the order asked for.
 
     Small sets are copied to the device once, as uint8: a batch is then one index, with no worker processes and no
@@ -62,7 +62,7 @@ class CutoutFeed:
         block = found.numpy()
         for start in range(0, len(rows), 256):
             part = order[start : start + 256]
-            block[_as_slice(part)] = centre(self.cutouts[_as_slice(rows[part])], self.side)
+            block[_as_slice(part)] = crop_centre(self.cutouts[_as_slice(rows[part])], self.side)
             self._read_bytes += len(part) * self.cutouts[:1].nbytes
             if self._read_bytes > _DROP_EVERY:
                 drop_page_cache(self.cutouts)
@@ -73,7 +73,7 @@ class CutoutFeed:
         """One batch for each array of positions (0…len(rows) − 1)."""
         if self._kept is not None:
             for chosen in positions:
-                yield self._kept[sent(np.asarray(chosen), self.device)]
+                yield self._kept[to_device(np.asarray(chosen), self.device)]
             return
         pin = self.device.type == "cuda"
         with contextlib.closing(prefetch(self._read(np.asarray(chosen), pin) for chosen in positions)) as ahead:

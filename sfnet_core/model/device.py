@@ -15,8 +15,8 @@ from sfnet_core.model.kernels.onednn import can_call
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = [
-    "OnTheWay", "autocast", "computes_bfloat16", "has_bfloat16", "own_stream", "pick_device", "plain_float32", "sent",
-    "trains_in_bfloat16",
+    "AsyncCopy", "autocast", "computes_bfloat16", "has_bfloat16", "own_stream", "pick_device", "plain_float32",
+    "to_device", "trains_in_bfloat16",
 ]  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def own_stream(device: torch.device) -> Iterator[None]:
     outside.wait_stream(stream)
 
 
-def sent(values: np.ndarray | Tensor | Sequence[float], device: torch.device) -> Tensor:
+def to_device(values: np.ndarray | Tensor | Sequence[float], device: torch.device) -> Tensor:
     """Host values on ``device``; to CUDA from pinned memory, so that nobody waits until they are there."""
     values = torch.as_tensor(values)
     if device.type == "cuda":
@@ -104,7 +104,7 @@ def sent(values: np.ndarray | Tensor | Sequence[float], device: torch.device) ->
     return values.to(device)
 
 
-class OnTheWay:
+class AsyncCopy:
     """Tensors on their way from ``device`` to the host: from CUDA into pinned memory while both go on working."""
 
     def __init__(self, tensors: dict[str, Tensor], device: torch.device) -> None:

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_core.model.device import sent
+from sfnet_core.model.device import to_device
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.subsample import evenly
 
-__all__ = ["centre", "channel_statistics", "drop_page_cache", "orient", "recalibrate", "to_input", "vary"]
+__all__ = ["augment", "channel_statistics", "crop_centre", "drop_page_cache", "orient", "recalibrate", "to_input"]
 
 ORIENTATIONS = 8  # the symmetries of the square (D4): four quarter turns, each also mirrored
 
 
-def centre(cutouts, side: int):
+def crop_centre(cutouts, side: int):
     """The central square: (B, H, W, 3) → (B, side, side, 3), a view; for arrays and tensors alike."""
     height, width = cutouts.shape[1:3]
     if not 1 <= side <= min(height, width):
@@ -55,8 +55,8 @@ def orient(cutouts: Tensor, orientation: Tensor | int) -> Tensor:
 
 def to_input(cutouts: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(B, s, s, 3) uint8 → (B, 3, s, s) float32, (value / 255 − mean) / std per band; channels last in memory."""
-    scale = sent(torch.tensor([1.0 / (255.0 * s) for s in std]), cutouts.device)
-    shift = sent(torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]), cutouts.device)
+    scale = to_device(torch.tensor([1.0 / (255.0 * s) for s in std]), cutouts.device)
+    shift = to_device(torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]), cutouts.device)
     wide = cutouts.flatten(2).to(torch.float32, copy=True)  # (B, s, 3 s): long runs, many numbers at once
     side = cutouts.shape[2]
     return wide.mul_(scale.repeat(side)).add_(shift.repeat(side)).view(cutouts.shape).permute(0, 3, 1, 2)
@@ -67,12 +67,12 @@ def recalibrate(images: Tensor, mean: Sequence[float], std: Sequence[float], gai
 
     ``gain`` (B,), one for all bands so that colours stay; ``sky`` (B, 3), a residual background per band.
     """
-    offset = sent(torch.tensor(mean), images.device) * (gain[:, None] - 1) + sky  # (B, 3)
-    offset = offset / sent(torch.tensor(std), images.device)
+    offset = to_device(torch.tensor(mean), images.device) * (gain[:, None] - 1) + sky  # (B, 3)
+    offset = offset / to_device(torch.tensor(std), images.device)
     return images * gain[:, None, None, None] + offset[:, :, None, None]
 
 
-def vary(
+def augment(
     cutouts: Tensor, mean: Sequence[float], std: Sequence[float], rng: np.random.Generator, gain: float, sky: float
 ) -> Tensor:
     """Cutouts (B, s, s, 3) uint8 as a training step sees them: turned or mirrored, normalised, gain and sky varied.
@@ -81,10 +81,10 @@ def vary(
     random number comes from ``rng``.
     """
     n, device = len(cutouts), cutouts.device
-    images = to_input(orient(cutouts, sent(rng.integers(ORIENTATIONS, size=n), device)), mean, std)
+    images = to_input(orient(cutouts, to_device(rng.integers(ORIENTATIONS, size=n), device)), mean, std)
     if gain or sky:
-        factor = sent(torch.from_numpy(np.exp(rng.normal(0, gain, n))).float(), device)
-        background = sent(torch.from_numpy(rng.normal(0, sky, (n, 3))).float(), device)
+        factor = to_device(torch.from_numpy(np.exp(rng.normal(0, gain, n))).float(), device)
+        background = to_device(torch.from_numpy(rng.normal(0, sky, (n, 3))).float(), device)
         images = recalibrate(images, mean, std, factor, background)
     return images
 
@@ -110,7 +110,7 @@ def channel_statistics(
     rows = rows[evenly(len(rows), 20_000)]
     counts = np.zeros((3, 256), dtype=np.int64)
     for start in range(0, len(rows), 512):
-        block = centre(cutouts[np.sort(rows[start : start + 512])], side)
+        block = crop_centre(cutouts[np.sort(rows[start : start + 512])], side)
         for band in range(3):
             counts[band] += _levels(block[..., band], torch.device(device))
         drop_page_cache(cutouts)

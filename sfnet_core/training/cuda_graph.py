@@ -28,17 +28,27 @@ Step = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 
 def make_step(objective: Objective, optimiser: torch.optim.Optimizer, bf16: bool) -> Step:
-    """A step's forward and backward pass, of images (B, 3, s, s), their targets (B, T) and the step's number.
+    """A step's forward and backward pass.
 
-    It leaves the gradients in the parameters and gives activations (B, F) and squared errors (B, T), which hold until
-    the next step. On CUDA it is a :class:`GraphedStep`.
+    Parameters
+    ----------
+    objective : the network and its loss
+    optimiser : whose gradients are set to zero before the backward pass
+    bf16 : compute in bfloat16 where autocast does
+
+    Returns
+    -------
+    Step
+        A function of images (B, 3, s, s), their targets (B, T) and the step's number. It leaves the gradients in the
+        parameters and gives activations (B, F) and squared errors (B, T), which hold until the next step. On CUDA it is
+        a :class:`GraphedStep`.
     """
     device = objective.network.head.weight.device
 
-    def step(images: Tensor, wanted: Tensor, at: int) -> tuple[Tensor, Tensor]:
+    def step(images: Tensor, targets: Tensor, at: int) -> tuple[Tensor, Tensor]:
         with autocast(device, bf16):
             a = objective.features(images)
-        loss, squares = objective.loss(a, wanted, at)
+        loss, squares = objective.loss(a, targets, at)
         optimiser.zero_grad()
         loss.backward()
         return a.detach(), squares
@@ -67,18 +77,18 @@ def record_cuda(work: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Replay, tupl
 class _Kind:
     """One recorded kind of step: its inputs, results and gradients lie where they lay when it was recorded."""
 
-    def __init__(self, step: Step, parameters: Sequence[torch.nn.Parameter], images: Tensor, wanted: Tensor, at: int,
+    def __init__(self, step: Step, parameters: Sequence[torch.nn.Parameter], images: Tensor, targets: Tensor, at: int,
                  record: Callable) -> None:  # fmt: skip
-        self.images, self.wanted = torch.empty_like(images), torch.empty_like(wanted)
+        self.images, self.targets = torch.empty_like(images), torch.empty_like(targets)
         for parameter in parameters:
             parameter.grad = None  # so that it gets a new one, which belongs to the recording
-        self._replay, self.results = record(lambda: step(self.images, self.wanted, at))
+        self._replay, self.results = record(lambda: step(self.images, self.targets, at))
         self._parameters = [parameter for parameter in parameters if parameter.grad is not None]
         self._gradients = [parameter.grad for parameter in self._parameters]
 
-    def __call__(self, images: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         self.images.copy_(images)
-        self.wanted.copy_(wanted)
+        self.targets.copy_(targets)
         self._replay.replay()
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
@@ -88,7 +98,7 @@ class _Kind:
 class GraphedStep:
     """A step that is recorded the third time it is asked for, and replayed from then on.
 
-    ``step(images, wanted, at)`` does a forward and a backward pass, leaves the gradients in the ``parameters`` and
+    ``step(images, targets, at)`` does a forward and a backward pass, leaves the gradients in the ``parameters`` and
     gives (activations, squared errors), which hold until the next step. ``kind(at)`` is what of its arithmetic depends
     on the number ``at`` of the step: the gate's k. Of more than :data:`MOST` kinds the first recorded is forgotten.
     Where recording fails (for want of memory, say), the steps go on being done as usual, with a warning.
@@ -106,17 +116,17 @@ class GraphedStep:
         self.kinds: dict[Hashable, _Kind] = {}
         self.failed = False
 
-    def __call__(self, images: Tensor, wanted: Tensor, at: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, targets: Tensor, at: int) -> tuple[Tensor, Tensor]:
         kind = self._kind(at)
         key = (tuple(images.shape), kind)
         if key not in self.kinds:
             self._seen[key] += 1
             if self.failed or self._seen[key] <= EAGER:
-                return self._step(images, wanted, at)
+                return self._step(images, targets, at)
             if len(self.kinds) == MOST:
                 self._forget(next(iter(self.kinds)))
             try:
-                self.kinds[key] = _Kind(self._step, self._parameters, images, wanted, at, self._record)
+                self.kinds[key] = _Kind(self._step, self._parameters, images, targets, at, self._record)
             except RuntimeError as error:
                 self.failed = True
                 reason = str(error).strip().splitlines()[0]
@@ -124,8 +134,8 @@ class GraphedStep:
                 for parameter in self._parameters:
                     parameter.grad = None
                 self._forget(*self.kinds)
-                return self._step(images, wanted, at)
-        return self.kinds[key](images, wanted)
+                return self._step(images, targets, at)
+        return self.kinds[key](images, targets)
 
     def _forget(self, *keys: Hashable) -> None:
         """Free the memory of recorded kinds, once the device has done with them."""

@@ -23,8 +23,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sfnet_core.astro.photometry import Process, photometry
-from sfnet_core.model.cutout_loader import CutoutFeed
-from sfnet_core.model.preprocess import centre
+from sfnet_core.model.cutout_loader import CutoutLoader
+from sfnet_core.model.preprocess import crop_centre
 from sfnet_core.stats.metrics import rmse
 from sfnet_core.training.recipes import PICTURES, PICTURES_LIMIT
 from sfnet_core.training.synthetic_views import draw
@@ -53,9 +53,9 @@ class TrainingSet:
     remarks : sentences to be printed
     """
 
-    feed: CutoutFeed
+    feed: CutoutLoader
     targets: Tensor
-    galaxies: CutoutFeed
+    galaxies: CutoutLoader
     metrics: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
@@ -84,11 +84,11 @@ def training_set(
     def standardised(targets: np.ndarray) -> Tensor:
         return torch.from_numpy((targets - mean) / scale).float().to(device)
 
-    galaxies = CutoutFeed(dataset.cutouts, plan.train, plan.side, device)
+    galaxies = CutoutLoader(dataset.cutouts, plan.train, plan.side, device)
     if not plan.recipe.variants:
         return TrainingSet(galaxies, standardised(plan.truth[plan.train]), galaxies)
     pictures, targets, metrics, remarks = _taught(dataset, plan, progress)
-    feed = CutoutFeed(pictures, np.arange(len(pictures)), plan.side, device)
+    feed = CutoutLoader(pictures, np.arange(len(pictures)), plan.side, device)
     return TrainingSet(feed, standardised(targets), galaxies, metrics, remarks)
 
 
@@ -114,7 +114,7 @@ def _taught(dataset: Dataset, plan: Plan, progress: bool) -> tuple[np.ndarray, n
         teacher, at, found = Process().fit(known, plan.truth[plan.train]), 0, []
         pieces = (cutouts[others[start : start + _PIECE]] for start in range(0, len(others), _PIECE))
         for some in chain(draw(cutouts, plan.train, times, plan.config["seed"]), pieces):
-            pictures[at : at + len(some)] = centre(some, plan.side)
+            pictures[at : at + len(some)] = crop_centre(some, plan.side)
             found.append(photometry(some, done=bar.update, scatter=True))
             at += len(some)
         targets = _predicted(teacher, np.concatenate(found), plan)

@@ -20,7 +20,7 @@ from sfnet_core.model.network import SFNet, gate
 from sfnet_core.model.preprocess import to_input
 
 if TYPE_CHECKING:
-    from sfnet_core.model.cutout_loader import CutoutFeed
+    from sfnet_core.model.cutout_loader import CutoutLoader
     from sfnet_core.training.objective import Objective
     from sfnet_core.training.recipes import Recipe
     from sfnet_core.utils.signals import Interrupts
@@ -34,24 +34,39 @@ _PIECE = 64  # galaxies in a forward pass
 @torch.no_grad()
 def fit_head(
     network: SFNet,
-    feed: CutoutFeed,
+    feed: CutoutLoader,
     mean: list[float],
     std: list[float],
-    wanted: Tensor,
+    targets: Tensor,
     recipe: Recipe,
     drawn_to: Tensor | None = None,
     interrupts: Interrupts | None = None,
 ) -> bool:
-    """Ridge regression of ``wanted`` (n, T) on what passes the network's gate, or the recipe's gates as they count.
+    """Ridge regression of the targets on what passes the network's gate, or the recipe's gates as they count.
 
-    ``feed`` has the n galaxies; each is seen once, unturned, in ``eval`` mode. The squared distance of the weights from
-    ``drawn_to`` (T, F), or from 0, is penalised: n times :data:`NEAR`, or :data:`FRESH`, times the largest variance of
-    an activation. So a feature that is rarely kept stays near that weight, one that never is has it. The intercept is
-    not penalised. In float64, from sums over batches. ``False``: a signal came, and the head is as it was.
+    Each galaxy is seen once, unturned, in ``eval`` mode. The squared distance of the weights from ``drawn_to``, or from
+    0, is penalised: n times :data:`NEAR`, or :data:`FRESH`, times the largest variance of an activation. So a feature
+    that is rarely kept stays near that weight, one that never is has it. The intercept is not penalised. In float64,
+    from sums over batches.
+
+    Parameters
+    ----------
+    network : its head is replaced
+    feed : the n galaxies
+    mean, std : of each band, for the normalisation
+    targets : (n, T)
+    recipe : its gates
+    drawn_to : (T, F) weights that those found are to stay near
+    interrupts : asked for a signal between batches
+
+    Returns
+    -------
+    bool
+        ``False`` where a signal came; the head is then as it was.
     """
     network.eval()
     gates = list(enumerate(recipe.gate_shares(), 1)) if recipe.multi_k else [(network.k, 1.0)]
-    n, size, y = len(wanted), network.n_features + 1, wanted.cpu().double()
+    n, size, y = len(targets), network.n_features + 1, targets.cpu().double()
     square, right = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, y.shape[1], dtype=torch.float64)
     parts = np.array_split(np.arange(n), -(-n // _PIECE))
     for cutouts, rows in zip(feed.batches(parts), parts, strict=True):
@@ -75,17 +90,20 @@ def fit_head(
 
 def refit_head(
     objective: Objective,
-    feed: CutoutFeed,
+    feed: CutoutLoader,
     mean: list[float],
     std: list[float],
-    wanted: Tensor,
+    targets: Tensor,
     interrupts: Interrupts | None = None,
 ) -> bool:
-    """After the last step, where the recipe says so: the same for the finished network's features, near its weights."""
+    """After the last step: :func:`fit_head` for the finished network's features, near its weights, if the recipe asks.
+
+    Parameters and what is returned are those of :func:`fit_head`.
+    """
     if not objective.recipe.refit_head:
         return True
     network = objective.folded()
     near = network.head.weight.detach().clone()
-    done = fit_head(network, feed, mean, std, wanted, objective.recipe, near, interrupts)
+    done = fit_head(network, feed, mean, std, targets, objective.recipe, near, interrupts)
     objective.network.head.load_state_dict(network.head.state_dict())
     return done

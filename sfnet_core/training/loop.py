@@ -21,19 +21,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import novelty_fit as unlike_fit
+from sfnet_core.inference import novelty_fit
 from sfnet_core.model import checkpoint
-from sfnet_core.model.cutout_loader import CutoutFeed
-from sfnet_core.model.device import autocast, own_stream, pick_device, sent, trains_in_bfloat16
+from sfnet_core.model.cutout_loader import CutoutLoader
+from sfnet_core.model.device import autocast, own_stream, pick_device, to_device, trains_in_bfloat16
 from sfnet_core.model.network import SFNet, gate
-from sfnet_core.model.preprocess import channel_statistics, to_input, vary
+from sfnet_core.model.preprocess import augment, channel_statistics, to_input
 from sfnet_core.model.run import LAST, Run
 from sfnet_core.training.cuda_graph import make_step
 from sfnet_core.training.distillation import training_set
 from sfnet_core.training.head import fit_head, refit_head
 from sfnet_core.training.objective import Objective, activity
 from sfnet_core.training.optimiser import make_optimiser, one_cycle, set_cycle
-from sfnet_core.training.plan import Plan, as_begun, inspect_output_dir, make_plan
+from sfnet_core.training.plan import Plan, begun_defaults, inspect_output_dir, make_plan
 from sfnet_core.training.progress import LAST_SCHEMA, write_last
 from sfnet_core.training.recipes import Recipe
 from sfnet_core.training.warm_start import check_normalisation, first_weights
@@ -136,7 +136,7 @@ def train(
     asked = {"multi_k": multi_k, "width": width, "taught": taught}
     changes |= {name: value for name, value in asked.items() if value is not None}
     if resume and not overwrite and not isinstance(recipe, Recipe):
-        changes = as_begun(out) | changes
+        changes = begun_defaults(out) | changes
     plan = make_plan(
         dataset, target=target, k=k, epochs=epochs, seed=seed, fold=fold, folds=folds, validation=validation,
         group=group, weights=weights, recipe=recipe, split_seed=split_seed, start=start, **changes,
@@ -149,7 +149,7 @@ def train(
             where = pick_device(device)
             with own_stream(where), kept_memory():
                 last = _Training(dataset, out, plan, where, last, progress, (on_plan, on_step, on_epoch)).run()
-        return unlike_fit.keep(last, dataset, device, progress)
+        return novelty_fit.ensure(last, dataset, device, progress)
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ class _Training:
         self._announce()
         self.on_plan(self._overview())
         feed = self.examples.feed
-        held = CutoutFeed(self.dataset.cutouts, plan.validation, plan.side, self.device)
+        held = CutoutLoader(self.dataset.cutouts, plan.validation, plan.side, self.device)
         if plan.start is not None and not (self.epoch or self.step):
             fit_head(self.network, feed, self.mean, self.std, self.examples.targets, self.recipe)
         total, interrupts = self.recipe.epochs, Interrupts()
@@ -306,7 +306,7 @@ class _Training:
         say(True, f"Stopped in {where}; {self.out} can be used as it is, --resume goes on.")
         interrupts.leave()
 
-    def _one_epoch(self, feed: CutoutFeed, interrupts: Interrupts) -> bool:
+    def _one_epoch(self, feed: CutoutLoader, interrupts: Interrupts) -> bool:
         """The rest of an epoch, the last one's with the head; False when a signal ended it early."""
         recipe, seed = self.recipe, self.plan.config["seed"]
         order = np.random.default_rng([seed, 1, self.epoch]).permutation(len(self.examples))
@@ -319,9 +319,9 @@ class _Training:
             self.on_step(at)
             set_cycle(self.optimiser, *self._cycle(at))
             rng = np.random.default_rng([seed, 2, self.epoch, self.step])
-            images = vary(cutouts, self.mean, self.std, rng, recipe.gain, recipe.sky)
-            wanted = self.examples.targets[sent(chosen, self.device)]
-            a, squares = self.forward_backward(images, wanted, at)
+            images = augment(cutouts, self.mean, self.std, rng, recipe.gain, recipe.sky)
+            targets = self.examples.targets[to_device(chosen, self.device)]
+            a, squares = self.forward_backward(images, targets, at)
             self.optimiser.step()
             self.objective.observe(a, at)
             sums = sums + squares.sum(0).to(sums.device).double()
@@ -344,7 +344,7 @@ class _Training:
         """Learning rate and momentum at a step counted from the training's first."""
         return one_cycle(step, self.recipe.epochs * self.steps, self.recipe.rate, self.recipe.warm_up)
 
-    def _predict(self, feed: CutoutFeed, network: SFNet) -> tuple[Tensor, Tensor]:
+    def _predict(self, feed: CutoutLoader, network: SFNet) -> tuple[Tensor, Tensor]:
         """Plain (single-view) predictions (n, T) and how many galaxies each feature fires on (F,)."""
         found, fires = [], torch.zeros(network.n_features, dtype=torch.int64, device=self.device)
         size = _EVALUATION_BATCH.get(self.device.type, 512)
@@ -359,7 +359,7 @@ class _Training:
                 found.append(network.head(kept).cpu())
         return torch.cat(found), fires.cpu()
 
-    def _evaluated(self, held: CutoutFeed) -> Epoch:
+    def _evaluated(self, held: CutoutLoader) -> Epoch:
         """One epoch's numbers, in the targets' units."""
         plan = self.plan
         per_target = {"train": np.sqrt(self.squares / len(self.examples)) * self.scale}
@@ -433,7 +433,7 @@ class _Training:
             "versions": {"sfnet-core": __version__, "torch": torch.__version__, "numpy": np.__version__},
         }  # fmt: skip
 
-    def _active(self, feed: CutoutFeed, held: CutoutFeed) -> dict[str, int]:
+    def _active(self, feed: CutoutLoader, held: CutoutLoader) -> dict[str, int]:
         """How many features fire at all, on ≥ 1 % and on ≥ 10 % of the galaxies used."""
         plan, network = self.plan, self.objective.folded()
         fires = self._predict(feed, network)[1]
@@ -446,12 +446,12 @@ class _Training:
         objective = Objective(copy.deepcopy(self.network).train(), self.recipe, self.recipe.epochs * self.steps)
         side, batch = self.plan.side, max(2, min(self.recipe.batch, len(self.examples)))
         blank = to_input(torch.zeros(batch, side, side, 3, dtype=torch.uint8, device=self.device), self.mean, self.std)
-        wanted = self.examples.targets[:batch]
+        targets = self.examples.targets[:batch]
         for _ in range(2):  # the first chooses its kernels
             started = time.perf_counter()
             with autocast(self.device, self.bf16):
                 a = objective.features(blank)
-            objective.loss(a, wanted, 0)[0].backward()
+            objective.loss(a, targets, 0)[0].backward()
             float(objective.network.head.bias.grad.sum())  # waits for a GPU
             took = time.perf_counter() - started
         return took * (self.steps * (self.recipe.epochs - self.epoch) - self.step)

@@ -34,13 +34,13 @@ ANNEALED = 0.5, 0.8  # shares of the steps after which the gate has its own k, a
 LEFT = 120  # … so that about so many steps are left
 MEMORY = 0.95  # share of a running average that a step keeps
 LONG_MEMORY = 0.99  # the same of the average that tells which features are kept most often
-LOOKED_AFTER = 80  # features, those kept most often, that are raised where they are kept too rarely
+BALANCED = 80  # features, those kept most often, that are raised where they are kept too rarely
 FEW = 1000, 96  # … but so many in a training of fewer galaxies than this, where shares on other galaxies scatter more
-WANTED = 0.0135  # share of the galaxies on which each of them is to be kept …
+TARGET_USAGE = 0.0135  # share of the galaxies on which each of them is to be kept …
 FEWEST = 4  # … and at least on so many of the training's
 MOST_PLACES = 0.5  # … as long as all of them together then take no more than this share of the k places
 LOWERED = 0.2  # how much slower a frequent one is lowered than a rare one is raised, at most
-HASTE = 4.0, 960  # offsets move up to so many times as far in a training of fewer steps than this
+SPEED_UP = 4.0, 960  # offsets move up to so many times as far in a training of fewer steps than this
 SETTLED = 0.6  # last share of the steps, in which offsets move less and less
 
 
@@ -76,14 +76,14 @@ class Objective:
         z = self.network.before_relu(images).float() + self.state["offset"][:, None, None]  # (B, F, h, w)
         return pool(torch.relu(z))
 
-    def loss(self, a: Tensor, wanted: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def loss(self, a: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and its squared errors (B, T), at a step counted from the training's first."""
         network, recipe = self.network, self.recipe
         if recipe.multi_k:
-            each = network.read_each(a, recipe.multi_k) - wanted[:, None]  # (B, k, T)
+            each = network.read_each(a, recipe.multi_k) - targets[:, None]  # (B, k, T)
             error, loss = each[:, network.k - 1], (each.square().mean((0, 2)) * self.shares).sum()
         else:
-            error = network.read(a, self.k(step)) - wanted
+            error = network.read(a, self.k(step)) - targets
             loss = error.square().mean()
         if recipe.loss == "rmse":
             loss = (loss + 1e-8).sqrt()  # the root's slope at 0 is infinite
@@ -108,14 +108,14 @@ class Objective:
         return self.steps * self.recipe.batch / self.recipe.epochs
 
     @property
-    def looked_after(self) -> int:
+    def balanced(self) -> int:
         """How many features are looked after."""
-        return min(FEW[1] if self.galaxies < FEW[0] else LOOKED_AFTER, self.network.n_features)
+        return min(FEW[1] if self.galaxies < FEW[0] else BALANCED, self.network.n_features)
 
     @property
-    def wanted(self) -> float:
+    def target_usage(self) -> float:
         """On which share of the galaxies a feature that is looked after is to be kept."""
-        return min(max(WANTED, FEWEST / self.galaxies), MOST_PLACES * self.network.k / self.looked_after)
+        return min(max(TARGET_USAGE, FEWEST / self.galaxies), MOST_PLACES * self.network.k / self.balanced)
 
     @torch.no_grad()
     def observe(self, a: Tensor, step: int) -> None:
@@ -125,10 +125,10 @@ class Objective:
         kept = (gate(a.detach(), self.k(step)) > 0).sum(0)  # (F,)
         usage = self.state["usage"].lerp_(kept / len(a), 1 - MEMORY)
         often = self.state["often"].lerp_(kept / len(a), 1 - LONG_MEMORY)
-        these = often.argsort(descending=True, stable=True)[: self.looked_after]
+        these = often.argsort(descending=True, stable=True)[: self.balanced]
         rate = self.recipe.balance * min(1.0, (1 - step / self.steps) / SETTLED)
-        rate *= min(max(HASTE[1] / self.steps, 1.0), HASTE[0])
-        self.state["offset"][these] += rate * (1 - usage[these] / self.wanted).clamp(-LOWERED, 1)
+        rate *= min(max(SPEED_UP[1] / self.steps, 1.0), SPEED_UP[0])
+        self.state["offset"][these] += rate * (1 - usage[these] / self.target_usage).clamp(-LOWERED, 1)
 
     # ---- the network as it is used
 

@@ -62,10 +62,21 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer 
 
 
 def one_cycle(step: int, total: int, peak: float, warm_up: float = 0.25) -> tuple[float, float]:
-    """(learning rate, first momentum) at a step of ``total`` (Smith & Topin 2019; cosine form, as in fastai).
+    """The one-cycle schedule (Smith & Topin 2019; cosine form, as in fastai).
 
     The rate rises from peak/25 to the peak over the ``warm_up`` share of the steps and falls to peak/25e4; the momentum
     goes 0.95 → 0.85 → 0.95 against it. A function of the step, so that resuming needs no state.
+
+    Parameters
+    ----------
+    step, total : the step, and the steps of the whole training
+    peak : the highest rate
+    warm_up : share of the steps in which the rate rises
+
+    Returns
+    -------
+    rate, momentum
+        Of this step.
     """
     top = warm_up * total - 1
     if step < top or step == top > 0:

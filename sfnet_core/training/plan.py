@@ -33,7 +33,7 @@ from sfnet_core.utils.resume import check_begun
 if TYPE_CHECKING:
     from sfnet_core.data.dataset import Dataset
 
-__all__ = ["Plan", "as_begun", "inspect_output_dir", "make_plan"]
+__all__ = ["Plan", "begun_defaults", "inspect_output_dir", "make_plan"]
 
 FEWEST = 8  # training galaxies
 
@@ -79,10 +79,21 @@ def make_plan(
     start: str | os.PathLike | None = None,
     **changes: Any,
 ) -> Plan:
-    """Targets, split and recipe for these arguments (those of :func:`sfnet_core.training.loop.train`).
+    """Targets, split and recipe.
 
     Where neither recipe, width nor a start is given, a training of fewer labels than
-    :data:`~sfnet_core.training.recipes.TAUGHT_BELOW` is taught; see there for ``multi_k`` too.
+    :data:`~sfnet_core.training.recipes.TAUGHT_BELOW` is taught. Where ``multi_k`` is not given, nor a :class:`Recipe`,
+    the paper's recipe or ``start_k``, every k up to :data:`~sfnet_core.training.recipes.EVERY_K` is trained.
+
+    Parameters
+    ----------
+    dataset : of the training
+    target, k, … : as of :func:`sfnet_core.training.loop.train`
+
+    Raises
+    ------
+    SFNetError
+        Where the data or the arguments don't allow the training.
     """
     targets = read_targets(dataset, target)
     names, truth, reasons = targets.names, targets.values, targets.reasons
@@ -146,7 +157,24 @@ def make_plan(
 
 
 def inspect_output_dir(out: Path, config: dict[str, Any], resume: bool, overwrite: bool) -> dict[str, Any] | Run | None:
-    """What is in the folder: ``None`` to start anew, the state of an unfinished training, or a finished run."""
+    """Look at what a training's folder holds before anything is written to it.
+
+    Parameters
+    ----------
+    out : the folder
+    config : of the training that is asked for
+    resume, overwrite : as of :func:`sfnet_core.training.loop.train`
+
+    Returns
+    -------
+    None, dict or Run
+        ``None`` to start anew, the state of an unfinished training, or a finished run.
+
+    Raises
+    ------
+    SFNetError
+        Where the folder holds another training, or one and neither ``resume`` nor ``overwrite`` is given.
+    """
     begun, done = (out / LAST).is_file(), (out / MODEL).is_file()
     if overwrite:
         (out / LAST).unlink(missing_ok=True)
@@ -165,7 +193,7 @@ def inspect_output_dir(out: Path, config: dict[str, Any], resume: bool, overwrit
     return last if begun else run
 
 
-def as_begun(out: Path) -> dict[str, Any]:
+def begun_defaults(out: Path) -> dict[str, Any]:
     """What is decided without being asked, as it was when the training in this folder was begun."""
     config = read_record(out / RECORD)["config"] if (out / RECORD).is_file() else {}
     recipe = config.get("recipe")

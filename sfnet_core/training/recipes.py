@@ -174,10 +174,21 @@ def choose(
     taught: bool = False,
     **changes: Any,
 ) -> Recipe:
-    """The recipe for ``n`` training galaxies, or the one asked for, with these fields instead of its own.
+    """The recipe of a training.
 
-    ``alive`` sets those of :data:`ALIVE`; without ``start_k`` where every k is trained at once. ``taught``
-    sets those of :data:`TAUGHT` and about :data:`PICTURES` variants in all. ``None`` changes nothing.
+    Parameters
+    ----------
+    n : training galaxies
+    recipe : a name or a recipe; by default the one for ``n`` galaxies
+    epochs, multi_k : instead of its own; ``None`` changes nothing
+    alive : with the fields of :data:`ALIVE`; without ``start_k`` where every k is trained at once
+    taught : with those of :data:`TAUGHT` and about :data:`PICTURES` variants in all
+    changes : other fields instead of its own; ``None`` changes nothing
+
+    Raises
+    ------
+    SFNetError
+        Where there is no such recipe or field, or a value can't be.
     """
     if recipe is None:
         recipe = next(name for name, limit in zip(RECIPES, _LIMITS, strict=True) if n < limit)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sfnet_core.model.preprocess import centre
+from sfnet_core.model.preprocess import crop_centre
 
 __all__ = ["draw", "variant"]
 
@@ -26,10 +26,19 @@ _PIECE = 64
 
 
 def draw(cutouts: np.ndarray, rows: np.ndarray, times: int, seed: int) -> Iterator[np.ndarray]:
-    """``times`` pictures of each of the galaxies ``rows``, as (B, s, s, 3) uint8; s is the shorter side.
+    """Further pictures of galaxies, batch by batch; the same for the same seed.
 
-    The first picture of all of them comes before the second of any, so picture j shows ``rows[j % len(rows)]`` above
-    another. The same for the same seed.
+    Parameters
+    ----------
+    cutouts : (N, H, W, 3) uint8
+    rows : of the galaxies to be drawn
+    times : pictures of each. The first picture of all comes before the second of any, so picture j shows
+        ``rows[j % len(rows)]`` above another
+    seed : of all random numbers
+
+    Yields
+    ------
+    (B, s, s, 3) uint8, where s is the cutouts' shorter side
     """
     side = min(cutouts.shape[1:3])
     shown = np.tile(rows, times)
@@ -38,7 +47,7 @@ def draw(cutouts: np.ndarray, rows: np.ndarray, times: int, seed: int) -> Iterat
         rng = np.random.default_rng([seed, 3, start])
         others = rng.choice(rows, len(these))
         first, second = (
-            torch.from_numpy(centre(cutouts[which], side).astype(np.float32)).permute(0, 3, 1, 2)
+            torch.from_numpy(crop_centre(cutouts[which], side).astype(np.float32)).permute(0, 3, 1, 2)
             for which in (these, others)
         )
         made = variant(first, second, rng)

@@ -22,9 +22,21 @@ _SHIFT, _STRETCH = 3.0, 4.0  # how far the bands' mean (in standard deviations) 
 
 
 def open_start(path: str | os.PathLike, dataset: Dataset, width: int | None, side: int) -> Run:
-    """The run to start from; :class:`SFNetError` where its width, crop, cutout size or pixel scale is another.
+    """The run to start from.
 
-    An unknown pixel scale cannot be checked and passes, as in :func:`sfnet_core.inference.runner.check_fit`.
+    An unknown pixel scale can't be checked and passes, as in :func:`sfnet_core.inference.runner.check_fit`.
+
+    Parameters
+    ----------
+    path : the run
+    dataset : of the new training
+    width : asked for, or ``None``
+    side : of the new training's crop, in px
+
+    Raises
+    ------
+    SFNetError
+        Where the run's width, crop, cutout size or pixel scale is another.
     """
     run = Run.open(path)
     had = run.metadata
@@ -52,9 +64,22 @@ def open_start(path: str | os.PathLike, dataset: Dataset, width: int | None, sid
 
 
 def check_normalisation(run: Run, mean: list[float], std: list[float]) -> tuple[list[float], list[float]]:
-    """The run's normalisation (mean, std), unless it would put these cutouts far from what its trunk saw.
+    """The run's normalisation, checked against the new cutouts.
 
-    ``mean`` and ``std`` are those of the new training cutouts, per band on the 0…1 scale.
+    Parameters
+    ----------
+    run : to start from
+    mean, std : of the new training cutouts, per band on the 0…1 scale
+
+    Returns
+    -------
+    mean, std
+        Of the run.
+
+    Raises
+    ------
+    SFNetError
+        Where these would put the cutouts far from what the run's trunk saw.
     """
     had = run.metadata["mean"], run.metadata["std"]
     for band, (m, s, m0, s0) in enumerate(zip(mean, std, *had, strict=True), 1):
@@ -68,9 +93,18 @@ def check_normalisation(run: Run, mean: list[float], std: list[float]) -> tuple[
 
 
 def first_weights(network: SFNet, weights: str | None, start: Run | None) -> str:
-    """Put ImageNet's ``weights`` or the trunk of ``start``, to the bit, into the network; says what was done.
+    """Put ImageNet's weights or another run's trunk, to the bit, into the network; its head stays.
 
-    With neither the network stays as it is. The head stays in any case.
+    Parameters
+    ----------
+    network : changed in place; as it is where neither is given
+    weights : ``"hub"`` or a file
+    start : the run whose trunk is taken
+
+    Returns
+    -------
+    str
+        Where the weights come from, for the run's record.
     """
     if weights is not None:
         return load_imagenet(network, weights)

@@ -15,7 +15,7 @@ from sfnet_core.analysis.tables import export
 from sfnet_core.codes.novelty import COLUMNS, FILE, Typical, why_unlike
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import novelty_fit as unlike_fit
+from sfnet_core.inference import novelty_fit
 from sfnet_core.inference import recompute as certainty
 from sfnet_core.inference.encoding import Encoder
 from sfnet_core.inference.runner import infer
@@ -65,7 +65,7 @@ def made(tmp_path_factory) -> tuple[Run, Dataset, SparseCodes]:
     cutouts[55] = 255 - cutouts[55]
     dataset = make_dataset(folder / "data", cutouts)
     run = make_run(folder / "run", dataset)
-    unlike_fit.keep(run, dataset, progress=False)
+    novelty_fit.ensure(run, dataset, progress=False)
     return run, dataset, infer(run, dataset, folder / "codes.parquet", progress=False)
 
 
@@ -82,7 +82,7 @@ def activations(run: Run, dataset: Dataset) -> np.ndarray:
 def test_infer_measures_all_activations_against_the_training_galaxies(made):
     run, dataset, codes = made
     a = activations(run, dataset).astype(float)
-    typical = unlike_fit.kept(run)
+    typical = novelty_fit.stored(run)
     train_rows = a[:40]
     np.testing.assert_allclose(typical.mean, train_rows.mean(axis=0), atol=1e-5)
     shrunk = (1 - typical.shrinkage) * np.cov(train_rows.T, bias=True) + typical.floor * np.eye(32)
@@ -101,7 +101,7 @@ def test_nothing_is_measured_between_the_networks_batches(made, monkeypatch):
     """The threads of numpy's BLAS would wait, busily, on the cores that the network needs."""
     run, dataset, codes = made
     network, order = run.network(), []
-    encoder = Encoder(network, run.metadata, dataset, typical=unlike_fit.kept(run), places=np.full(N, -1))
+    encoder = Encoder(network, run.metadata, dataset, typical=novelty_fit.stored(run), places=np.full(N, -1))
     measure = Typical.measure
     monkeypatch.setattr(Typical, "measure", lambda *given: order.append("measured") or measure(*given))
     part = encoder.encode(np.arange(50, N), done=lambda n: order.append("batch"))
@@ -117,8 +117,8 @@ def test_no_galaxy_outside_the_training_set_moves_the_limit(made, tmp_path):
     truth = {"oh_p50": np.where(np.arange(N) < 40, dataset.column("oh_p50"), 7.0)}
     other = Dataset.create(tmp_path / "other", dataset.ids, cutouts, truth)
     one, two = tmp_path / "one.npz", tmp_path / "two.npz"
-    unlike_fit.learn(run, dataset).save(one)
-    unlike_fit.learn(run, other).save(two)
+    novelty_fit.fit(run, dataset).save(one)
+    novelty_fit.fit(run, other).save(two)
     assert one.read_bytes() == two.read_bytes()
 
 
@@ -175,13 +175,13 @@ def test_r6_a_run_that_does_not_say_is_asked_only_for_its_own_galaxies(made, tmp
     shutil.copytree(run.path, old)
     (old / FILE).unlink()
     out, learnt = tmp_path / "codes.parquet", []
-    real = unlike_fit.learn
+    real = novelty_fit.fit
 
     def counted(*arguments):
         learnt.append(1)
         return real(*arguments)
 
-    monkeypatch.setattr(unlike_fit, "learn", counted)
+    monkeypatch.setattr(novelty_fit, "fit", counted)
     stop = Typical.measure
 
     def stopped(self, *arguments):
@@ -209,14 +209,14 @@ def test_what_is_kept_of_other_weights_is_not_used(made, tmp_path):
     run, dataset, _ = made
     copy = tmp_path / "copy"
     run.save(copy)
-    assert unlike_fit.kept(Run.open(copy)) is not None
+    assert novelty_fit.stored(Run.open(copy)) is not None
     changed = Run.open(copy)
     network = changed.network()
     network.head.bias.data += 1
     changed.write(copy, network)
-    assert unlike_fit.kept(Run.open(copy)) is None
-    unlike_fit.keep(Run.open(copy), dataset, progress=False)
-    assert unlike_fit.kept(Run.open(copy)).run == Run.open(copy).fingerprint
+    assert novelty_fit.stored(Run.open(copy)) is None
+    novelty_fit.ensure(Run.open(copy), dataset, progress=False)
+    assert novelty_fit.stored(Run.open(copy)).run == Run.open(copy).fingerprint
     (copy / FILE).write_bytes(b"PK")
     with pytest.raises(SFNetError, match=r"unlike\.npz.*delete it"):
         infer(copy, dataset, tmp_path / "codes.parquet", progress=False)
@@ -225,7 +225,7 @@ def test_what_is_kept_of_other_weights_is_not_used(made, tmp_path):
 def test_a_training_keeps_it_and_a_finished_one_gets_it(tiny_dataset, tmp_path):
     run = train(tiny_dataset, tmp_path / "run", width=4, epochs=1, progress=False)
     first = (run.path / FILE).read_bytes()
-    assert unlike_fit.kept(run).n == len(run.split["train"])
+    assert novelty_fit.stored(run).n == len(run.split["train"])
     (run.path / FILE).unlink()
     train(tiny_dataset, tmp_path / "run", width=4, epochs=1, resume=True, progress=False)
     assert (run.path / FILE).read_bytes() == first

@@ -17,7 +17,7 @@ import sfnet_core.inference.encoding as encoding
 import sfnet_core.inference.runner as inference
 from sfnet_core.codes.table import SparseCodes
 from sfnet_core.data.dataset import Dataset
-from sfnet_core.inference import novelty_fit as unlike_fit
+from sfnet_core.inference import novelty_fit
 from sfnet_core.inference.encoding import Encoder
 from sfnet_core.inference.runner import check_fit, infer
 from sfnet_core.model.network import SFNet
@@ -55,7 +55,7 @@ def make_run(path: Path, dataset: Dataset, targets: tuple[str, ...] = ("oh_p50",
     split = {"train": dataset.ids[:50], "validation": dataset.ids[50:60]}
     path.mkdir()
     Run(path, metadata, {}, split, [], {}, "finished").write(path, network)
-    unlike_fit.keep(Run.open(path), dataset, progress=False)
+    novelty_fit.ensure(Run.open(path), dataset, progress=False)
     return Run.open(path)
 
 

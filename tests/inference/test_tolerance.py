@@ -235,7 +235,7 @@ def test_a_jump_of_unlike_where_the_gate_changes_makes_no_other_galaxy_doubtful(
     near = np.take_along_axis(low, order, axis=1)
     whole = {"slots": order.astype(np.int16), "near": near, "unlike": unlike.copy(), "indices": order.copy(),
              "values": near.copy()}  # fmt: skip
-    said = certainty.make_certain(
+    said = certainty.recompute_doubtful(
         Halved(exact, truth), whole, lambda name, rows, make, done: make(), 8, lambda n: None
     )  # fmt: skip
     assert order[0, 0] != whole["indices"][0, 0] == 0 and whole["unlike"][0] == truth[0]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sfnet_core.model.kernels.batched_conv import SIDE, Convolution, apart, beside
+from sfnet_core.model.kernels.batched_conv import SIDE, Convolution, side_by_side, split_apart
 from sfnet_core.model.network import SFNet
 
 sides = st.integers(1, 6)
@@ -18,12 +18,12 @@ sides = st.integers(1, 6)
 @given(batch=st.integers(1, 5), channels=st.integers(1, 20), height=sides, width=sides)
 def test_apart_undoes_beside(batch, channels, height, width):
     x = torch.arange(batch * channels * height * width).view(batch, channels, height, width)
-    wide = beside(x)
+    wide = side_by_side(x)
     assert wide.shape == (1, channels, height, width * batch)
     assert wide.is_contiguous(memory_format=torch.channels_last)
     image, cell = batch - 1, width - 1
     assert torch.equal(wide[0, :, :, cell * batch + image], x[image, :, :, cell])
-    assert torch.equal(apart(wide, batch), x)
+    assert torch.equal(split_apart(wide, batch), x)
 
 
 def both(side: int, dtype: torch.dtype, wide: bool, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
@@ -51,7 +51,7 @@ def test_maps_and_gradients_in_bfloat16_are_those_of_the_usual_convolution(side,
 
 
 def test_in_float32_and_for_large_maps_and_for_narrow_networks_nothing_is_moved(monkeypatch):
-    monkeypatch.setattr("sfnet_core.model.kernels.batched_conv.beside", None)  # calling it would fail
+    monkeypatch.setattr("sfnet_core.model.kernels.batched_conv.side_by_side", None)  # calling it would fail
     both(3, torch.float32, True, monkeypatch)
     both(SIDE + 1, torch.bfloat16, True, monkeypatch)
     network = SFNet(k=2, width=8)  # whose convolutions torch computes wrongly in channels_last
@@ -62,8 +62,10 @@ def test_in_float32_and_for_large_maps_and_for_narrow_networks_nothing_is_moved(
 
 def test_a_networks_step_uses_it(monkeypatch):
     seen = []
-    usual = beside
-    monkeypatch.setattr("sfnet_core.model.kernels.batched_conv.beside", lambda x: seen.append(x.shape[-1]) or usual(x))
+    usual = side_by_side
+    monkeypatch.setattr(
+        "sfnet_core.model.kernels.batched_conv.side_by_side", lambda x: seen.append(x.shape[-1]) or usual(x)
+    )
     network = SFNet(k=2, width=16).to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         network(torch.randn(2, 3, 160, 160)).sum().backward()

@@ -12,7 +12,7 @@ import sfnet_core.inference.encoding as encoding
 import sfnet_core.training.loop as training
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
-from sfnet_core.model.cutout_loader import CutoutFeed
+from sfnet_core.model.cutout_loader import CutoutLoader
 from sfnet_core.model.device import (
     autocast,
     computes_bfloat16,
@@ -102,13 +102,13 @@ def test_r8_a_loss_looked_at_seldom_is_looked_at_before_anything_is_saved(galaxi
     """As on a GPU, where the loss is read every 50 steps: an epoch of 4 that goes wrong at its end or in the next."""
     monkeypatch.setattr(training, "_CHECK", {"cpu": 50})
     monkeypatch.setattr(training, "SAVE_SECONDS", -1)
-    real, steps = training.vary, []
+    real, steps = training.augment, []
 
     def poisoned(*arguments):
         steps.append(1)
         return real(*arguments) * (torch.nan if len(steps) > last else 1)
 
-    monkeypatch.setattr(training, "vary", poisoned)
+    monkeypatch.setattr(training, "augment", poisoned)
     recipe = replace(RECIPES["few hundred"], batch=8, epochs=4)
     with pytest.raises(SFNetError, match=rf"not finite at step 4 of epoch {1 + last // 4}"):
         train(galaxies, tmp_path / "run", recipe=recipe, width=4, device="cpu", progress=False)
@@ -120,7 +120,7 @@ def test_r8_a_loss_looked_at_seldom_is_looked_at_before_anything_is_saved(galaxi
 def test_pinned_batches_and_precision_follow_the_device(galaxies):
     device = pick_device("auto")
     rows = np.arange(10)
-    read, kept = (CutoutFeed(galaxies.cutouts, rows, 32, device, in_memory) for in_memory in (False, True))
+    read, kept = (CutoutLoader(galaxies.cutouts, rows, 32, device, in_memory) for in_memory in (False, True))
     for one, other in zip(read.batches([rows[:7], rows[7:]]), kept.batches([rows[:7], rows[7:]]), strict=True):
         assert one.device.type == device.type and one.dtype == torch.uint8 and torch.equal(one, other)
     with autocast(device, has_bfloat16(device)):
@@ -154,7 +154,7 @@ def test_a_large_file_read_in_pieces_does_not_stay_in_this_process(tmp_path):
     path = tmp_path / "cutouts.npy"
     np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(n, side, side, 3)).flush()
     cutouts = np.lib.format.open_memmap(path, mode="r")
-    feed = CutoutFeed(cutouts, np.arange(n), 64, torch.device("cpu"), in_memory=False)
+    feed = CutoutLoader(cutouts, np.arange(n), 64, torch.device("cpu"), in_memory=False)
     batches = [np.arange(i, min(i + 64, n)) for i in range(0, n, 64)]
     before, most = mapped_megabytes(), 0.0
     for _ in feed.batches(batches):

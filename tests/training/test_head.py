@@ -15,7 +15,7 @@ import sfnet_core.training.loop as training
 from sfnet_core.analysis.interpret import predict
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
-from sfnet_core.model.cutout_loader import CutoutFeed
+from sfnet_core.model.cutout_loader import CutoutLoader
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.preprocess import to_input
 from sfnet_core.model.run import Run
@@ -38,8 +38,8 @@ def dataset(tmp_path_factory) -> Dataset:
 
 
 @pytest.fixture
-def feed(dataset) -> CutoutFeed:
-    return CutoutFeed(dataset.cutouts, np.arange(N), SIDE, torch.device("cpu"))
+def feed(dataset) -> CutoutLoader:
+    return CutoutLoader(dataset.cutouts, np.arange(N), SIDE, torch.device("cpu"))
 
 
 def a_network(targets: int = 1, k: int = 3) -> SFNet:

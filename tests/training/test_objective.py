@@ -17,7 +17,7 @@ from sfnet_core.cli.verbs import run as sfnet
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.inference.runner import infer
 from sfnet_core.model.network import SFNet, gate, pool
-from sfnet_core.model.preprocess import channel_statistics, to_input, vary
+from sfnet_core.model.preprocess import augment, channel_statistics, to_input
 from sfnet_core.model.run import Run
 from sfnet_core.training.loop import train
 from sfnet_core.training.objective import Objective, activity, fold
@@ -129,7 +129,7 @@ def test_without_an_option_training_is_the_plain_loop_to_the_bit(dataset, tmp_pa
             group["lr"], momentum = one_cycle(epoch * steps + step, 3 * steps, BASE.rate, BASE.warm_up)
             group["betas"] = (momentum, 0.999)
             rng = np.random.default_rng([5, 2, epoch, step])
-            images = vary(cutouts[rows[chosen]], mean, std, rng, BASE.gain, BASE.sky)
+            images = augment(cutouts[rows[chosen]], mean, std, rng, BASE.gain, BASE.sky)
             loss = (network.head(gate(network.features(images), 4)) - wanted[rows[chosen]]).square().mean()
             optimiser.zero_grad()
             loss.backward()
@@ -205,7 +205,7 @@ def planted(steps: int, **options) -> torch.Tensor:
 
 @pytest.mark.parametrize("options", [{}, {"balance": 0.5}], ids=str)
 def test_a_feature_planted_dead_comes_back_with_balance_and_not_without(monkeypatch, options):
-    monkeypatch.setattr(alive, "WANTED", 0.06)  # so that its absence is noticed within these few steps
+    monkeypatch.setattr(alive, "TARGET_USAGE", 0.06)  # so that its absence is noticed within these few steps
     assert bool(planted(80, **options).any()) == bool(options)
 
 
@@ -228,7 +228,7 @@ def test_the_gate_narrows_to_k_and_stays(first, last, steps, narrow):
 
 
 def test_offsets_rise_where_a_feature_is_rare_and_settle_at_the_end(monkeypatch):
-    monkeypatch.setattr(alive, "WANTED", 0.1)
+    monkeypatch.setattr(alive, "TARGET_USAGE", 0.1)
     monkeypatch.setattr(alive, "FEW", (1000, 6))
     network = SFNet(2, width=1)  # 8 features, even usage 1/4
     objective = Objective(network, replace(BASE, balance=0.1), 1000)
@@ -249,7 +249,7 @@ def test_offsets_rise_where_a_feature_is_rare_and_settle_at_the_end(monkeypatch)
 
 
 def test_only_the_features_kept_most_often_are_looked_after(monkeypatch):
-    monkeypatch.setattr(alive, "LOOKED_AFTER", 3)
+    monkeypatch.setattr(alive, "BALANCED", 3)
     objective = Objective(SFNet(2, width=1), replace(BASE, balance=0.1), 10_000)
     first, then = (torch.tensor([row]).repeat(4, 1) for row in ([9.0, 8, 7, 0, 0, 0, 0, 0], [9.0, 0, 0, 0, 0, 0, 0, 8]))
     for step in range(50):
@@ -279,9 +279,9 @@ def test_offsets_move_further_in_a_short_training(steps, faster):
 def test_what_is_wanted_of_a_feature_leaves_half_of_the_places(k, width, galaxies, share):
     recipe = replace(BASE, balance=0.1)
     objective = Objective(SFNet(k, width=width), recipe, recipe.epochs * galaxies // recipe.batch)
-    assert objective.wanted == pytest.approx(share)
-    assert objective.looked_after == min(96 if galaxies < 1000 else 80, 8 * width)
-    assert objective.wanted * objective.looked_after <= k / 2 + 1e-12
+    assert objective.target_usage == pytest.approx(share)
+    assert objective.balanced == min(96 if galaxies < 1000 else 80, 8 * width)
+    assert objective.target_usage * objective.balanced <= k / 2 + 1e-12
 
 
 def test_activity_counts_shares():

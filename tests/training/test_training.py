@@ -19,7 +19,7 @@ import sfnet_core.training.loop as training
 from sfnet_core.data.dataset import Dataset
 from sfnet_core.data.targets import read_targets, target_names
 from sfnet_core.inference.runner import infer
-from sfnet_core.model.cutout_loader import CutoutFeed, prefetch
+from sfnet_core.model.cutout_loader import CutoutLoader, prefetch
 from sfnet_core.model.network import SFNet
 from sfnet_core.model.preprocess import channel_statistics, orient, recalibrate, to_input
 from sfnet_core.model.run import Run
@@ -355,13 +355,13 @@ def test_a_foreign_last_ckpt_is_refused_and_runs_no_code(dataset, tmp_path, cont
 
 def test_r8_a_loss_that_is_not_finite_stops_and_the_last_good_state_stays(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "SAVE_SECONDS", -1)
-    real, calls = training.vary, []
+    real, calls = training.augment, []
 
     def poisoned(*arguments):
         calls.append(1)
         return real(*arguments) * (torch.nan if len(calls) > 10 else 1)
 
-    monkeypatch.setattr(training, "vary", poisoned)
+    monkeypatch.setattr(training, "augment", poisoned)
     with pytest.raises(SFNetError, match=r"not finite at step \d+ of epoch 3"):
         small(dataset, tmp_path / "run", epochs=4, recipe=replace(RECIPES["few hundred"], batch=10))
     last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
@@ -474,7 +474,7 @@ def test_cutouts_from_memory_and_read_ahead_are_the_same(dataset):
     rows = np.array([5, 3, 40, 11, 12, 13, 2])
     batches = [np.array([6, 0, 1]), np.array([2]), np.array([3, 5, 4])]
     kept, read = (
-        list(CutoutFeed(dataset.cutouts, rows, 32, torch.device("cpu"), in_memory).batches(batches))
+        list(CutoutLoader(dataset.cutouts, rows, 32, torch.device("cpu"), in_memory).batches(batches))
         for in_memory in (True, False)
     )
     assert all(torch.equal(a, b) for a, b in zip(kept, read, strict=True))

@@ -13,24 +13,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Convolution", "apart", "beside", "dilated"]
+__all__ = ["Convolution", "dilated_geometry", "side_by_side", "split_apart"]
 
 SIDE = 10  # the largest map with which a training step is quicker so, from 64 channels on
 
 
-def beside(x: Tensor) -> Tensor:
+def side_by_side(x: Tensor) -> Tensor:
     """(B, C, h, w) → (1, C, h, w B), in channels_last."""
     batch, channels, height, width = x.shape
     return x.permute(2, 3, 0, 1).contiguous().view(1, height, width * batch, channels).permute(0, 3, 1, 2)
 
 
-def apart(y: Tensor, batch: int) -> Tensor:
+def split_apart(y: Tensor, batch: int) -> Tensor:
     """(1, O, h, w B) → (B, O, h, w), in channels_last: :func:`beside` undone."""
     cells = y.permute(0, 2, 3, 1).unflatten(2, (-1, batch))[0]  # (h, w, B, O)
     return cells.permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)
 
 
-def dilated(batch: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+def dilated_geometry(batch: int) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Stride, padding and dilation with which a batch side by side is convolved 3×3 as apart with a border of 1."""
     return (1, 1), (1, batch), (1, batch)
 
@@ -45,7 +45,7 @@ class Convolution(nn.Conv2d):
         """(B, C, h, w) → (B, O, h, w), or half as wide."""
         if self.stride != (1, 1) or max(x.shape[2:]) > SIDE or not self._by_matrix_unit(x):
             return super().forward(x)
-        return apart(nn.functional.conv2d(beside(x), self.weight, None, *dilated(len(x))), len(x))
+        return split_apart(nn.functional.conv2d(side_by_side(x), self.weight, None, *dilated_geometry(len(x))), len(x))
 
     def _by_matrix_unit(self, x: Tensor) -> bool:
         """Whether this is computed in bfloat16 on a CPU and in channels_last."""

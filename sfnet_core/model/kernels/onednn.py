@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from sfnet_core.model.kernels.batched_conv import apart, beside, dilated
+from sfnet_core.model.kernels.batched_conv import dilated_geometry, side_by_side, split_apart
 
 __all__ = ["OneDnn", "Wide", "can_call", "fits_wide"]
 
@@ -86,15 +86,17 @@ class Wide:
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
         batch, channels, height, width = shape
         wide = (1, channels, height, width * batch)
-        self._one = OneDnn(weight, bias, dtype, wide, *dilated(batch))
+        self._one = OneDnn(weight, bias, dtype, wide, *dilated_geometry(batch))
 
     def __call__(self, x: Tensor, act: str = "relu") -> Tensor:
         """relu(W x + b), or without the ReLU (``"none"``): (B, C, h, w) → (B, O, h, w)."""
-        return apart(self._one(beside(x), act, _how(*dilated(len(x)))), len(x))
+        return split_apart(self._one(side_by_side(x), act, _how(*dilated_geometry(len(x)))), len(x))
 
     def onto(self, shortcut: Tensor, x: Tensor) -> Tensor:
         """relu(shortcut + W x + b)."""
-        return apart(self._one.onto(beside(shortcut), beside(x), _how(*dilated(len(x)))), len(x))
+        return split_apart(
+            self._one.onto(side_by_side(shortcut), side_by_side(x), _how(*dilated_geometry(len(x)))), len(x)
+        )
 
 
 def _how(stride: Pair, padding: Pair, dilation: Pair) -> How:

@@ -35,7 +35,7 @@ from sfnet_core.codes.empty_sky import blank_map, typical_sky
 from sfnet_core.inference.attribution import contribution_maps
 from sfnet_core.inference.encoding import Encoder, micro_batch
 from sfnet_core.model.device import pick_device
-from sfnet_core.model.preprocess import ORIENTATIONS, centre, orient, to_input
+from sfnet_core.model.preprocess import ORIENTATIONS, crop_centre, orient, to_input
 from sfnet_core.model.run import Run
 from sfnet_core.reports.faithful.ablation import RESAMPLES
 from sfnet_core.reports.faithful.wording import FILLS, MAPS, ORDERS
@@ -142,7 +142,7 @@ def orders_of(scores: dict[str, np.ndarray], *, draws: int, seed: int) -> np.nda
     rng = np.random.default_rng(seed)
     y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in scores["map"].shape)
     sizes = {name: np.abs(score) for name, score in scores.items()} | {"light": scores["light"]}
-    sizes["centre"] = -np.hypot(y[:, None], x[None])
+    sizes["crop_centre"] = -np.hypot(y[:, None], x[None])
     names = [*(name for name in ORDERS if name != "random"), *(name for name in scores if name not in ORDERS)]
     listed = [np.asarray(sizes[name], dtype=np.float64).ravel() for name in names]
     listed += [np.zeros(scores["map"].size)] * draws
@@ -249,7 +249,7 @@ def regions(
     ).hexdigest()
 
     def one(row: int, place: int) -> dict[str, np.ndarray]:
-        cutout = torch.from_numpy(np.array(centre(dataset.cutouts[place : place + 1], about["crop"]))).to(where)
+        cutout = torch.from_numpy(np.array(crop_centre(dataset.cutouts[place : place + 1], about["crop"]))).to(where)
         image = to_input(cutout, about["mean"], about["std"])[0].contiguous()
         mine = int.from_bytes(hashlib.blake2b(str(codes.ids[row]).encode(), digest_size=4).digest(), "little")
         return curves(network, image, replace(how, seed=how.seed + mine), batch=batch, sky=maps)
