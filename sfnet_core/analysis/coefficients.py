@@ -34,7 +34,23 @@ def coefficients(
 ) -> list[Coefficient]:
     """Pearson ρ over all galaxies in view and where the feature fires; partial correlations at fixed mass, SFR, z, all.
 
-    A coefficient takes the galaxies whose values are all known, so ``n`` can differ. Intervals: percentile bootstrap.
+    Parameters
+    ----------
+    statistics
+        The codes' features.
+    split
+        A split's name; '' for all galaxies.
+    target, feature
+        Their numbers.
+    intervals
+        Whether to draw 95 % percentile bootstrap intervals, which takes longer.
+    seed
+        Of the resamples.
+
+    Returns
+    -------
+    list[Coefficient]
+        One coefficient each; it takes the galaxies whose values are all known, so ``n`` can differ.
     """
     index = statistics.index(split)
     activation, truth = index.dense(feature), statistics.truth(target)[index.rows]

@@ -81,14 +81,36 @@ def consensus(
 ) -> Consensus:
     """Put the features of several trainings into groups and take the mean of their predictions along these.
 
-    ``above``: the mean ρ of a group's features with those of another that joins it, see
-    :func:`sfnet_core.analysis.stability.groups.grouped`; a feature that fires on fewer than 10 of the galaxies joins
-    none. ``least``: in how many trainings a consensus feature must be (by default in more than half); ``split`` as in
-    :func:`sfnet_core.analysis.stability.seeds.stability`: on which galaxies it is decided what goes together. The codes
-    hold every galaxy that all the files hold. A galaxy that any training was trained on counts as trained on.
+    The codes hold every galaxy that all the files hold. A galaxy that any training was trained on counts as trained on.
 
-    Raises :class:`SFNetError` as :func:`~sfnet_core.analysis.stability.seeds.stability` does, for trainings on
-    different datasets, and where no feature is shared.
+    Parameters
+    ----------
+    files
+        The trainings' codes.
+    target
+        Its name or number.
+    above
+        The mean ρ of a group's features with those of another that joins it, see
+        :func:`sfnet_core.analysis.stability.groups.grouped`; a feature that fires on fewer than 10 of the galaxies
+        joins none.
+    least
+        In how many trainings a consensus feature must be; by default in more than half.
+    split
+        On which galaxies it is decided what goes together, as of
+        :func:`sfnet_core.analysis.stability.seeds.stability`.
+    seed
+        Of the shuffled galaxies.
+
+    Returns
+    -------
+    Consensus
+        The groups and their codes.
+
+    Raises
+    ------
+    SFNetError
+        As of :func:`~sfnet_core.analysis.stability.seeds.stability`; the trainings are on different datasets; no
+        feature is shared.
     """
     check_trainings(files[0] if files else None, files[1:])
     several = len(files)

@@ -55,10 +55,28 @@ class Comparison:
 def compare(
     codes: SparseCodes, a: Any, b: Any, *, target: int | str = 0, off: Collection[int] = (), mode: str = "ablate"
 ) -> Comparison:
-    """Two galaxies (rows) or two selections of any sizes, overlapping or not, contribution by contribution.
+    """Two galaxies or two selections of any sizes, overlapping or not, contribution by contribution.
 
-    ``off`` and ``mode`` as in :func:`sfnet_core.analysis.interpret.predict`. Raises :class:`SFNetError` for an empty
-    group.
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    a, b
+        Rows or masks.
+    target
+        Its name or number.
+    off, mode
+        As of :func:`sfnet_core.analysis.interpret.predict`.
+
+    Returns
+    -------
+    Comparison
+        Differences by feature, which sum to the difference of the mean predictions.
+
+    Raises
+    ------
+    SFNetError
+        A group is empty.
     """
     t = codes.target_index(target)
     if mode not in MODES:

@@ -27,7 +27,27 @@ class Group:
 
 
 def examples(index: ActivationIndex, feature: int, residual: np.ndarray, seed: int, count: int = COUNT) -> list[Group]:
-    """The five groups among the galaxies in view; ``residual`` (n,) is prediction − truth there, NaN where unknown."""
+    """The five groups of example galaxies of a feature.
+
+    Parameters
+    ----------
+    index
+        The galaxies in view.
+    feature
+        Its number.
+    residual
+        (n,) prediction − truth of the galaxies in view, NaN where unknown.
+    seed
+        Draw of the random group.
+    count
+        Galaxies in a group, at most.
+
+    Returns
+    -------
+    list[Group]
+        The strongest, those evenly spaced in rank, random ones, those nearest to the gate, those with opposing
+        residuals.
+    """
     position, activation = index.of(feature)
     strongest = np.argsort(-activation, kind="stable")
 

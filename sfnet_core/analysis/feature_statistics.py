@@ -245,10 +245,24 @@ class Companions:
 
 
 def companions(statistics: FeatureStatistics, split: str, feature: int) -> Companions:
-    """Features that fire together with this one, or were expected to, ENOUGH times or more; by falling lift.
+    """Features that fire together with one, or were expected to, ENOUGH times or more; by falling lift.
 
     The 95 % interval is Wilson's (1927, JASA 22, 209) for the share of this feature's galaxies on which the other one
     fires, over the other one's rate among all galaxies in view.
+
+    Parameters
+    ----------
+    statistics
+        The codes' features.
+    split
+        A split's name; '' for all galaxies.
+    feature
+        Its number.
+
+    Returns
+    -------
+    Companions
+        Arrays (A,) of the other features.
     """
     index = statistics.index(split)
     fires, n = index.fires, max(index.n, 1)
@@ -315,7 +329,24 @@ def clear(pearson: np.ndarray, n: int) -> np.ndarray:
 
 
 def order(table: dict[str, np.ndarray], sort: str, descending: bool, keep: np.ndarray) -> np.ndarray:
-    """Positions in the table of the features in ``keep`` (a mask), sorted; unknown values last, ties as they were."""
+    """The order in which features are listed.
+
+    Parameters
+    ----------
+    table
+        As of :meth:`FeatureStatistics.sortable`, arrays (A,).
+    sort
+        A key of :data:`SORTS`.
+    descending
+        Whether the largest come first.
+    keep
+        (A,) bool: the features to list.
+
+    Returns
+    -------
+    np.ndarray
+        Positions in the table; unknown values last, ties as they were.
+    """
     value = SORTS[sort][1](table)
     ranked = np.argsort(-value if descending else value, kind="stable")  # NaN sorts last either way
     return ranked[keep[ranked]]

@@ -28,14 +28,44 @@ def feature_table(
     target: int | str = 0,
     controls: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """One entry per active feature of the chosen galaxies, ranked by mean |contribution| over all of them.
+    """What each feature says about the target: one entry per feature that fires, by falling mean |contribution|.
 
-    Keys: ``feature``; ``fires`` (galaxies that keep it) and ``rate``; ``weight``; ``mean_abs`` (mean |contribution|,
-    all galaxies) and ``share`` of the sum over features; ``mean``, ``std`` of the contribution over all galaxies and
-    ``mean_fires``, ``std_fires`` where it fires; ``pearson`` of activation and true target over all galaxies with a
-    known target (0 where the feature is silent), ``pearson_fires`` where it fires; ``partial``: the same correlation at
-    fixed ``controls`` (names of catalogue columns; residuals of linear regressions), NaN without controls. Correlations
-    over fewer than 3 galaxies, or of a constant, are NaN. Ties in rank: the lower feature first.
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    rows
+        (n,) positions or a mask of those that count; all by default.
+    target
+        Its name or number.
+    controls
+        Names of catalogue columns that ``partial`` holds fixed (residuals of linear regressions).
+
+    Returns
+    -------
+    dict[str, np.ndarray]
+        Arrays (A,) by name; ties in rank: the lower feature first.
+
+        ``feature``; ``fires``, ``rate``
+            Its number; how many galaxies keep it, and their share.
+        ``weight``
+            In the target's unit per unit of activation.
+        ``mean_abs``, ``share``
+            Mean |contribution| over all galaxies, and its share of the sum over features.
+        ``mean``, ``std``, ``mean_fires``, ``std_fires``
+            Of the contribution over all galaxies, and where it fires.
+        ``pearson``, ``pearson_fires``
+            Correlation of activation and true target over all galaxies with a known target (0 where the feature is
+            silent), and where it fires.
+        ``partial``
+            ``pearson`` at fixed ``controls``; NaN without any.
+
+        Correlations over fewer than 3 galaxies, or of a constant, are NaN.
+
+    Raises
+    ------
+    SFNetError
+        A control holds text, or there is no such column or target.
     """
     t = codes.target_index(target)
     rows = None if rows is None else rows_of(rows, len(codes))
@@ -103,7 +133,22 @@ def feature_table(
 
 
 def split_table(codes: SparseCodes, split: str, target: int) -> dict[str, np.ndarray]:
-    """:func:`feature_table` of a split's galaxies ('' for all), kept beside codes that several sessions share."""
+    """:func:`feature_table` of a split's galaxies, kept beside codes that several sessions share.
+
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    split
+        A split's name; '' for all galaxies.
+    target
+        Its number.
+
+    Returns
+    -------
+    dict[str, np.ndarray]
+        Arrays (A,) by name.
+    """
 
     def make() -> np.ndarray:
         rows = np.flatnonzero(codes.in_split(split)) if split else None
@@ -115,12 +160,26 @@ def split_table(codes: SparseCodes, split: str, target: int) -> dict[str, np.nda
 
 
 def lost_without(codes: SparseCodes, rows: np.ndarray | None = None, target: int | str = 0) -> np.ndarray:
-    """(2, F) float64 what ablating each feature adds to the RMSE of the chosen galaxies with a known target.
+    """What ablating each feature adds to the RMSE.
 
-    First the feature itself; then the chance beside it: on the galaxies on which it fires, one of their kept features
-    drawn at random is left out instead (the expectation of the squares over that draw). The two of a feature are
-    ``delta`` and ``same_galaxies`` of :func:`sfnet_core.reports.faithful.ablation.ablation`, which has their intervals.
-    0 for a feature that fires on none of them; NaN without a known target.
+    The two numbers of a feature are ``delta`` and ``same_galaxies`` of
+    :func:`sfnet_core.reports.faithful.ablation.ablation`, which has their intervals.
+
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    rows
+        (n,) positions or a mask of those that count; all by default. Those without a known target are left out.
+    target
+        Its name or number.
+
+    Returns
+    -------
+    np.ndarray
+        (2, F) float64 in the target's unit. First the feature itself; then the chance beside it: on the galaxies on
+        which it fires, one of their kept features drawn at random is left out instead (the expectation of the squares
+        over that draw). 0 for a feature that fires on none of them; NaN without a known target.
     """
     t = codes.target_index(target)
     rows = None if rows is None else rows_of(rows, len(codes))
@@ -197,7 +256,8 @@ def partial_correlations(
 
     Returns
     -------
-    (F,) float64; NaN where fewer than C + 3 galaxies have all values, or where nothing varies.
+    np.ndarray
+        (F,) float64; NaN where fewer than C + 3 galaxies have all values, or where nothing varies.
     """
     use = np.isfinite(y)
     for control in controls:

@@ -43,19 +43,64 @@ FEW = 8  # a toggle that touches fewer than 1/FEW of the galaxies is done on tho
 
 
 def contributions(codes: SparseCodes, target: int | str = 0) -> np.ndarray:
-    """(N, k) float64, weight × activation of the kept features in the target's unit; empty slots contribute 0."""
+    """Weight × activation of the features that the gate keeps.
+
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    target
+        Its name or number.
+
+    Returns
+    -------
+    np.ndarray
+        (N, k) float64 in the target's unit; an empty slot contributes 0.
+    """
     return _slot_contributions(codes, codes.target_index(target))[: codes.k].T
 
 
 def top_galaxies(codes: SparseCodes, feature: int, n: int) -> np.ndarray:
-    """Up to ``n`` rows by falling activation of a feature, only those on which it is kept; ties: the earlier row."""
+    """The galaxies on which a feature is strongest.
+
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    feature
+        Its number.
+    n
+        How many at most.
+
+    Returns
+    -------
+    np.ndarray
+        (≤ n,) rows by falling activation, only those on which the feature is kept; ties: the earlier row.
+    """
     found = activations(codes, feature)
     rows = np.flatnonzero(found > 0)
     return rows[np.argsort(-found[rows], kind="stable")][: max(int(n), 0)]
 
 
 def surviving_slots(codes: SparseCodes, row: int, off: Collection[int] = (), mode: str = "ablate") -> np.ndarray:
-    """The slots of one galaxy that make its prediction with the features in ``off`` off; strongest first."""
+    """The slots of one galaxy that make its prediction with some features off.
+
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    row
+        The galaxy.
+    off
+        Features that are off.
+    mode
+        ``ablate`` or ``refill``, see the module.
+
+    Returns
+    -------
+    np.ndarray
+        (≤ k,) slots, strongest first.
+    """
     _mode(mode)
     indices = codes.indices[row] if mode == "refill" else codes.indices[row, : codes.k]
     alive = (indices >= 0) & ~off_table(codes, off)[indices]
@@ -70,10 +115,31 @@ def predict(
     k: int | None = None,
     target: int | str = 0,
 ) -> np.ndarray:
-    """(N,) float64: bias + Σ contributions of the features that survive, with those in ``off`` switched off.
+    """Predictions with features off or behind another gate: bias + Σ contributions of the features that survive.
 
-    ``k`` (default: the network's own) may be any from 1 to k + r: the same head behind another gate. ``refill`` is
-    exact where :func:`refill_exact` says so; elsewhere the stored runners-up did not suffice and places stayed empty.
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    off
+        Features that are off.
+    mode
+        ``ablate`` or ``refill``. Refill is exact where :func:`refill_exact` says so; elsewhere the stored runners-up
+        did not suffice and places stayed empty.
+    k
+        How many features the gate keeps, from 1 to k + r; by default the network's own. The head stays the same.
+    target
+        Its name or number.
+
+    Returns
+    -------
+    np.ndarray
+        (N,) float64 in the target's unit.
+
+    Raises
+    ------
+    SFNetError
+        ``k`` is outside what the codes hold, or there is no such mode, feature or target.
     """
     _mode(mode)
     k = codes.k if k is None else int(k)
@@ -99,8 +165,18 @@ def predict_by_k(
 ) -> Iterator[np.ndarray]:
     """:func:`predict` for k = 1, 2, …, k + r in turn, in one pass over the codes.
 
-    Each array (N,) is a new one and equals ``predict(codes, k=k, …)`` to float rounding: ablate adds the next slot's
-    contribution where its feature is on, refill the contribution of the next feature that is on.
+    Ablate adds the next slot's contribution where its feature is on, refill the contribution of the next feature that
+    is on.
+
+    Parameters
+    ----------
+    codes, off, mode, target
+        As of :func:`predict`.
+
+    Yields
+    ------
+    np.ndarray
+        (N,) float64, a new array each, equal to ``predict(codes, k=k, …)`` to float rounding.
     """
     _mode(mode)
     t = codes.target_index(target)
@@ -116,9 +192,21 @@ def predict_by_k(
 
 
 def refill_exact(codes: SparseCodes, off: Collection[int]) -> np.ndarray:
-    """(N,) bool: where refill has as many activations as it needs.
+    """Where refill has as many activations as it needs.
 
     That is where k of the stored features are on, or where an activation of 0 is reached (all further ones are 0 too).
+
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    off
+        Features that are off.
+
+    Returns
+    -------
+    np.ndarray
+        (N,) bool.
     """
     table = off_table(codes, off)
     enough = (~table[codes.indices] & (codes.indices >= 0)).sum(axis=1) >= codes.k
@@ -183,10 +271,29 @@ class Counterfactual:
 
 
 def round_to_sum(terms: Sequence[float], total: float, digits: int) -> list[str]:
-    """Texts of ``terms`` with ``digits`` decimals whose sum is exactly the text of ``total`` with as many.
+    """Texts of terms whose sum is exactly the text of their total.
 
     The largest remainder method: every term is rounded down or up, up where most was cut off; each text is less than
-    one unit of the last digit from its term. Raises :class:`SFNetError` when the terms do not sum to ``total``.
+    one unit of the last digit from its term.
+
+    Parameters
+    ----------
+    terms
+        The numbers.
+    total
+        Their sum.
+    digits
+        Decimals of each text.
+
+    Returns
+    -------
+    list[str]
+        One text a term.
+
+    Raises
+    ------
+    SFNetError
+        The terms do not sum to the total, or one is not finite.
     """
     if not all(np.isfinite([*terms, total])):
         raise SFNetError("Terms and total must be finite numbers to be written as a sum.")

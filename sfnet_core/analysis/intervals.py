@@ -30,9 +30,19 @@ FEWEST = 30  # calibration galaxies in a group
 
 
 def conformal_radius(residuals: np.ndarray, level: float = LEVEL) -> float:
-    """Half the width of the interval: the ⌈(n + 1) level⌉-th smallest |residual| of n calibration galaxies.
+    """Half the width of a split-conformal interval: the ⌈(n + 1) level⌉-th smallest |residual| of n galaxies.
 
-    In the residuals' unit; infinite where n is too small for the level (0.9 needs 9). NaN residuals are left out.
+    Parameters
+    ----------
+    residuals
+        (n,) prediction − truth of the calibration galaxies; NaN ones are left out.
+    level
+        How often the interval is to hold.
+
+    Returns
+    -------
+    float
+        The radius in the residuals' unit; infinite where n is too small for the level (0.9 needs 9).
     """
     if not 0 < level < 1:
         raise SFNetError(f"An interval's level is a share between 0 and 1, such as 0.9, not {level}.")
@@ -56,11 +66,32 @@ class Radii(NamedTuple):
 def validation_radii(
     codes: SparseCodes, level: float = LEVEL, *, split: str = "validation", target: int | str = 0
 ) -> Radii:
-    """The radii that a split's galaxies give, in the target's unit, one for each of up to :data:`GROUPS` groups.
+    """The radii that a split's galaxies give, one for each of up to :data:`GROUPS` groups.
 
     Groups are quantiles of the prediction among the other galaxies of the codes (where those are too few, among the
     split's own), so that calibration galaxies don't set the limits of their group; there are as many as leave
-    :data:`FEWEST` calibration galaxies in each. :class:`SFNetError` where too few have a true value for even one.
+    :data:`FEWEST` calibration galaxies in each.
+
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    level
+        How often the interval is to hold.
+    split
+        The calibration galaxies.
+    target
+        Its name or number.
+
+    Returns
+    -------
+    Radii
+        Radii in the target's unit.
+
+    Raises
+    ------
+    SFNetError
+        Too few galaxies have a true value for even one group.
     """
     known = _known(codes, split, target)
     prediction, truth = codes.prediction(target), codes.truth(target)
@@ -79,7 +110,18 @@ def validation_radii(
 def prediction_intervals(
     codes: SparseCodes, level: float = LEVEL, *, split: str = "validation", target: int | str = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high ends (N,) for every galaxy: prediction ± its group's radius. Calibration galaxies' are in-sample."""
+    """The interval of every galaxy: prediction ± its group's radius. Calibration galaxies' are in-sample.
+
+    Parameters
+    ----------
+    codes, level, split, target
+        As of :func:`validation_radii`.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        Low and high ends, (N,) each, in the target's unit.
+    """
     prediction = codes.prediction(target)
     radius = validation_radii(codes, level, split=split, target=target).of(prediction)
     return prediction - radius, prediction + radius
@@ -113,8 +155,28 @@ def coverage(
 ) -> Coverage:
     """How often intervals hold, measured on galaxies that did not set their width.
 
-    The galaxies of the split are dealt into ``folds`` parts at random; each part's intervals come from the others. Bins
-    hold equally many galaxies, by prediction. :class:`SFNetError` where too few galaxies have a true value.
+    The galaxies of the split are dealt into parts at random; each part's intervals come from the others.
+
+    Parameters
+    ----------
+    codes, level, split, target
+        As of :func:`validation_radii`.
+    bins
+        Of equally many galaxies, by prediction.
+    folds
+        How many parts.
+    seed
+        Of the deal.
+
+    Returns
+    -------
+    Coverage
+        The share of galaxies inside, in all and by bin.
+
+    Raises
+    ------
+    SFNetError
+        Too few galaxies have a true value.
     """
     known = _known(codes, split, target)
     if len(known) < 2 * folds:

@@ -26,16 +26,45 @@ class MeanMap:
 
 
 def mean_map(index: ActivationIndex, feature: int, target: int) -> MeanMap | None:
-    """The mean contribution map over the galaxies in view on which the feature fires; ``None`` without maps.
+    """The mean contribution map of a feature over the galaxies on which it fires.
 
     In a large file only MOST_BLOCKS blocks of rows are read, spread evenly over those where the feature fires, so that
     the page never waits for all maps: ``used`` says how many galaxies the mean is over.
+
+    Parameters
+    ----------
+    index
+        The galaxies in view.
+    feature
+        Its number.
+    target
+        The target's number.
+
+    Returns
+    -------
+    MeanMap | None
+        The map; ``None`` where the codes hold no maps or the feature fires nowhere.
     """
     return mean_maps(index, [feature], target).get(feature)
 
 
 def mean_maps(index: ActivationIndex, features: Iterable[int], target: int) -> dict[int, MeanMap]:
-    """:func:`mean_map` of several features, each block of the file unpacked once; features without one are left out."""
+    """:func:`mean_map` of several features, each block of the file unpacked once.
+
+    Parameters
+    ----------
+    index
+        The galaxies in view.
+    features
+        Their numbers.
+    target
+        The target's number.
+
+    Returns
+    -------
+    dict[int, MeanMap]
+        Feature → map; features without one are left out.
+    """
     codes = index.codes
     if codes.map_shape is None:
         return {}

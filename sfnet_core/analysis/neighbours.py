@@ -54,12 +54,28 @@ def nearest_by_code(
     within: Any = None,
     norms: np.ndarray | None = None,
 ) -> ByCode:
-    """Up to ``n`` galaxies whose codes are most like that of ``row``, out of ``within`` (default: all), without itself.
+    """The galaxies whose codes are most like a galaxy's own; those that share no feature with it are no neighbours.
 
-    ``by="cosine"``: by falling Σ a b / (|a| |b|) over the k kept activations (0 where silent), ties by more shared
-    features; ``by="shared"``: by the number of features both keep, ties by cosine; then the earlier row. Galaxies that
-    share no feature are no neighbours. ``norms`` (N,): :func:`code_norms`, to spare its time in a row of questions.
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    row
+        The galaxy, which is left out.
+    n
+        How many at most.
+    by
+        ``cosine``: by falling Σ a b / (|a| |b|) over the k kept activations (0 where silent), ties by more shared
+        features; ``shared``: by the number of features both keep, ties by cosine; then the earlier row.
+    within
+        Rows or a mask of the galaxies looked at; all by default.
+    norms
+        (N,) of :func:`code_norms`, which saves time where it is asked often.
 
+    Returns
+    -------
+    ByCode
+        Rows, cosines and numbers of shared features.
     """
     if by not in MEASURES:
         raise SFNetError(f"Neighbours are found by `cosine` or by `shared` features, not by {by!r}.")
@@ -79,7 +95,22 @@ def nearest_to_code(
     norms: np.ndarray | None = None,
     skip: int = -1,
 ) -> ByCode:
-    """As :func:`nearest_by_code`, for a code from elsewhere (see :func:`similarity`); row ``skip`` is left out."""
+    """As :func:`nearest_by_code`, for a code from elsewhere.
+
+    Parameters
+    ----------
+    codes, n, by, within, norms
+        As of :func:`nearest_by_code`.
+    features, activations
+        (≤ k,) the code's kept slots, see :func:`similarity`.
+    skip
+        A row that is left out.
+
+    Returns
+    -------
+    ByCode
+        Rows, cosines and numbers of shared features.
+    """
     if by not in MEASURES:
         raise SFNetError(f"Neighbours are found by `cosine` or by `shared` features, not by {by!r}.")
     cosine, shared = similarity(codes, features, activations, norms=norms)
@@ -93,13 +124,24 @@ def nearest_to_code(
 def similarity(
     codes: SparseCodes, features: np.ndarray, activations: np.ndarray, *, norms: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compare one code with all N: ``cosine`` (N,) float64 and ``shared`` (N,) int16, the features both keep.
+    """Compare one code with all N.
 
-    ``features`` and ``activations`` (≤ k,) are the one code's kept slots; −1 is an empty slot. The cosine with a code
-    that keeps nothing is 0. ``norms`` (N,): :func:`code_norms`, to spare its time in a row of questions.
+    The codes are read slot by slot against one table of the activations; every slot is one pass over memory, as fast
+    for N = 250,000 as an index by feature, which pays only where features are rare.
 
-    The codes are gone through slot by slot against one table of the activations; every slot is one pass over memory, as
-    fast for N = 250,000 as an index by feature, which pays only where features are rare.
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    features, activations
+        (≤ k,) the one code's kept slots; −1 is an empty slot.
+    norms
+        (N,) of :func:`code_norms`, which saves time where it is asked often.
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        ``cosine`` (N,) float64, 0 with a code that keeps nothing, and ``shared`` (N,) int16, the features both keep.
     """
     kept = np.asarray(features) >= 0
     activation = np.zeros(codes.features + 1)  # the last entry answers for an empty slot, −1
@@ -131,14 +173,31 @@ def shared_features(codes: SparseCodes, row: int, other: int) -> np.ndarray:
 def nearest_by_catalogue(
     codes: SparseCodes, row: int, n: int = 12, *, columns: Sequence[str] | None = None, within: Any = None
 ) -> ByCatalogue:
-    """Up to ``n`` galaxies nearest to ``row`` in catalogue columns, each divided by its standard deviation (Euclidean).
+    """The galaxies nearest to one in catalogue columns, each divided by its standard deviation (Euclidean).
 
-    ``columns``: by default mass, SFR and redshift, those of them that the catalogue has and that are known for this
-    galaxy. Galaxies with a value missing take no part; ties: the earlier row. The standard deviations are over
-    ``within`` (default: all galaxies), so distances are in the spread of what is looked at. A column that does not
-    vary says nothing and is left out.
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    row
+        The galaxy, which is left out.
+    n
+        How many at most.
+    columns
+        By default mass, SFR and redshift, those of them that the catalogue has and that are known for this galaxy. A
+        column that does not vary is left out.
+    within
+        Rows or a mask of the galaxies looked at, all by default; standard deviations are over them.
 
-    Raises :class:`SFNetError` where no column is left to measure in, or a named one is text or unknown for the galaxy.
+    Returns
+    -------
+    ByCatalogue
+        Rows and distances; galaxies with a value missing take no part; ties: the earlier row.
+
+    Raises
+    ------
+    SFNetError
+        No column is left to measure in, or a named one is text or unknown for the galaxy.
     """
     row = _row(codes, row)
     chosen = [name for name in PROPERTIES if name in codes.columns] if columns is None else list(columns)

@@ -30,16 +30,31 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def export(codes: SparseCodes, out: str | os.PathLike) -> Path:
-    """Write the flat table of ``codes`` to ``out``; the format follows the name (:data:`FORMATS`).
+    """Write codes as a flat table for other programs, one row per galaxy.
 
-    One row per galaxy: ``id``, ``ra``, ``dec``, ``split``, targets, predictions, ``margin``, ``unlike`` and its parts
-    where the codes have them, then ``feature_1`` … ``feature_k`` by falling activation (-1: no feature),
-    ``activation_1`` …, ``contribution_1`` … (with several targets ``contribution_TARGET_1`` …), then the catalogue's
-    own columns. FITS and VOTable know no unit *dex*: it stands in
-    the description; each target's bias and whether the galaxies are simulated stand in the metadata. In CSV a text that
-    a spreadsheet would take for a formula gets a leading apostrophe; numbers are untouched.
+    Columns: ``id``, ``ra``, ``dec``, ``split``, targets, predictions, ``margin``, ``unlike`` and its parts where the
+    codes have them, then ``feature_1`` … ``feature_k`` by falling activation (-1: no feature), ``activation_1`` …,
+    ``contribution_1`` … (with several targets ``contribution_TARGET_1`` …), then the catalogue's own. FITS and VOTable
+    know no unit *dex*: it stands in the description; each target's bias and whether the galaxies are simulated stand in
+    the metadata. In CSV a text that a spreadsheet would take for a formula gets a leading apostrophe; numbers are
+    untouched.
 
-    Raises :class:`SFNetError` for a name of another format.
+    Parameters
+    ----------
+    codes
+        The galaxies.
+    out
+        The file; its name's ending says the format, one of :data:`FORMATS`.
+
+    Returns
+    -------
+    Path
+        The file's path.
+
+    Raises
+    ------
+    SFNetError
+        The name is of another format, or the codes file's own.
     """
     out = Path(out)
     suffix = out.suffix.lower()

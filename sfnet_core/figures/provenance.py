@@ -87,7 +87,8 @@ def about(
 
     Returns
     -------
-    Pairs of a term and its text.
+    list[list[str]]
+        Pairs of a term and its text.
     """
     codes = statistics.codes
     provenance = codes.provenance

@@ -30,16 +30,24 @@ PERMUTATIONS = 50
 class Match:
     """Features of one codes file and their counterparts in another, the best pair first; arrays (P,), P = min(A, B).
 
-    Attributes:
-        feature, counterpart: numbers in the one and in the other.
-        rho: Pearson correlation of their activations over the ``n`` galaxies.
-        rate, rate_counterpart: share of the galaxies on which each is kept by its gate.
-        unmatched: features of the first without a counterpart (A > B).
-        null: mean ρ of the best pairing when the other's galaxies are shuffled: its mean and 95th percentile.
-        overlap: how much of the smaller space of activations lies in the other, ‖Q_A' Q_B‖² / min(A, B) with
-            orthonormal bases of the centred activations (mean squared cosine of the principal angles; Björck & Golub
-            1973, Math. Comp. 27, 579); ``overlap_null``: the same, shuffled.
-        split: which galaxies, ``''`` for all that both hold.
+    Attributes
+    ----------
+    feature, counterpart
+        Numbers in the one and in the other.
+    rho
+        Pearson correlation of their activations over the ``n`` galaxies.
+    rate, rate_counterpart
+        Share of the galaxies on which each is kept by its gate.
+    unmatched
+        Features of the first without a counterpart (A > B).
+    null
+        Mean ρ of the best pairing when the other's galaxies are shuffled: its mean and 95th percentile.
+    overlap
+        How much of the smaller space of activations lies in the other, ‖Q_A' Q_B‖² / min(A, B) with orthonormal bases
+        of the centred activations (mean squared cosine of the principal angles; Björck & Golub 1973, Math. Comp. 27,
+        579); ``overlap_null``: the same, shuffled.
+    split
+        Which galaxies, ``''`` for all that both hold.
     """
 
     feature: np.ndarray
@@ -75,11 +83,30 @@ def match_features(
 ) -> Match:
     """Pair the active features of two codes files one to one, so that the sum of correlations is largest.
 
-    The pairing is the assignment problem's (Kuhn 1955, Nav. Res. Logist. Q. 2, 83). ``split``: galaxies of this split
-    in both files (``''``: all); by default validation galaxies of both where there are at least 20, else all. Compare
-    trainings on the same split: a galaxy that one of them has trained on flatters it.
+    The pairing is the assignment problem's (Kuhn 1955, Nav. Res. Logist. Q. 2, 83). Compare trainings on the same
+    split: on galaxies that one of them was trained on its features look better than they are.
 
-    Raises :class:`SFNetError` where fewer than 20 galaxies are in both, or a side has no active feature there.
+    Parameters
+    ----------
+    codes, other
+        The two trainings' codes.
+    split
+        Galaxies of this split in both files (``''``: all); by default validation galaxies of both where there are at
+        least 20, else all.
+    permutations
+        Shuffles of the null.
+    seed
+        Of the shuffles.
+
+    Returns
+    -------
+    Match
+        The pairs, best first.
+
+    Raises
+    ------
+    SFNetError
+        Fewer than 20 galaxies are in both, or a side has no active feature there.
     """
     rows, others, split = _common(codes, other, split)
     a, names_a, kept_a = unit_activations(codes, rows)
@@ -146,10 +173,23 @@ def as_dict(match: Match) -> dict[str, Any]:
 
 
 def carry_labels(codes: SparseCodes, other: SparseCodes, pairs: dict[int, int]) -> int:
-    """Copy labels, notes, stars and lists of ``other``'s features to their counterparts; gives how many entries came.
+    """Copy labels, notes, stars and lists of one training's features to their counterparts in another.
 
-    ``pairs``: feature of ``codes`` → feature of ``other``, as :meth:`Match.pairs`. A feature that has a label keeps it.
     Both are read from, and the result is written to, the labels files beside the codes.
+
+    Parameters
+    ----------
+    codes
+        The training that gets the labels; a feature that has a label keeps it.
+    other
+        The training that has them.
+    pairs
+        Feature of ``codes`` → feature of ``other``, as :meth:`Match.pairs`.
+
+    Returns
+    -------
+    int
+        How many entries were copied.
     """
     from sfnet_core.annotations.labels import LabelBook, labels_path
 

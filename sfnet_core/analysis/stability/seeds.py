@@ -30,18 +30,38 @@ def stability(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> Stability:
-    """How well the features of ``codes`` are found again in other trainings on the same galaxies.
+    """How well the features of a training are found again in others on the same galaxies.
 
     Features are paired with those of each other training as
-    :func:`sfnet_core.analysis.stability.matching.match_features` pairs them, all over the same galaxies: those that
-    every file holds in ``split`` (``''``: any); by default the validation galaxies of all the trainings where there are
-    at least 20, else all galaxies, and a note says so. Of more than 50,000 an even draw is taken.
+    :func:`sfnet_core.analysis.stability.matching.match_features` pairs them, all over the same galaxies. The null: the
+    galaxies of ``codes`` are shuffled, each time the same way against all the others, and paired anew; so it keeps what
+    the others have in common.
 
-    The null: the galaxies of ``codes`` are shuffled ``permutations`` times, each time the same way against all the
-    others, and paired anew; so it keeps what the others have in common.
+    Parameters
+    ----------
+    codes
+        The training whose features are looked for.
+    others
+        The other trainings' codes.
+    split
+        Galaxies that every file holds in this split (``''``: any); by default the validation galaxies of all the
+        trainings where there are at least 20, else all galaxies, and a note says so. Of more than 50,000 an even draw
+        is taken.
+    permutations
+        Shuffles of the null.
+    seed
+        Of the shuffles.
 
-    Raises :class:`SFNetError` where another file holds other galaxies, the same codes or the same network, where too
-    few galaxies are left, and where a side has no active feature.
+    Returns
+    -------
+    Stability
+        A score for each feature and for all together.
+
+    Raises
+    ------
+    SFNetError
+        Another file holds other galaxies, the same codes or the same network; too few galaxies are left; a side has no
+        active feature.
     """
     check_trainings(codes, others)
     if permutations < 1:

@@ -34,11 +34,16 @@ _PIECE = 2048  # galaxies
 class Networks:
     """Trainings of one dataset with one recipe and one split.
 
-    Args:
-        dataset: the galaxies.
-        folder: where the runs' folders go.
-        options: of :func:`sfnet_core.training.loop.train`, all but ``k`` and ``seed``.
-        say: what tells the user which network is at work.
+    Parameters
+    ----------
+    dataset
+        The galaxies.
+    folder
+        Where the runs' folders go.
+    options
+        Of :func:`sfnet_core.training.loop.train`, all but ``k`` and ``seed``.
+    say
+        What tells the user which network is at work.
     """
 
     def __init__(

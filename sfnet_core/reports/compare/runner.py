@@ -52,24 +52,42 @@ def compare(
     device: str = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train and measure every method side by side, write the results to the folder ``out``, give ``compare.json``.
-
-    Args:
-        dataset: a :class:`Dataset` or its folder.
-        out: the comparison's folder. What is finished in it is not done again; a folder of another dataset, target,
-            recipe, split or seeds is refused. ``k`` and ``methods`` may grow from one call to the next.
-        k: features kept, for SFNet, and numbers of principal components for CNN + PCA.
-        seeds: of the trainings (initial weights, order, orientations) and the forest; the split is one for all.
-        methods: some of ``sfnet``, ``dense``, ``pca`` (CNN + PCA), ``elastic-net``, ``process`` (Gaussian process),
-            ``forest``, ``ridge``, ``mean``; all by default. ``pca`` and ``elastic-net`` read the dense network's pooled
-            features.
-        validation, split_seed, group: the split, see :func:`sfnet_core.training.loop.train`; ``split_seed`` is its
-        seed. target, epochs, recipe, width, weights, device: as of :func:`sfnet_core.training.loop.train`, for every
-        network.
+    """Train and measure every method side by side.
 
     The dense CNN is the same network with a gate that keeps all its features. Everything that is fitted sees training
-    galaxies only, in the targets' units. Returns ``{"schema", "about", "rows", "paired"}``: provenance, then what
-    :func:`sfnet_core.reports.compare.table.summarise` says. Ctrl-C ends the step at work; the same call goes on.
+    galaxies only, in the targets' units. Ctrl-C ends the step at work; the same call continues.
+
+    Parameters
+    ----------
+    dataset
+        A :class:`Dataset` or its folder.
+    out
+        The comparison's folder. What is finished in it is not done again; a folder of another dataset, target, recipe,
+        split or seeds is refused. ``k`` and ``methods`` may grow from one call to the next.
+    k
+        Features kept, for SFNet, and numbers of principal components for CNN + PCA.
+    seeds
+        Of the trainings (initial weights, order, orientations) and the forest; the split is one for all.
+    methods
+        Some of ``sfnet``, ``dense``, ``pca`` (CNN + PCA), ``elastic-net``, ``process`` (Gaussian process), ``forest``,
+        ``ridge``, ``mean``; all by default. ``pca`` and ``elastic-net`` read the dense network's pooled features.
+    validation, split_seed, group
+        The split, see :func:`sfnet_core.training.loop.train`; ``split_seed`` is its seed.
+    target, epochs, recipe, width, weights, device
+        As of :func:`sfnet_core.training.loop.train`, for every network.
+    progress
+        Whether to show what is at work.
+
+    Returns
+    -------
+    dict[str, Any]
+        What is written as ``compare.json``: ``{"schema", "about", "rows", "paired"}``, provenance, then what
+        :func:`sfnet_core.reports.compare.table.summarise` gives.
+
+    Raises
+    ------
+    SFNetError
+        No galaxies are held out, a k does not fit, the folder is of another comparison.
     """
     dataset = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     out = Path(out)

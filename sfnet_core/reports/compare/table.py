@@ -64,15 +64,31 @@ def summarise(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """True values (n, T) and each method's predictions (n, T) → the table's rows, and the paired differences.
+    """The table of a comparison, and the paired differences.
 
-    A row, one a target, method and k: ``seeds`` (0 where none is involved), ``rmse_mean`` over them, ``rmse_se`` its
-    standard error (``None`` from one training, or where no seed is involved), ``rmse_low``, ``rmse_high`` the 95 %
-    bootstrap interval of that mean over the galaxies, ``nmad`` and ``r2`` (means over the seeds), and ``per_seed`` with
-    all of them for each training.
+    Parameters
+    ----------
+    truth
+        (n, T) true values.
+    found
+        Each method's predictions, (n, T).
+    targets, units
+        T texts each.
+    groups
+        (n,) objects; resamples draw whole ones where they are given.
+    seed, resamples
+        Of the bootstrap.
 
-    A difference, one a target and k: RMSE of SFNet minus that of CNN + PCA, ``low`` and ``high`` from the same
-    resamples for both. Resamples draw whole ``groups`` (n,) of galaxies where they are given.
+    Returns
+    -------
+    rows
+        One a target, method and k: ``seeds`` (0 where none is involved), ``rmse_mean`` over them, ``rmse_se`` its
+        standard error (``None`` from one training, or where no seed is involved), ``rmse_low``, ``rmse_high`` the 95 %
+        bootstrap interval of that mean over the galaxies, ``nmad`` and ``r2`` (means over the seeds), and ``per_seed``
+        with all of them for each training.
+    paired
+        One a target and k: RMSE of SFNet minus that of CNN + PCA, ``low`` and ``high`` from the same resamples for
+        both.
     """
     rows, paired = [], []
     for t, (target, unit) in enumerate(zip(targets, units, strict=True)):

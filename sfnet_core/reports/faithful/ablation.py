@@ -36,16 +36,32 @@ def ranks(values: np.ndarray) -> np.ndarray:
 def ablation(
     codes: SparseCodes, rows: np.ndarray, *, target: int | str = 0, seed: int = 0, draws: int = DRAWS
 ) -> dict[str, Any]:
-    """ΔRMSE of every feature that fires on the galaxies ``rows`` (a mask or positions), as valid JSON.
+    """ΔRMSE of every feature that fires on some galaxies.
 
-    ``features`` (by falling mean absolute contribution) each have ``delta`` = RMSE without it − RMSE; ``refill`` and
-    ``level`` likewise; ``same_galaxies``: ``delta`` of the random choice on its own galaxies; ``over_same_galaxies``:
-    their difference. Each of these has ``…_low`` and ``…_high``, the ends of a 95 % bootstrap interval over galaxies
-    (paired: one set of resamples for all). ``same_frequency`` is the mean of the drawn random ablations, with their
-    central 95 % and ``chance``, (1 + draws that reach ``delta``) / (1 + draws).
+    Parameters
+    ----------
+    codes
+        What inference gave.
+    rows
+        A mask or positions.
+    target
+        Its name or number.
+    seed
+        Of the resamples and draws.
+    draws
+        Random ablations a feature.
 
-    ``agreement``: Spearman's ρ over the features of ``delta`` with mean absolute contribution, and with the number of
-    galaxies a feature fires on, and the difference of the two, with intervals.
+    Returns
+    -------
+    dict[str, Any]
+        Valid JSON. ``features`` (by falling mean absolute contribution) each have ``delta`` = RMSE without it − RMSE;
+        ``refill`` and ``level`` likewise; ``same_galaxies``: ``delta`` of the random choice on its own galaxies;
+        ``over_same_galaxies``: their difference. Each of these has ``…_low`` and ``…_high``, the ends of a 95 %
+        bootstrap interval over galaxies (paired: one set of resamples for all). ``same_frequency`` is the mean of the
+        drawn random ablations, with their central 95 % and ``chance``, (1 + draws that reach ``delta``) / (1 + draws).
+
+        ``agreement``: Spearman's ρ over the features of ``delta`` with mean absolute contribution, and with the number
+        of galaxies a feature fires on, and the difference of the two, with intervals.
     """
     t = codes.target_index(target)
     truth = codes.truth(t)[rows]

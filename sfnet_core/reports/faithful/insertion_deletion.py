@@ -84,12 +84,30 @@ def curves(
 ) -> dict[str, np.ndarray]:
     """One galaxy's predictions while its cells are covered (``deletion``) and uncovered (``insertion``), by each order.
 
-    ``image`` (3, s, s), normalised; ``network`` gives (B, T) and has ``encode``, as
-    :class:`~sfnet_core.model.network.SFNet`. ``sky`` (F, h, w): the features' maps of a blank image, by default of the
-    image's own sky; ``also``: more maps. Returns both (O, S + 1) float64 in the order of ``faithful.wording.ORDERS``,
-    then those of ``also``, ``random`` last and as often as drawn; ``share`` (S + 1,), the share of cells covered or
-    uncovered; ``map`` and ``occlusion`` (h, w). Cells are taken one at a time where there are few enough, else several.
-    Batches have one size: a galaxy's numbers depend on it alone.
+    Cells are taken one at a time where there are few enough, else several. Batches have one size: a galaxy's numbers
+    depend on it alone.
+
+    Parameters
+    ----------
+    network
+        Gives (B, T) and has ``encode``, as :class:`~sfnet_core.model.network.SFNet`.
+    image
+        (3, s, s), normalised.
+    covering
+        How cells are covered.
+    batch
+        Images computed at once.
+    sky
+        (F, h, w) the features' maps of a blank image; by default of the image's own sky.
+    also
+        More maps, (h, w) each.
+
+    Returns
+    -------
+    dict[str, np.ndarray]
+        ``deletion`` and ``insertion`` (O, S + 1) float64 in the order of ``faithful.wording.ORDERS``, then those of
+        ``also``, ``random`` last and as often as drawn; ``share`` (S + 1,), the share of cells covered or uncovered;
+        ``map`` and ``occlusion`` (h, w).
     """
     how = covering or Covering()
     own = cover_of(image, "sky")
@@ -228,9 +246,31 @@ def regions(
     device: str = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
-    """:func:`summary` of the galaxies ``rows`` (n,) of the codes, at ``places`` (n,) in the dataset.
+    """:func:`summary` of some galaxies, computed piece by piece.
 
-    ``run`` is the network behind the codes; finished pieces in the folder ``work`` are used again.
+    Parameters
+    ----------
+    codes
+        What inference gave.
+    run
+        The network behind the codes.
+    dataset
+        Its images.
+    rows, places
+        (n,) the galaxies' rows in the codes and in the dataset.
+    work
+        Folder whose finished pieces are used again.
+    covering
+        How cells are covered.
+    device
+        Where the network runs.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    dict[str, Any]
+        Valid JSON.
     """
     if codes.provenance.get("run_fingerprint") != run.fingerprint:
         raise SFNetError(

@@ -54,20 +54,52 @@ def faithful(
     work: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Measure how far the explanations of ``codes`` explain → one dictionary, valid JSON.
+    """Measure how far the explanations of codes explain.
 
-    Args:
-        dataset: the codes' images, for covered regions, colours and the winding of spirals.
-        run: the network behind the codes (a :class:`~sfnet_core.model.run.Run` or its folder), for covered regions.
-        classes: catalogue columns whose values are probed, each value against all others.
-        mirrored: two values of such a column that a mirror swaps (clockwise and anticlockwise spirals): they are
-            probed as one class against the rest and, beside it, against each other.
-        split: which galaxies; validation by default, all where there are none; ``''`` for all.
-        galaxies: on how many of them, drawn by ``seed``, cells are covered; ``fills``: what covers them;
-            ``draws`` random orders a galaxy; ``steps`` at most.
-        work: folder that keeps finished pieces; without one nothing is kept.
+    Parameters
+    ----------
+    codes
+        What inference gave.
+    dataset
+        The codes' images, for covered regions, colours and the winding of spirals.
+    run
+        The network behind the codes (a :class:`~sfnet_core.model.run.Run` or its folder), for covered regions.
+    classes
+        Catalogue columns whose values are probed, each value against all others.
+    mirrored
+        Two values of such a column that a mirror swaps (clockwise and anticlockwise spirals): they are probed as one
+        class against the rest and, beside it, against each other.
+    split
+        Which galaxies; validation by default, all where there are none; ``''`` for all.
+    target
+        Its name or number.
+    galaxies
+        On how many of them, drawn by ``seed``, cells are covered.
+    fills
+        What covers them, some of ``sky`` and ``blur``.
+    draws
+        Random orders a galaxy.
+    steps
+        How often more cells are covered, at most.
+    seed
+        Of all draws.
+    device
+        Where the network runs.
+    work
+        Folder that keeps finished pieces; without one nothing is kept.
+    progress
+        Whether to show what is at work.
 
-    Keys: ``about``, ``ablation``, ``regions`` (one for each of ``fills``), ``probing``, ``partial``.
+    Returns
+    -------
+    dict[str, Any]
+        One dictionary, valid JSON: ``about``, ``ablation``, ``regions`` (one for each of ``fills``), ``probing``,
+        ``partial``; a section that cannot be made has ``missing``.
+
+    Raises
+    ------
+    SFNetError
+        There is no such split, target or class, or a number is too small.
     """
     target = codes.target_index(target)
     rows, split = _rows(codes, split)

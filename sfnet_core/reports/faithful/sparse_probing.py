@@ -69,13 +69,28 @@ def auc(scores: np.ndarray, inside: np.ndarray) -> float:
 def probe(
     columns: np.ndarray, folds: Folds, k: int | None = None, names: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """How well ``columns`` (n, J) tell the class: by the ``k`` best of them, or by all (``None``).
+    """How well columns tell a class: by the ``k`` best of them, or by all.
 
-    ``auc`` and ``balanced_accuracy``, each with ``low`` and ``high`` of a 95 % bootstrap over the scored galaxies of
-    either class in each fold; ``null_low`` and ``null_high``: the central 95 % of the AUC where the scored galaxies'
-    labels are shuffled, ``chance`` how often those are as high (an AUC below 0.5 is no knowledge: columns that know
-    nothing are chosen for what the scored fold then lacks); ``refitted``: mean AUC where all labels are shuffled before
-    choosing and fitting (0.5, or something leaks); ``chosen``: what the folds chose, with how many of them did.
+    Parameters
+    ----------
+    columns
+        (n, J) numbers of each galaxy.
+    folds
+        The class and the cut of the galaxies.
+    k
+        How many columns are chosen; ``None`` for all.
+    names
+        Of the columns, for ``chosen``.
+
+    Returns
+    -------
+    dict[str, Any]
+        ``auc`` and ``balanced_accuracy``, each with ``low`` and ``high`` of a 95 % bootstrap over the scored galaxies
+        of either class in each fold; ``null_low`` and ``null_high``: the central 95 % of the AUC where the scored
+        galaxies' labels are shuffled, ``chance`` how often those are as high (an AUC below 0.5 is no knowledge: columns
+        that know nothing are chosen for what the scored fold then lacks); ``refitted``: mean AUC where all labels are
+        shuffled before choosing and fitting (0.5, or something leaks); ``chosen``: what the folds chose, with how many
+        of them did.
     """
     scores, picked = _scores(columns, folds.inside, folds.each, k)
     parts = [(scores[test], folds.inside[test]) for test in folds.each]

@@ -50,10 +50,38 @@ def write_report(
     date: str | None = None,
     progress: Callable[[str], None] = lambda title: None,
 ) -> Written:
-    """Write the paper's figures and tables of ``codes`` into the folder ``out``: ``report.html`` and CSV files.
+    """Write the paper's figures and tables of codes: ``report.html`` and CSV files.
 
-    ``dataset`` is for the pictures, ``run`` the training's folder for its curves; ``split`` is validation by default,
-    '' for all galaxies. :class:`SFNetError` where ``out`` is a file, or the codes have no such split or target.
+    Parameters
+    ----------
+    codes
+        What inference gave.
+    out
+        The folder.
+    dataset
+        For the pictures.
+    run
+        The training's folder, for its curves.
+    split
+        Validation by default, '' for all galaxies.
+    target
+        Its name or number.
+    notes
+        Sentences for the reader.
+    date
+        As of :func:`sfnet_core.figures.provenance.date_text`.
+    progress
+        Called with each part's title.
+
+    Returns
+    -------
+    Written
+        What was written.
+
+    Raises
+    ------
+    SFNetError
+        ``out`` is a file, or the codes have no such split or target.
     """
     out, notes = Path(out), list(notes or [])
     if out.exists() and not out.is_dir():
