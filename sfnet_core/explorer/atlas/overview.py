@@ -40,7 +40,7 @@ def status(statistics: FeatureStatistics, state: AtlasState) -> str:
 class AtlasHead(PageHeader):
     """Title, badge, facts, split, sort, search; the number of features (``sf-status``), messages (``sf-notice``)."""
 
-    _esm = front_end("shared/keys", "shared/page_head", "atlas/head")
+    _esm = front_end("shared/keys", "atlas/keys", "shared/page_head", "atlas/head")
     _css = "\n".join(source(name) for name in ("shared/explorer.css", "atlas/atlas.css"))
 
     def __init__(
