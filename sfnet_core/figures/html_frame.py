@@ -1,4 +1,4 @@
-"""The report's paper: an HTML file that fetches nothing and runs nothing, and tables that are CSV files too.
+"""One HTML frame for reports: a file that fetches nothing and runs nothing, with tables that are CSV files too.
 
 Every text goes through :func:`html.escape`; figures are pictures inside the file (``data:``), so that no name in them
 can reach the page. A content policy bars everything else.
@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sfnet_core.analysis.tables import FORMULA
-from sfnet_core.figures.svg import Drawing, drawing_svg
+from sfnet_core.figures.plot import Drawing, render
 from sfnet_core.utils.version import __version__
 
-__all__ = ["Part", "Table", "as_csv", "page"]
+__all__ = ["Part", "Table", "as_csv", "opening", "page"]
 
 STEPS = 5  # shades of each sign in a coloured table
 FOLDED = 24  # rows above which a table waits to be opened
@@ -49,7 +49,7 @@ border:1px solid var(--line);background:#fff}
 .scroll{overflow-x:auto;margin:10px 0}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px}
 th,td{padding:3px 9px;text-align:right;border-bottom:1px solid var(--line)}
-th:first-child,td:first-child{text-align:left}
+th:first-child,td:first-child,caption{text-align:left}caption{color:var(--soft);padding:4px 9px}
 thead th{color:var(--soft);font-weight:600;vertical-align:bottom;max-width:16ch}
 .missing{border-left:3px solid #b7791f;padding-left:10px}
 @media print{main{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:9px}
@@ -71,6 +71,7 @@ class Table:
     columns: list[str]
     rows: list[list]
     coloured: bool = False
+    caption: str = ""
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Part:
     """One figure or table of the paper: ``said`` are its sentences, ``missing`` why it (or a piece of it) is not there.
 
     ``strips`` are rows of pictures: (heading, [(JPEG, text), …]); ``pairs`` are figures with nine pictures beside
-    each; ``key_svg`` is their colour scale: (SVG, text).
+    each.
     """
 
     key: str
@@ -89,7 +90,6 @@ class Part:
     tables: list[Table] = field(default_factory=list)
     strips: list[tuple[str, list[tuple[bytes, str]]]] = field(default_factory=list)
     pairs: list[tuple[Drawing, str, list[tuple[bytes, str]]]] = field(default_factory=list)
-    key_svg: tuple[str, str] | None = None
 
 
 def as_csv(table: Table) -> str:
@@ -101,19 +101,29 @@ def as_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def page(title: str, facts: list[list[str]], notes: list[str], parts: list[Part]) -> str:
-    """The whole page."""
+def opening(title: str, style: str, script: str = "") -> str:
+    """A file that fetches nothing, up to its body: its policy lets the browser run ``script`` alone, or nothing."""
+    # blob: are figures that the page itself draws and saves; nothing can be fetched from anywhere
+    images, runs = ("data: blob:", f" script-src 'sha256-{_hash(script)}';") if script else ("data:", "")
     policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{_hash(STYLE)}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src {images}; style-src 'sha256-{_hash(style)}';{runs} base-uri 'none'; "
+        "form-action 'none'"
     )
-    head = (
+    return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
         f'<meta name="generator" content="sfnet-core {__version__}">\n<title>{_text(title)}</title>\n'
-        f'<link rel="icon" href="data:,">\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n'
+        f'<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n'
     )
+
+
+def page(
+    title: str, facts: list[list[str]], notes: list[str], parts: list[Part], files: dict[str, str] | None = None
+) -> str:
+    """The whole page; ``files``: what lies beside it, name → words."""
+    head = opening(title, STYLE) + "<body>\n<main>\n"
     body = [f"<h1>{_text(title)}</h1>", *(f"<p>{_text(note)}</p>" for note in notes)]
     body.append('<nav aria-label="Contents"><ol>')
     body += [f'<li><a href="#{part.key}">{_text(part.title)}</a>{_mark(part)}</li>' for part in parts]
@@ -122,6 +132,11 @@ def page(title: str, facts: list[list[str]], notes: list[str], parts: list[Part]
         body += _part(part)
     body.append('<h2 id="origin">Where this comes from</h2><dl>')
     body += [f"<dt>{_text(term)}</dt><dd>{_text(words)}</dd>" for term, words in facts]
+    if files:
+        links = ", ".join(
+            f'<a href="{_text(name)}">{_text(name)}</a> ({_text(words)})' for name, words in files.items()
+        )
+        body.append(f"<dt>Beside this page</dt><dd>{links}</dd>")
     return head + "\n".join([*body, "</dl>", "</main>\n</body>\n</html>\n"])
 
 
@@ -130,8 +145,6 @@ def _part(part: Part) -> list[str]:
     out += [f'<p class="missing">{_text(words)}</p>' for words in part.missing]
     if part.drawings:
         out += ['<div class="figures">', *map(_figure, part.drawings), "</div>"]
-    if part.key_svg:
-        out.append(f"<p>{_image('image/svg+xml', part.key_svg[0].encode(), part.key_svg[1])}</p>")
     for drawing, heading, pictures in part.pairs:
         out.append(f'<div class="figures pair">{_figure(drawing)}{_strip(heading, pictures)}</div>')
     if part.strips:
@@ -148,9 +161,10 @@ def _strip(heading: str, pictures: list[tuple[bytes, str]]) -> str:
 
 def _table(table: Table) -> list[str]:
     head = "".join(f'<th scope="col">{_text(name)}</th>' for name in table.columns)
-    box = f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(table.file)}">'
+    box = f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(table.caption or table.file)}">'
     kind = ' class="coloured"' if table.coloured else ""
-    out = [f"{box}<table{kind}><thead><tr>{head}</tr></thead><tbody>"]
+    words = f"<caption>{_text(table.caption)}</caption>" if table.caption else ""
+    out = [f"{box}<table{kind}>{words}<thead><tr>{head}</tr></thead><tbody>"]
     for row in table.rows[:SHOWN]:
         cells = "".join(
             f"<td{_shade(cell) if table.coloured else ''}>{_text(_shown(cell, 2 if table.coloured else 4))}</td>"
@@ -161,12 +175,14 @@ def _table(table: Table) -> list[str]:
         out.insert(0, f"<details><summary>The table of {len(table.rows):,} rows</summary>")
     more = f" The first {SHOWN} of {len(table.rows):,} rows." if len(table.rows) > SHOWN else ""
     end = "</details>" if len(table.rows) > FOLDED else ""
-    return [*out, f'</tbody></table></div>{end}<p class="soft">As a file: {_text(table.file)}.{more}</p>']
+    name = _text(table.file)
+    said = f'<p class="soft">As a file: <a href="{name}">{name}</a>.{more}</p>' if table.file else ""
+    return [*out, f"</tbody></table></div>{end}{said}"]
 
 
 def _figure(drawing: Drawing) -> str:
     words = " ".join(f"{drawing.title}. {drawing.y_label} against {drawing.x_label}.".split())
-    return _image("image/svg+xml", drawing_svg(drawing).encode("utf-8"), words)
+    return _image("image/svg+xml", render(drawing), words)
 
 
 def _image(kind: str, content: bytes, words: str) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from sfnet_core.figures.plot import ACCENT, FRAME, Curve, Dots, Drawing
 from sfnet_core.figures.plot_data import padded
-from sfnet_core.figures.svg import Curve, Dots, Drawing
 
 __all__ = ["rmse_against_k"]
 
-ACCENT = "#0b6e8f"
 
-
-def rmse_against_k(rmse: list[float], k: int, unit: str, title: str, caption: str = "") -> Drawing:
+def rmse_against_k(rmse: list[float], k: int, unit: str, title: str) -> Drawing:
     """The figure of RMSE against k, the k in use marked.
 
     Parameters
@@ -23,19 +21,16 @@ def rmse_against_k(rmse: list[float], k: int, unit: str, title: str, caption: st
         The k in use.
     unit
         The target's unit; empty for none.
-    title, caption
+    title
         Of the figure.
     """
     x, y = np.arange(1.0, len(rmse) + 1), np.array(rmse)
     low, high = padded(y, 0.08)
     layers = [
-        Curve(x, y, colour="#9aa7b3", opacity=1, width=1.6),
+        Curve(x, y, colour=FRAME, opacity=1, width=1.6),
         Dots(x, y, "#566575", size=6, name="RMSE"),
         Dots(x[k - 1 : k], y[k - 1 : k], ACCENT, size=10, name=f"k = {k}"),
     ]
-    step = -(-len(rmse) // 16)
-    marks = [(float(i), str(i)) for i in range(1, len(rmse) + 1, step)]
+    marks = x[:: -(-len(rmse) // 16)].tolist()
     label = f"RMSE [{unit}]" if unit else "RMSE"
-    return Drawing(
-        title, "k, features the gate keeps", label, ((0.5, len(rmse) + 0.5), (low, high)), layers, caption, marks
-    )
+    return Drawing(title, "k, features the gate keeps", label, ((0.5, len(rmse) + 0.5), (low, high)), layers, marks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import runpy
 import struct
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from plots import frames, lasso
 from waiting import until
 
@@ -19,7 +21,7 @@ from sfnet_core.codes.table import SparseCodes
 from sfnet_core.explorer.atlas.saved import save_page
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 
-SVG = "{http://www.w3.org/2000/svg}"
+SVG, DESCRIPTION = "{http://www.w3.org/2000/svg}", "{http://purl.org/dc/elements/1.1/}description"
 simulated_codes = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "simulated_codes.py"))[
     "simulated_codes"
 ]
@@ -179,10 +181,12 @@ def test_the_picture_at_the_pointer_and_what_leaves_the_page(open_page, serve):
         page.keyboard.press("d")
     name, svg = saved(page, "[data-save='plot-1.svg']")
     root = ET.fromstring(svg.decode())
-    caption = root.find(f"{SVG}desc").text
+    caption = root.findtext(f".//{DESCRIPTION}")
     assert name == "sfnet-predicted-12-log-o-h-against-true-12-log-o-h.svg"
-    assert len(root.findall(f".//{SVG}circle")) == 240 + 1  # and the ring
-    drawn = [node.text for node in root.find(f"{SVG}g[@class='caption']")]
+    layers = {group.get("id"): group for group in root.iter(f"{SVG}g")}
+    marks = [sum(1 for _ in layers[kind].iter(f"{SVG}use")) for kind in ("galaxies", "selected-galaxies")]
+    assert sum(marks) == 240 and marks[1] == n
+    drawn = [node.text for node in layers["caption"].iter(f"{SVG}text")]
     assert drawn[1] == "240 simulated galaxies, validation split" and drawn[0].startswith(
         "predicted 12+log(O/H) against"
     )
@@ -190,9 +194,9 @@ def test_the_picture_at_the_pointer_and_what_leaves_the_page(open_page, serve):
     assert codes.fingerprint[:12] in caption and "k = 4 of 128 features" in caption
     assert "token" not in caption and "selection=" in caption.split("\n")[-1]
     name, png = saved(page, "[data-save='plot-1.png']")
-    parts = chunks(png)
-    assert name.endswith(".png") and struct.unpack(">II", parts["IHDR"][:8]) == (1280, 2 * int(root.get("height")))
-    assert parts["iTXt"] == b"Description\0\0\0\0\0" + caption.encode()
+    picture = Image.open(io.BytesIO(png))
+    assert name.endswith(".png") and picture.width == 1280 and picture.text["Description"] == caption
+    assert saved(page, "[data-save='plot-1.pdf']")[1][:5] == b"%PDF-"
     for key in ("plot-0", "plot-2", "plot-3", "gate", "picture"):
         assert saved(page, f"[data-save='{key}.png']")[1][:8] == b"\x89PNG\r\n\x1a\n"
     assert saved(page, "[data-save='gate.txt']")[1].decode().startswith("RMSE of 12+log(O/H) against k\n")

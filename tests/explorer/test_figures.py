@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from sfnet_core.explorer.explore.page import Explorer
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.shared.saving import permalink
 from sfnet_core.explorer.shared.state import pack_rows
+from sfnet_core.figures.plot import FORMATS, Dots, Drawing, render
 from sfnet_core.utils.errors import SFNetError
 
-SVG = "{http://www.w3.org/2000/svg}"
+SVG, DESCRIPTION = "{http://www.w3.org/2000/svg}", "{http://purl.org/dc/elements/1.1/}description"
 HTML = "<img src=x onerror=alert(1)>"
 
 
@@ -38,15 +40,14 @@ def large(made_up) -> Explorer:
     return page
 
 
-def layers(svg: str) -> dict[str, ET.Element]:
-    """The figure's layers by the names they have in the file."""
-    root = ET.fromstring(svg)
-    groups = root.iter(f"{SVG}g")
-    return {group.find(f"{SVG}title").text: group for group in groups if group.find(f"{SVG}title") is not None}
+def layers(figure: Drawing) -> dict[str, Any]:
+    """The figure's layers by name."""
+    return {layer.name: layer for layer in figure.layers}
 
 
-def circles(group: ET.Element) -> int:
-    return len(group.findall(f"{SVG}circle"))
+def drawn(layer: Dots) -> int:
+    """How many points of a layer have a place."""
+    return int((np.isfinite(layer.x) & np.isfinite(layer.y)).sum())
 
 
 # -- what is drawn -------------------------------------------------------------------------------------------------
@@ -57,15 +58,15 @@ def test_a_plot_has_a_circle_for_each_galaxy_in_view(page, number):
     axes = page.plots.axes(number)
     (x0, x1), (y0, y1) = page.plots.panels[number].ranges
     n = int(((axes.x >= x0) & (axes.x <= x1) & (axes.y >= y0) & (axes.y <= y1)).sum())
-    found = layers(page.plots.svg(number))
-    assert circles(found["galaxies"]) == n and circles(found["selected galaxies"]) == 0
+    found = layers(page.plots.drawing(number))
+    assert drawn(found["galaxies"]) == n and drawn(found["selected galaxies"]) == 0
     rows = page.scene.rows("validation")[:30]
     page.state.change(selection=pack_rows(rows))
-    found = layers(page.plots.svg(number))
-    assert circles(found["galaxies"]) + circles(found["selected galaxies"]) == n
-    assert 0 < circles(found["selected galaxies"]) <= 30
+    found = layers(page.plots.drawing(number))
+    assert drawn(found["galaxies"]) + drawn(found["selected galaxies"]) == n
+    assert 0 < drawn(found["selected galaxies"]) <= 30
     at = np.array([page.plots.focus.data[f"{axis}{number}"][0] for axis in "xy"])
-    assert circles(found["galaxy in focus"]) == int(np.isfinite(at).all())
+    assert drawn(found["galaxy in focus"]) == int(np.isfinite(at).all())
     assert ("Ring: galaxy" in page.figures.caption(f"plot-{number}")) == bool(np.isfinite(at).all())
 
 
@@ -73,51 +74,51 @@ def test_a_plot_is_drawn_as_far_as_it_is_in_sight(page):
     panel, axes = page.plots.panels[1], page.plots.axes(1)
     panel.figure.x_range.update(start=8.6, end=8.8)
     n = int(((axes.x >= 8.6) & (axes.x <= 8.8) & (axes.y >= panel.ranges[1][0]) & (axes.y <= panel.ranges[1][1])).sum())
-    svg = page.plots.svg(1)
-    assert 0 < n < len(axes.x) and circles(layers(svg)["galaxies"]) == n
+    figure = page.plots.drawing(1)
+    assert 0 < n < len(axes.x) and drawn(layers(figure)["galaxies"]) == n
+    assert (figure.x_label, figure.y_label) == (axes.x_label, axes.y_label) and figure.ranges[0] == (8.6, 8.8)
     assert "Shown: x from 8.6 to 8.8" in page.figures.caption("plot-1")
     panel.figure.x_range.update(start=panel.ranges[0][0], end=panel.ranges[0][1])
     assert "Shown" not in page.figures.caption("plot-1")
 
 
 def test_a_density_is_an_image_and_a_zoomed_one_points(large):
-    svg = large.plots.svg(1)
-    assert layers(svg)["galaxies per cell"].find(f"{SVG}image") is not None and "galaxies" not in layers(svg)
+    figure = large.plots.drawing(1)
+    x, y = (values[np.isfinite(values)] for values in (large.plots.axes(1).x, large.plots.axes(1).y))
+    assert layers(figure)["galaxies per cell"].counts.sum() == len(x) == len(y) and "galaxies" not in layers(figure)
+    assert figure.scale == "galaxies per cell"
     assert "logarithmic scale" in large.figures.caption("plot-1")
     rows = np.arange(40)
     large.state.change(selection=pack_rows(rows))
-    assert circles(layers(large.plots.svg(1))["selected galaxies"]) == 40
+    assert drawn(layers(large.plots.drawing(1))["selected galaxies"]) == 40
     large.state.change(selection=pack_rows(np.arange(3000)))
-    assert layers(large.plots.svg(1))["selected galaxies per cell"].find(f"{SVG}image") is not None
+    assert layers(large.plots.drawing(1))["selected galaxies per cell"].counts.sum() == 3000
     large.state.change(selection=b"")
     panel = large.plots.panels[1]
     panel.figure.x_range.update(start=8.8, end=8.9)
     assert panel.near.visible
-    assert circles(layers(large.plots.svg(1))["galaxies"]) == len(panel.near.data_source.data["x1"])
+    assert drawn(layers(large.plots.drawing(1))["galaxies"]) == len(panel.near.data_source.data["x1"])
     panel.figure.x_range.update(start=panel.ranges[0][0], end=panel.ranges[0][1])
 
 
 def test_guide_lines_come_along(page):
     page.state.change(third="residual_z", fourth="bpt")
-    names = [set(layers(page.plots.svg(number))) for number in range(4)]
+    names = [set(layers(page.plots.drawing(number))) for number in range(4)]
     assert "predicted = true" in names[1] and "no residual" in names[2]
     assert {"Kauffmann et al. 2003", "Kewley et al. 2001"} <= names[3]
     assert "Solid line: Kauffmann et al. 2003; dashed: Kewley et al. 2001" in page.figures.caption("plot-3")
 
 
 def test_rmse_against_k_and_the_galaxy_with_its_map(page):
-    gate = layers(page.figures.svg("gate"))
-    assert circles(gate["RMSE"]) == len(page.k_slider.data["rmse"]) and circles(gate["k = 4"]) == 1
-    picture = page.figures.svg("picture")
-    root = ET.fromstring(picture)
-    cells = np.array(page.inspector.data["cells"])
-    assert len(root.find(f"{SVG}g[@shape-rendering]")) == cells.size
-    words = [node.text for node in root.iter(f"{SVG}text")]
-    assert page.inspector.data["sum"] in words
+    gate = layers(page.figures.figure("gate"))
+    assert drawn(gate["RMSE"]) == len(page.k_slider.data["rmse"]) and drawn(gate["k = 4"]) == 1
+    picture = page.figures.figure("picture")
+    np.testing.assert_array_equal(picture.cells, page.inspector.data["cells"])
+    assert picture.text[0] == page.inspector.data["sum"] and picture.scale.endswith("[dex]")
     page.state.change(galaxy=-1)
     assert "picture" not in page.figures.names()
     with pytest.raises(SFNetError, match="no figure 'picture'"):
-        page.figures.svg("picture")
+        page.figures.figure("picture")
 
 
 # -- what is said --------------------------------------------------------------------------------------------------
@@ -155,17 +156,17 @@ def test_a_caption_has_the_whole_label_of_a_feature(page):
     assert "Feature:" not in page.figures.caption("plot-0")
 
 
-def test_the_caption_is_in_the_file(page):
+def test_the_caption_is_in_the_file(page, tmp_path):
     for key in page.figures.names():
-        words = page.figures.caption(key)
-        root = ET.fromstring(page.figures.svg(key))
-        assert root.find(f"{SVG}desc").text == words
-        below = " ".join(node.text or "" for node in root.find(f"{SVG}g[@class='caption']"))
-        for fact in words.split("\n"):
-            assert "".join(fact.split()) in "".join(below.split())
+        root = ET.fromstring(page.save_figure(tmp_path / "x.svg", key).read_bytes())
+        assert root.findtext(f".//{DESCRIPTION}") == page.figures.caption(key)
+        (below,) = [group for group in root.iter(f"{SVG}g") if group.get("id") == "caption"]
+        written = "".join("".join(node.text or "" for node in below.iter(f"{SVG}text")).split())
+        for fact in page.figures.caption(key).split("\n"):
+            assert "".join(fact.split()) in written
 
 
-def test_t10_names_and_labels_stay_text_in_files(gated):
+def test_t10_names_and_labels_stay_text_in_files(gated, tmp_path):
     page = Explorer(
         gated(
             np.random.default_rng(0).random((6, 4)), [1, -1, 0.5, 2], 8, 2, 1, ids=[f"{HTML}{i}" for i in range(6)],
@@ -176,11 +177,9 @@ def test_t10_names_and_labels_stay_text_in_files(gated):
     page.state.labels_changed()
     page.state.change(third="residual_z", selection=pack_rows([0, 1]))
     for key in page.figures.names():
-        root = ET.fromstring(page.figures.svg(key))
-        assert {node.tag.rpartition("}")[2] for node in root.iter()} <= {
-            "svg", "title", "desc", "rect", "g", "text", "defs", "clipPath", "path", "circle", "image",
-        }  # fmt: skip
-        assert HTML in root.find(f"{SVG}desc").text
+        root = ET.fromstring(page.save_figure(tmp_path / "x.svg", key).read_bytes())
+        assert not {"img", "script", "a"} & {node.tag.rpartition("}")[2] for node in root.iter()}
+        assert HTML in root.findtext(f".//{DESCRIPTION}")
     assert f"Ring: galaxy {HTML}" in page.figures.caption("plot-2")
 
 
@@ -188,10 +187,12 @@ def test_t10_names_and_labels_stay_text_in_files(gated):
 
 
 def test_figures_are_saved_from_python(page, tmp_path):
-    assert page.save_figure(tmp_path / "x.svg", plot=2).read_text("utf-8") == page.figures.svg("plot-2")
+    saved = page.save_figure(tmp_path / "x.svg", plot=2).read_bytes()
+    assert saved == render(page.figures.figure(2), "svg", page.figures.caption("plot-2"))
     assert page.save_figure(tmp_path / "x.txt", "gate").read_text("utf-8") == page.figures.caption("gate") + "\n"
-    page.save_figure(tmp_path / "galaxy.SVG", "picture")
-    for name, plot, said in (("x.png", 0, "PNG"), ("x", 0, "svg"), ("y.svg", 4, "plot-3"), ("y.svg", "<b>", "gate")):
+    page.save_figure(tmp_path / "galaxy.PDF", "picture")
+    assert page.save_figure(tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    for name, plot, said in (("x.jpg", 0, "pdf"), ("x", 0, "svg"), ("y.svg", 4, "plot-3"), ("y.svg", "<b>", "gate")):
         with pytest.raises(SFNetError, match=said):
             page.save_figure(tmp_path / name, plot)
     assert not (tmp_path / "y.svg").exists()
@@ -204,7 +205,7 @@ def sent(monkeypatch) -> list:
     return out
 
 
-@pytest.mark.parametrize("kind", ["png", "svg", "txt"])
+@pytest.mark.parametrize("kind", FORMATS)
 def test_the_browser_gets_the_file_it_asks_for(page, sent, kind):
     message = {
         "do": "save",
@@ -214,12 +215,12 @@ def test_the_browser_gets_the_file_it_asks_for(page, sent, kind):
     }
     page.state.change(sort="residual")
     page.figures._receive(None, message, [])
-    ((content, (svg,)),) = sent
-    link = f"http://127.0.0.1:8866/voila/render/explore.ipynb?{page.query}"
-    assert content["format"] == kind and content["caption"] == page.figures.caption("plot-0", link)
-    assert content["caption"].endswith("explore.ipynb?sort=residual")
-    assert svg == page.figures.svg("plot-0", link).encode()
-    assert content["file"] == f"sfnet-true-12-log-o-h-against-activation-of-f{page.state.feature}"
+    ((content, (saved,)),) = sent
+    caption = page.figures.caption("plot-0", f"http://127.0.0.1:8866/voila/render/explore.ipynb?{page.query}")
+    assert caption.endswith("explore.ipynb?sort=residual")
+    assert saved == render(page.figures.figure("plot-0"), kind, caption)
+    name = f"sfnet-true-12-log-o-h-against-activation-of-f{page.state.feature}.{kind}"
+    assert content == {"file": name}
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 
 from sfnet_core.explorer.shared.sample import sample_codes, sample_dataset
 from sfnet_core.explorer.your_galaxy.page import YourGalaxy
+from sfnet_core.figures.plot import Curve, Dots
 
-SVG = "{http://www.w3.org/2000/svg}"
+DESCRIPTION = "{http://purl.org/dc/elements/1.1/}description"
 
 
 @pytest.fixture(scope="module")
@@ -20,19 +21,18 @@ def page() -> YourGalaxy:
     return page
 
 
-def circles(svg: str, name: str) -> int:
-    groups = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.find(f"{SVG}title") is not None]
-    return sum(len(g.findall(f"{SVG}circle")) for g in groups if g.find(f"{SVG}title").text == name)
+def drawn(page: YourGalaxy, number: int, name: str) -> int:
+    """How many points the layers of a name have in a figure."""
+    return sum(len(one.x) for one in page.figures.figure(number).layers if one.name == name and isinstance(one, Dots))
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_each_plot_has_its_galaxies_and_a_ring_where_this_one_falls(page, number):
+def test_each_plot_has_its_galaxies_and_a_ring_where_this_one_falls(page, number, tmp_path):
     place = page.plots.places[number]
     (x0, x1), (y0, y1) = place.panel.ranges
     axes = place.axes
     n = int(((axes.x >= x0) & (axes.x <= x1) & (axes.y >= y0) & (axes.y <= y1)).sum())
-    svg = page.figures.svg(number)
-    assert circles(svg, "galaxies") == n and circles(svg, "galaxy in focus") == 1
+    assert drawn(page, number, "galaxies") == n and drawn(page, number, "galaxy in focus") == 1
     facts = page.figures.caption(f"plot-{number}").split("\n")
     split = "train" if number > 1 else "validation"
     known = int(
@@ -40,16 +40,16 @@ def test_each_plot_has_its_galaxies_and_a_ring_where_this_one_falls(page, number
     )  # looks are measured on some of the training galaxies
     assert facts[1] == f"{known} simulated galaxies, {split} split"
     assert facts[2] == f"x: {axes.x_label}; y: {axes.y_label}" and "Ring: galaxy sim-0-000206" in facts
-    assert ET.fromstring(svg).find(f"{SVG}desc").text == "\n".join(facts)
+    root = ET.fromstring(page.figures.save(tmp_path / "x.svg", number).read_bytes())
+    assert root.findtext(f".//{DESCRIPTION}") == "\n".join(facts)
 
 
 def test_a_galaxy_of_which_one_value_is_known_is_a_line(page):
     place = page.plots.places[1]
     place.show(place.axes, np.nan, 8.7)
-    svg = page.figures.svg(1)
-    (line,) = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if g.findtext(f"{SVG}title") == "galaxy in focus"
-               and g.find(f"{SVG}path") is not None]  # fmt: skip
-    assert line.find(f"{SVG}path").get("d").count("L") == 1 and circles(svg, "galaxy in focus") == 0
+    focus = [one for one in page.figures.figure(1).layers if one.name == "galaxy in focus"]
+    (line,) = [one for one in focus if isinstance(one, Curve)]
+    assert line.y.tolist() == [8.7, 8.7] and not any(np.isfinite(one.x).all() for one in focus if one is not line)
     assert "Line: galaxy sim-0-000206" in page.figures.caption("plot-1").split("\n")
 
 

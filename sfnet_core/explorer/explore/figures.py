@@ -12,7 +12,7 @@ from sfnet_core.explorer.shared.inspector import picture_equation
 from sfnet_core.explorer.shared.saving import PLACES, SaveMenu, bare, panel_facts
 from sfnet_core.explorer.shared.state import unpack_rows
 from sfnet_core.figures.k_curve import rmse_against_k
-from sfnet_core.figures.svg import Picture, drawing_svg, picture_svg
+from sfnet_core.figures.plot import Drawing, Picture
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.explore.plots import Plots
@@ -43,14 +43,12 @@ class Figures(SaveMenu):
             out["picture"] = f"galaxy {self._scene.codes.ids[row]} with its contribution map"
         return out
 
-    def drawn(self, key: str, caption: str) -> str:
-        """The text of its SVG file."""
+    def drawn(self, key: str) -> Drawing | Picture:
+        """The figure as plain arrays."""
         if key == "gate":
             scene, state = self._scene, self._state
-            return drawing_svg(rmse_against_k(scene.rmse_by_k(state), state.k, self._unit, self._title(key), caption))
-        if key == "picture":
-            return picture_svg(self._picture(caption))
-        return drawing_svg(self._plots.drawing(int(key[-1]), caption))
+            return rmse_against_k(scene.rmse_by_k(state), state.k, self._unit, self._title(key))
+        return self._picture() if key == "picture" else self._plots.drawing(int(key[-1]))
 
     @property
     def _unit(self) -> str:
@@ -121,7 +119,7 @@ class Figures(SaveMenu):
             out.append(f"Gate at k = {state.k} here; the weights were {trained_for_text(scene.codes)}")
         return out
 
-    def _picture(self, words: str) -> Picture:
+    def _picture(self) -> Picture:
         scene, state = self._scene, self._state
         row = state.galaxy
         shown = picture_equation(self._context, state.query, row)
@@ -131,9 +129,7 @@ class Figures(SaveMenu):
         share = (crop / size[1], crop / size[0]) if isinstance(crop, int) and crop > 0 else (1.0, 1.0)
         lines = [shown["sum"]]
         if cells.size:
-            peak = f"{float(np.abs(cells).max()):.4f} {self._unit}".rstrip()
-            lines.append(
-                f"Contribution map, {shown['mapnote']}; red adds, blue takes away, full colour {peak} per cell"
-            )
+            lines.append(f"Contribution map, {shown['mapnote']}; red adds, blue subtracts")
         cells = cells if cells.ndim == 2 else np.empty((0, 0))
-        return Picture(self._title("picture"), self._pictures.jpeg(row), size, cells, share, lines, words)
+        scale = f"contribution of a cell{f' [{self._unit}]' if self._unit else ''}"
+        return Picture(self._title("picture"), self._pictures.jpeg(row), cells, share, lines, scale)

@@ -154,7 +154,7 @@ class Explorer:
         return permalink(place, self.query)
 
     def save_figure(self, path: str | os.PathLike, plot: int | str = 0) -> Path:
-        """Write a figure as it stands as .svg, or its caption as .txt.
+        """Write a figure as it stands as .svg, .pdf or .png, or its caption as .txt.
 
         ``plot``: 0 to 3 from the upper left, ``'gate'`` (RMSE against k) or ``'picture'`` (the galaxy and its map).
         Raises :class:`SFNetError` for another ending, and where there is no such figure now.

@@ -21,7 +21,7 @@ from sfnet_core.explorer.shared.state import pack_rows, unpack_rows
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.context import Context
-    from sfnet_core.figures.svg import Drawing
+    from sfnet_core.figures.plot import Drawing
 
 __all__ = ["Plots"]
 
@@ -83,18 +83,12 @@ class Plots:
         """What one of the four panels shows."""
         return self._axes[number]
 
-    def svg(self, number: int, caption: str = "") -> str:
-        """One of the four figures, 0 to 3, as it stands: the text of an SVG file, ``caption`` below the figure."""
-        from sfnet_core.figures.svg import drawing_svg
-
-        return drawing_svg(self.drawing(number, caption))
-
-    def drawing(self, number: int, caption: str = "") -> Drawing:
-        """The same as plain arrays."""
+    def drawing(self, number: int) -> Drawing:
+        """One of the four figures, 0 to 3, as it stands: as plain arrays."""
         from sfnet_core.explorer.shared.saving import panel_drawing
 
         panel, axes, focus = self.panels[number], self._axes[number], self.focus_of(number)
-        return panel_drawing(panel, axes, focus, aggregate=self.aggregate, chosen=self.chosen, caption=caption)
+        return panel_drawing(panel, axes, focus, aggregate=self.aggregate, chosen=self.chosen)
 
     def focus_of(self, number: int) -> list[np.ndarray]:
         """x and y of the galaxy in focus in one of the plots, (1,) each; empty where it is not in view."""

@@ -1,11 +1,12 @@
 // The menu "save figure": a line for each figure of the page, a button for each format.
 
-const KINDS = [["png", "PNG", "as a picture, twice its size"], ["svg", "SVG", "as vectors"], ["txt", "caption", "its caption as text"]];
+const KINDS = [["png", "PNG", "as a picture, twice its size"], ["svg", "SVG", "as vectors"], ["pdf", "PDF", "as vectors, for a paper"], ["txt", "caption", "its caption as text"]];
+const TYPES = { png: "image/png", svg: "image/svg+xml", pdf: "application/pdf", txt: "text/plain" };
 
 function render({ model, el }) {
   const list = h("div", { class: "sf-figures-list" });
   const menu = h("div", { class: "sf-figures-menu", role: "dialog", "aria-label": "Save a figure", hidden: true }, h("h3", {}, "Save a figure with its caption"), list);
-  const open = h("button", { type: "button", "data-action": "figures", "aria-expanded": "false", "aria-haspopup": "dialog", title: "Save a figure as PNG or SVG, with its caption, units, split and provenance", onclick: () => toggle(menu.hidden) }, "save", h("span", { class: "sf-wide" }, " figure"));
+  const open = h("button", { type: "button", "data-action": "figures", "aria-expanded": "false", "aria-haspopup": "dialog", title: "Save a figure as PNG, SVG or PDF, with its caption, units, split and provenance", onclick: () => toggle(menu.hidden) }, "save", h("span", { class: "sf-wide" }, " figure"));
   el.classList.add("sf-figures");
   el.replaceChildren(open, menu);
 
@@ -35,8 +36,8 @@ function render({ model, el }) {
     if (focused) [...list.querySelectorAll("button")].find((one) => one.dataset.save === focused)?.focus();
   }
 
-  async function receive(message, buffers) {
-    if (message.file) await saveSvg(message.file, message.format, new TextDecoder().decode(buffers[0]), message.caption);
+  function receive(message, buffers) {
+    if (message.file) saveFile(message.file, [buffers[0]], TYPES[message.file.split(".").at(-1)]);
   }
 
   el.addEventListener("keydown", escape);

@@ -13,13 +13,12 @@ import numpy as np
 from sfnet_core.explorer.shared import panel as look
 from sfnet_core.explorer.shared.geometry import histogram, within
 from sfnet_core.explorer.shared.view import View, front_end, text
-from sfnet_core.figures.svg import Cells, Curve, Dots, Drawing
+from sfnet_core.figures.plot import FORMATS, Cells, Curve, Dots, Drawing, Picture, render, save_figure
 from sfnet_core.utils.errors import SFNetError
 
-__all__ = ["FORMATS", "PLACES", "SaveMenu", "bare", "panel_drawing", "panel_facts", "permalink"]
+__all__ = ["PLACES", "SaveMenu", "bare", "panel_drawing", "panel_facts", "permalink"]
 
 PLACES = ("upper left", "upper right", "lower left", "lower right")
-FORMATS = ("png", "svg", "txt")
 LONGEST_LINK = 20_000
 
 
@@ -45,31 +44,22 @@ class SaveMenu(View):
         """What a figure is of, a fact a line."""
         raise NotImplementedError
 
-    def drawn(self, key: str, caption: str) -> str:
-        """The text of its SVG file."""
+    def drawn(self, key: str) -> Drawing | Picture:
+        """The figure as plain arrays."""
         raise NotImplementedError
 
     def draw(self) -> None:
         """Send the menu; it names what the figures show now."""
         self.data = {"figures": [[key, words] for key, words in self.names().items()]}
 
-    def svg(self, key: str | int, link: str = "") -> str:
-        """A figure (a key of :meth:`names`, or the number of a plot from the upper left) as the text of an SVG file."""
-        key = self._known(key)
-        return self.drawn(key, self.caption(key, link))
+    def figure(self, key: str | int) -> Drawing | Picture:
+        """A figure as it stands: a key of :meth:`names`, or the number of a plot from the upper left."""
+        return self.drawn(self._known(key))
 
     def save(self, path: str | os.PathLike, key: str | int = 0) -> Path:
-        """Write a figure as SVG, or its caption as text, by the name's ending; whole or not at all."""
-        from sfnet_core.utils.files import write_text
-
-        path = Path(path)
-        if path.suffix.lower() not in (".svg", ".txt"):
-            raise SFNetError(
-                f"A figure is not saved as {path.name!r} from Python; choose .svg, or .txt for its caption (the page's "
-                "menu saves PNG too)."
-            )
-        write_text(path, self.svg(key) if path.suffix.lower() == ".svg" else self.caption(self._known(key)) + "\n")
-        return path
+        """Write a figure with its caption as .svg, .pdf or .png, or the caption alone as .txt, by the name's ending."""
+        key = self._known(key)
+        return save_figure(path, self.drawn(key), self.caption(key))
 
     def _known(self, key: str | int) -> str:
         key = f"plot-{key}" if isinstance(key, int) else key
@@ -81,11 +71,11 @@ class SaveMenu(View):
     def _save(self, message: dict) -> None:
         key, kind, place = text(message, "figure"), text(message, "format"), text(message, "link", LONGEST_LINK)
         if kind not in FORMATS:
-            raise ValueError("figures are saved as PNG, SVG or the caption as text")
-        link = self._link(place)
-        svg = self.svg(key, link)
+            raise ValueError(f"figures are saved as {', '.join(FORMATS)}")
+        key = self._known(key)
+        content = render(self.drawn(key), kind, self.caption(key, self._link(place)))
         name = re.sub("[^a-z0-9]+", "-", self.names()[key].split(": ")[-1].lower()).strip("-")[:80]
-        self.send({"file": f"sfnet-{name}", "format": kind, "caption": self.caption(key, link)}, [svg.encode()])
+        self.send({"file": f"sfnet-{name}.{kind}"}, [content])
 
 
 def panel_drawing(
@@ -95,16 +85,16 @@ def panel_drawing(
     *,
     aggregate: bool,
     chosen: np.ndarray | None = None,
-    caption: str = "",
 ) -> Drawing:
     """A panel as it stands on the page: its visible range, points or density, selection, the galaxy in focus.
 
     ``focus``: x and y of that galaxy, NaN for one that is not known; ``chosen``: a mask of the selected.
     """
-    ranges = panel.view()
+    ranges, scale = panel.view(), ""
     layers: list = _curves(axes, ranges)
     if aggregate and (panel.positions is None or panel.density.visible):
-        layers = [Cells(histogram(axes.x, axes.y, ranges), ranges, look.DENSITY[False], "galaxies per cell"), *layers]
+        scale = "galaxies per cell"
+        layers = [Cells(histogram(axes.x, axes.y, ranges), ranges, look.DENSITY[False], scale), *layers]
         if chosen is not None:
             some = np.flatnonzero(chosen)
             some = some[within(axes.x[some], axes.y[some], ranges)]
@@ -129,7 +119,8 @@ def panel_drawing(
             ends = (np.full(2, x), np.array([y0, y1])) if np.isfinite(x) else (np.array([x0, x1]), np.full(2, y))
             layers.append(Curve(*ends, colour=look.FOCUS, width=1.5, name="galaxy in focus"))
     layers.append(Dots(*focus, look.FOCUS, size=14, hollow=True, name="galaxy in focus"))
-    return Drawing(panel.figure.title.text, axes.x_label, axes.y_label, ranges, layers, caption)
+    labels = panel.figure.title.text, axes.x_label, axes.y_label
+    return Drawing(*labels, ranges, layers, legend=axes.kind == "bpt", scale=scale)
 
 
 def _curves(axes: look.Axes, ranges: tuple) -> list[Curve]:

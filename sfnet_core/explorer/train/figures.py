@@ -10,7 +10,7 @@ import numpy as np
 
 from sfnet_core.explorer.shared.saving import PLACES, SaveMenu
 from sfnet_core.explorer.train import messages as wording
-from sfnet_core.figures.svg import Curve, Dots, Drawing, drawing_svg
+from sfnet_core.figures.plot import Curve, Dots, Drawing
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.train.curves import Curves
@@ -45,13 +45,13 @@ class CurveFigures(SaveMenu):
         """The figures: key and words."""
         return {key: f"{place}: {words}" for place, (key, words) in zip(PLACES, NAMES.items(), strict=True)}
 
-    def drawn(self, key: str, caption: str) -> str:
-        """The text of its SVG file."""
+    def drawn(self, key: str) -> Drawing:
+        """The figure as plain arrays."""
         fig = getattr(self._curves, key)
         ranges = ((fig.x_range.start, fig.x_range.end), (fig.y_range.start, fig.y_range.end))
         labels = (fig.xaxis[0].axis_label, fig.yaxis[0].axis_label)
         layers = self._held(ranges) if key == "against" else self._lines(key, ranges)
-        return drawing_svg(Drawing(fig.title.text, *labels, ranges, layers, caption, y_log=key == "loss"))
+        return Drawing(fig.title.text, *labels, ranges, layers, y_log=key == "loss", legend=len(LINES.get(key, ())) > 1)
 
     def _held(self, ranges: tuple) -> list:
         data = {name: np.asarray(self._curves.held.data[name], dtype=float) for name in ("truth", "prediction")}
@@ -63,8 +63,8 @@ class CurveFigures(SaveMenu):
         data = {name: np.asarray(values, dtype=float) for name, values in self._curves.history.data.items()}
         layers: list = []
         for column, colour, name in LINES[key]:
-            layers.append(Curve(data["epoch"], data[column], colour=colour, width=1.8, opacity=1, name=name))
-            layers.append(Dots(data["epoch"], data[column], colour, size=4, name=f"{name}, each epoch"))
+            line = {"colour": colour, "width": 1.8, "opacity": 1, "name": name, "marker": 4}
+            layers.append(Curve(data["epoch"], data[column], **line))
         if key == "rmse" and self._curves.mean.visible:
             level = np.full(2, float(self._curves.mean.location))
             layers.append(Curve(np.array(ranges[0]), level, "4 3", opacity=0.7, name="predicting the mean"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from sfnet_core.analysis.ds9 import caption
 from sfnet_core.explorer.shared.saving import PLACES, SaveMenu, bare, panel_drawing, panel_facts
-from sfnet_core.figures.svg import drawing_svg
+from sfnet_core.figures.plot import Drawing
 
 if TYPE_CHECKING:
     from sfnet_core.explorer.shared.scene import Scene
@@ -43,11 +43,11 @@ class GalaxyFigures(SaveMenu):
     def _place(self, key: str) -> GalaxyPanel:
         return self._where.places[int(key[-1])]
 
-    def drawn(self, key: str, caption: str) -> str:
-        """The text of its SVG file."""
+    def drawn(self, key: str) -> Drawing:
+        """The figure as plain arrays."""
         place = self._place(key)
         axes, focus = place.axes, [np.array([value]) for value in place.at]
-        return drawing_svg(panel_drawing(place.panel, axes, focus, aggregate=place.aggregate, caption=caption))
+        return panel_drawing(place.panel, axes, focus, aggregate=place.aggregate)
 
     def caption(self, key: str, link: str = "") -> str:
         """What a figure is of, a fact a line."""

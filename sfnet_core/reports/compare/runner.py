@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from sfnet_core.data.dataset import Dataset
+from sfnet_core.figures.plot import check_matplotlib, save_figure
 from sfnet_core.model.device import pick_device
 from sfnet_core.reports.compare.networks import Comparison, objects_of
-from sfnet_core.reports.compare.page import page_html, page_svg
+from sfnet_core.reports.compare.page import caption, drawings, page_html
 from sfnet_core.reports.compare.provenance import about_of, command_of, settings_of
 from sfnet_core.reports.compare.table import LABELS, Key, csv_text, name_of, summarise
 from sfnet_core.training.plan import Plan, make_plan
@@ -101,6 +102,7 @@ def compare(
     if max(ks) > 8 * width:
         raise SFNetError(f"k={max(ks)} does not fit {8 * width} features (width {width}); choose k up to that.")
     pick_device(device)  # a mistake is said before anything is written
+    check_matplotlib()
     settings = settings_of(plan, seeds, width, weights)
     _look_at(out, settings)
     with folder_lock(out, "a comparison"):
@@ -147,7 +149,8 @@ def _write(out: Path, dataset: Dataset, plan: Plan, found: dict[Key, np.ndarray]
     with atomic_path(out / "predictions.parquet") as part:
         parquet.write_table(pa.table(columns), part)
     write_text(out / "compare.csv", csv_text(result["rows"]))
-    write_text(out / "compare.svg", page_svg(result))
+    for kind in ("svg", "pdf"):
+        save_figure(out / f"compare.{kind}", drawings(result), caption(result["about"]))
     write_text(out / "compare.html", page_html(result))
     write_json(out / "compare.json", result)
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from sfnet_core.figures.html_frame import Part, Table, as_csv, page
+from sfnet_core.figures.plot import ACCENT, Bars, Curve, Dots, Drawing, check_matplotlib
 from sfnet_core.figures.plot_data import padded
-from sfnet_core.figures.svg import INK, Curve, Dots, Drawing
 from sfnet_core.reports.faithful.wording import FILLS, ORDERS, interval, sentences
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import write_json, write_text
@@ -72,7 +72,8 @@ SAID = {
 
 
 def folder(out: str | os.PathLike) -> Path:
-    """The folder for the files; :class:`SFNetError` where it is a file."""
+    """The folder for the files; :class:`SFNetError` where it is a file, or where figures can't be drawn."""
+    check_matplotlib()
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise SFNetError(f"{out} is a file; --out names a folder for the page and its tables.")
@@ -137,11 +138,8 @@ def _ablation(part: Part, found: dict[str, Any], about: dict[str, Any]) -> None:
     ends = np.array([[one["delta_low"], one["delta_high"]] for one in features])
     likely = np.array([[one["same_frequency_low"], one["same_frequency_high"]] for one in features])
     layers: list[Any] = [Curve(np.array(padded(x)), np.zeros(2), "4 4")]
-    layers += [
-        Curve(np.array([a, a]), e, colour="#d9a27f", width=7, opacity=0.5) for a, e in zip(x, likely, strict=True)
-    ]
-    layers += [Curve(np.array([a, a]), e, colour=INK, width=1) for a, e in zip(x, ends, strict=True)]
-    layers.append(Dots(x, y, "#0b6e8f", size=6, name="ablated"))
+    layers.append(Bars(x, *likely.T, colour="#d9a27f", width=7, opacity=0.5, name="random, same frequency"))
+    layers += [Bars(x, *ends.T, name="95 %"), Dots(x, y, ACCENT, size=6, name="ablated")]
     span = padded(np.concatenate([ends.ravel(), likely.ravel()]))
     title = f"ΔRMSE, n = {found['n']:,}\nbars: 95 %; broad: random ablations of the same frequency"
     part.drawings.append(
@@ -189,14 +187,11 @@ def _curves(
               1.0, words)
         for name, words in ORDERS.items()
     ]  # fmt: skip
-    key = (
-        "map blue (less sky bright green, less cover green, moved pale, 8 views dark); occlusion red; light ochre, "
-        "centre violet, random grey"
-    )
     what = "uncovered" if title.startswith("insertion") else "covered"
-    title = f"{title[0].upper()}{title[1:]}: {label}, n = {found['n']:,}\n{key}"
+    title = f"{title[0].upper()}{title[1:]}: {label}, n = {found['n']:,}"
     values = np.concatenate([np.asarray(drawn[name]) for name in ORDERS])
-    return Drawing(title, f"share of cells {what}", f"{label}{_unit(about)}", ((0.0, 1.0), padded(values)), layers)
+    ranges = ((0.0, 1.0), padded(values))
+    return Drawing(title, f"share of cells {what}", f"{label}{_unit(about)}", ranges, layers, legend=True)
 
 
 def _probing(part: Part, found: dict[str, Any], about: dict[str, Any]) -> None:
@@ -238,9 +233,7 @@ def _partial(part: Part, found: dict[str, Any], about: dict[str, Any]) -> None:
         x, y = np.array(pairs, dtype=float).T
         layers: list[Any] = [Curve(np.array([-1.0, 1.0]), np.array([-1.0, 1.0]), "6 4")]
         layers.append(Curve(np.array([-1.0, 1.0]), np.zeros(2), "2 3"))
-        for a, one in zip(x, found["features"], strict=True):
-            if one[name]["low"] is not None:
-                layers.append(Curve(np.array([a, a]), np.array([one[name]["low"], one[name]["high"]]), width=1))
-        layers.append(Dots(x, y, "#0b6e8f", size=6))
+        ends = np.array([[one[name]["low"], one[name]["high"]] for one in found["features"]], dtype=float)
+        layers += [Bars(x, *ends.T, name="95 %"), Dots(x, y, ACCENT, size=6, name="features")]
         title = f"ρ with {about['target']} at fixed {name}, n = {found['n']:,}\neach feature; bars: 95 %"
         part.drawings.append(Drawing(title, "ρ", f"ρ at fixed {name}", ((-1.0, 1.0), (-1.0, 1.0)), layers))

@@ -9,14 +9,14 @@ import numpy as np
 from sfnet_core.analysis.interpret import predict, predict_by_k, trained_for, trained_for_text
 from sfnet_core.figures.html_frame import Part, Table
 from sfnet_core.figures.k_curve import rmse_against_k
+from sfnet_core.figures.plot import ACCENT, Curve, Dots, Drawing
 from sfnet_core.figures.plot_data import padded
-from sfnet_core.figures.svg import Curve, Dots, Drawing
 from sfnet_core.reports.paper.basis import Basis
 from sfnet_core.stats.metrics import r2, rmse
 
 __all__ = ["by_k", "losses", "predicted"]
 
-INK, OTHER = "#0b6e8f", "#b4532a"
+OTHER = "#b4532a"
 
 
 def losses(basis: Basis, history: list[dict[str, float]], why: str) -> Part:
@@ -29,15 +29,16 @@ def losses(basis: Basis, history: list[dict[str, float]], why: str) -> Part:
     part.said.append("Global RMSE over all galaxies of a part, not the mean of the batches' RMSEs.")
     rows = [[row.get(name) for name in names] for row in history]
     part.tables.append(Table("history.csv", names, rows))
-    shown = [(name, colour) for name, colour in (("train_rmse", INK), ("validation_rmse", OTHER)) if name in names]
+    shown = [(name, colour) for name, colour in (("train_rmse", ACCENT), ("validation_rmse", OTHER)) if name in names]
     if shown:
         x = np.array([row["epoch"] for row in history], dtype=float)
         series = [np.array([row.get(name, np.nan) for row in history], dtype=float) for name, _ in shown]
-        layers = [Curve(x, y, colour=c, opacity=1, width=1.8) for y, (_, c) in zip(series, shown, strict=True)]
-        layers += [Dots(x, y, c, size=5, name=n) for y, (n, c) in zip(series, shown, strict=True)]
-        key = ", ".join(f"{name.removesuffix('_rmse')} {'blue' if c == INK else 'orange'}" for name, c in shown)
+        layers = [
+            Curve(x, y, colour=colour, opacity=1, width=1.8, name=name.removesuffix("_rmse"), marker=5)
+            for y, (name, colour) in zip(series, shown, strict=True)
+        ]
         ranges = ((x.min() - 0.5, x.max() + 0.5), padded(np.concatenate(series)))
-        part.drawings.append(Drawing(f"RMSE by epoch\n{key}", "epoch", basis.axis("RMSE"), ranges, layers))
+        part.drawings.append(Drawing("RMSE by epoch", "epoch", basis.axis("RMSE"), ranges, layers, legend=True))
     return part
 
 
@@ -65,7 +66,7 @@ def predicted(basis: Basis) -> Part:
             some = basis.draw(np.isfinite(truth) & np.isfinite(value))
             drawn = f" ({len(some):,} drawn)" if len(some) < n else ""
             title = f"{words[0].upper()}{words[1:]}\nRMSE {rows[-1][3]:.4f} {basis.unit}, n = {n:,}{drawn}"
-            layers = [Dots(truth[some], value[some], INK, 0.75, 5), Curve(np.array(span), np.array(span), "6 4")]
+            layers = [Dots(truth[some], value[some], ACCENT, 0.75, 5), Curve(np.array(span), np.array(span), "6 4")]
             labels = basis.axis(f"true {basis.name}"), basis.axis(f"predicted {basis.name}")
             part.drawings.append(Drawing(title, *labels, (span, span), layers))
     part.said.append(

@@ -8,14 +8,13 @@ import numpy as np
 
 from sfnet_core.astro.bpt import AGN, STAR_FORMING, bpt_class
 from sfnet_core.figures.html_frame import Part, Table
+from sfnet_core.figures.plot import FRAME, Curve, Dots, Drawing
 from sfnet_core.figures.plot_data import BPT_RANGE, bpt_curves
-from sfnet_core.figures.svg import Curve, Dots, Drawing
 from sfnet_core.reports.paper.basis import NO_LINES, Basis
 from sfnet_core.reports.paper.features import MOST, examples
 
 __all__ = ["classes", "classifiers", "confusion", "diagrams", "ratios"]
 
-SHADES = ("#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725")
 MOST_TRAINED = 4000  # galaxies that a support vector machine is fitted to
 FOLDS = 5
 
@@ -33,22 +32,21 @@ def diagrams(basis: Basis) -> Part:
         f"fluxes; {basis.where}. Colour: a / max a from 0 (violet) to 1 (yellow), strongest on top; grey: silent. "
         "Solid: Kauffmann et al. 2003; dashed: Kewley et al. 2001."
     )
-    part.key_svg = (_scale(), "Colour scale: activation divided by its maximum, 0 violet to 1 yellow")
     curves = [Curve(np.array(c["x"]), np.array(c["y"]), c["dash"], name=c["name"]) for c in bpt_curves()]
     for feature in basis.common[:MOST].tolist():
         dense = basis.index.dense(feature)
         share = dense / max(float(dense.max()), 1e-300)
-        step = np.minimum((share * len(SHADES)).astype(int), len(SHADES) - 1)
         silent, fires = basis.draw(known & (dense == 0)), basis.draw(known & (dense > 0))
-        layers = [Dots(x[silent], y[silent], "#9aa7b3", 0.6, 3, name="silent")]
-        for i, colour in enumerate(SHADES):
-            some = fires[step[fires] == i]
-            layers.append(Dots(x[some], y[some], colour, 0.95, 5, name=f"a / max a from {i / 8:.3g}"))
+        some = fires[np.argsort(share[fires], kind="stable")]
+        layers = [
+            Dots(x[silent], y[silent], FRAME, 0.6, 3, name="silent"),
+            Dots(x[some], y[some], opacity=0.95, name="fires", shade=share[some]),
+        ]
         n = int((known & (dense > 0)).sum())
         drawn = f" ({len(fires):,} drawn)" if len(fires) < n else ""
         labels = "log([NII]λ6584 / Hα)", "log([OIII]λ5007 / Hβ)"
         title = f"{basis.label(feature)}\nfires on n = {n:,}{drawn}"
-        drawing = Drawing(title, *labels, BPT_RANGE, [*layers, *curves])
+        drawing = Drawing(title, *labels, BPT_RANGE, [*layers, *curves], scale="a / max a")
         if basis.pictures.size is None:
             part.drawings.append(drawing)
             continue
@@ -57,19 +55,6 @@ def diagrams(basis: Basis) -> Part:
     if basis.pictures.size is None:
         part.missing.append("The galaxies beside the diagrams need the dataset: give --dataset.")
     return part
-
-
-def _scale() -> str:
-    """The colours' scale as an SVG picture."""
-    steps = "".join(f'<rect x="{20 * i}" width="20" height="12" fill="{colour}"/>' for i, colour in enumerate(SHADES))
-    words = "".join(
-        f'<text x="{x}" y="26" text-anchor="{anchor}">{word}</text>'
-        for x, anchor, word in ((0, "start", "0"), (80, "middle", "a / max a"), (160, "end", "1"))
-    )
-    font = 'font-family="Arial, sans-serif" font-size="11" fill="#1c2733"'
-    back = '<rect x="-6" y="-6" width="172" height="38" fill="#fff"/>'
-    box = 'viewBox="-6 -6 172 38" width="172" height="38"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {box} {font}>{back}{steps}{words}</svg>'
 
 
 def classes(basis: Basis) -> tuple[np.ndarray, str]:

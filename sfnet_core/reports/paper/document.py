@@ -12,6 +12,7 @@ from sfnet_core.analysis.feature_statistics import FeatureStatistics, checked_vi
 from sfnet_core.annotations.labels import LabelBook, own_labels_path
 from sfnet_core.data.pictures import Pictures
 from sfnet_core.figures.html_frame import Part, as_csv, page
+from sfnet_core.figures.plot import check_matplotlib
 from sfnet_core.figures.provenance import about, accuracy, date_text
 from sfnet_core.reports.paper import accuracy as fits
 from sfnet_core.reports.paper import bpt, features
@@ -83,6 +84,7 @@ def write_report(
     SFNetError
         ``out`` is a file, or the codes have no such split or target.
     """
+    check_matplotlib()
     out, notes = Path(out), list(notes or [])
     if out.exists() and not out.is_dir():
         raise SFNetError(f"{out} is a file; --out names a folder for the report and its tables.")

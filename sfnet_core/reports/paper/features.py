@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from sfnet_core.figures.html_frame import Part, Table
+from sfnet_core.figures.plot import ACCENT, Dots, Drawing
 from sfnet_core.figures.plot_data import padded
-from sfnet_core.figures.svg import Dots, Drawing
 from sfnet_core.reports.paper.basis import Basis, pearson
 
 __all__ = ["against_target", "columns_table", "examples", "listed", "matrix", "strips", "typical", "variance"]
 
-INK = "#0b6e8f"
 MOST = 12  # features drawn one by one
 QUANTILES = (0.95, 0.75, 0.5, 0.25)
 NO_PICTURES = "Not made: the report was written without pictures. Give the codes' dataset with --dataset."
@@ -105,7 +104,7 @@ def against_target(basis: Basis) -> Part:
         rows.append([basis.label(feature), feature, len(position), n, fires, known, everyone])
         if len(part.drawings) < MOST:
             some = basis.draw(np.isfinite(basis.truth[position]))
-            dots = Dots(activation[some] / activation.max(), basis.truth[position][some], INK, 0.75, 5)
+            dots = Dots(activation[some] / activation.max(), basis.truth[position][some], ACCENT, 0.75, 5)
             title = (
                 f"{basis.label(feature)}\nρ = {fires:+.3f}".replace("-", "\N{MINUS SIGN}")
                 + f", n = {n:,}"
