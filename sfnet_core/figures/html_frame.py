@@ -12,6 +12,7 @@ import hashlib
 import html
 import io
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -197,7 +198,7 @@ def _shade(cell: object) -> str:
     return f' class="{"u" if cell > 0 else "d"}{step}"' if step else ""
 
 
-def _shown(cell: object, digits: int) -> str:
+def _shown(cell: Any, digits: int) -> str:
     if _unknown(cell):
         return "–"
     if isinstance(cell, bool | str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfnet_core.figures.plot import ACCENT, FRAME, Curve, Dots, Drawing
+from sfnet_core.figures.plot import ACCENT, FRAME, Curve, Dots, Drawing, Layer
 from sfnet_core.figures.plot_data import padded
 
 __all__ = ["rmse_against_k"]
@@ -26,7 +26,7 @@ def rmse_against_k(rmse: list[float], k: int, unit: str, title: str) -> Drawing:
     """
     x, y = np.arange(1.0, len(rmse) + 1), np.array(rmse)
     low, high = padded(y, 0.08)
-    layers = [
+    layers: list[Layer] = [
         Curve(x, y, colour=FRAME, opacity=1, width=1.6),
         Dots(x, y, "#566575", size=6, name="RMSE"),
         Dots(x[k - 1 : k], y[k - 1 : k], ACCENT, size=10, name=f"k = {k}"),

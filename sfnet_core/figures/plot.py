@@ -12,7 +12,7 @@ import os
 import re
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ __all__ = [
     "Curve",
     "Dots",
     "Drawing",
+    "Layer",
     "Picture",
     "check_matplotlib",
     "render",
@@ -103,6 +104,9 @@ class Bars:
     cap: float = 0.0
 
 
+Layer = Dots | Cells | Curve | Bars
+
+
 @dataclass
 class Drawing:
     """One figure: a title of up to three lines, axes with their units, ranges, layers from the back to the front.
@@ -115,7 +119,7 @@ class Drawing:
     x_label: str
     y_label: str
     ranges: tuple[tuple[float, float], tuple[float, float]]
-    layers: list[Dots | Cells | Curve | Bars]
+    layers: Sequence[Layer]
     x_ticks: Sequence[float] | None = None
     y_log: bool = False
     legend: bool = False
@@ -172,15 +176,20 @@ def render(figure: Drawing | Picture | Sequence[Drawing], kind: str = "svg", cap
     check_matplotlib()
     from matplotlib import style
 
-    panels = [figure] if isinstance(figure, Drawing | Picture) else list(figure)
     lines = [part for fact in caption.splitlines() for part in _lines(fact, CAPTION, MOST_LINES) or [""]]
+    below = CAPTION_LINE * len(lines) + 18 if lines else 0
+    panels = [figure] if isinstance(figure, Drawing | Picture) else list(figure)
     title = caption.partition("\n")[0] or _clean(panels[0].title.partition("\n")[0])
     with style.context(["default", _style()]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a letter that the typeface lacks is a box
-        draw = _picture if isinstance(figure, Picture) else _drawings
-        made = draw(panels, CAPTION_LINE * len(lines) + 18 if lines else 0)
+        made = _picture(figure, below) if isinstance(figure, Picture) else _drawings(panels, below)
         width, height = made.get_size_inches() * 96
-        words = {"color": SOFT, "size": 11 * POINT, "va": "top", "linespacing": CAPTION_LINE / 11 / LINE}
+        words: dict[str, Any] = {
+            "color": SOFT,
+            "size": 11 * POINT,
+            "va": "top",
+            "linespacing": CAPTION_LINE / 11 / LINE,
+        }
         made.text(16 / width, CAPTION_LINE * (len(lines) + 0.5) / height, "\n".join(lines), gid="caption", **words)
         out = io.BytesIO()
         made.savefig(out, format=kind, dpi=192, metadata=_metadata(kind, title, caption or title))
@@ -216,9 +225,9 @@ def _metadata(kind: str, title: str, description: str) -> dict[str, str | None]:
     maker = f"sfnet-core {__version__}"
     if kind == "pdf":
         return {"Title": title, "Subject": description, "Creator": maker, "CreationDate": None}
-    return {"Title": title, "Description": description} | (
-        {"Software": maker} if kind == "png" else {"Creator": maker, "Date": None}
-    )
+    if kind == "png":
+        return {"Title": title, "Description": description, "Software": maker}
+    return {"Title": title, "Description": description, "Creator": maker, "Date": None}
 
 
 def _clean(text: str) -> str:
@@ -237,15 +246,16 @@ def _name(artist: Any, name: str, panel: int) -> None:
         artist.set_gid("-".join(re.findall("[a-z0-9]+", name.lower())) + (f"-{panel}" if panel else ""))
 
 
-def _drawings(panels: list[Drawing], below: float) -> Any:
+def _drawings(panels: Sequence[Any], below: float) -> Any:
     """Drawings one below the other, with ``below`` px free for the caption."""
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     total = HEIGHT * len(panels) + below
-    made = Figure(figsize=(WIDTH / 96, total / 96), layout="constrained")
-    made.get_layout_engine().set(rect=(0, below / total, 1, 1 - below / total), w_pad=0.1, h_pad=0.1)
+    layout = ConstrainedLayoutEngine(rect=(0, below / total, 1, 1 - below / total), w_pad=0.1, h_pad=0.1)
+    made = Figure(figsize=(WIDTH / 96, total / 96), layout=layout)
     for number, (axes, drawing) in enumerate(zip(made.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True)):
         first, *more = [part for line in drawing.title.splitlines()[:3] for part in _lines(line, TITLE)] or [""]
         axes.set_title(first, pad=6 + 17 * POINT * len(more))
@@ -333,16 +343,16 @@ def _label(layer: Any) -> str:
     return ("\n".join(_lines(layer.name, 34)) if np.isfinite(layer.x).any() else "") or "_"
 
 
-_LAYERS = {Dots: _dots, Cells: _cells, Curve: _curve, Bars: _bars}
+_LAYERS: dict[type, Callable[..., Any]] = {Dots: _dots, Cells: _cells, Curve: _curve, Bars: _bars}
 
 
-def _picture(panels: list[Picture], below: float) -> Any:
+def _picture(picture: Picture, below: float) -> Any:
     """A galaxy with its contribution map, then lines of text, with ``below`` px free for the caption."""
     from matplotlib.colors import ListedColormap, to_rgb
     from matplotlib.figure import Figure
     from PIL import Image
 
-    (picture,), side, top = panels, 420, 38
+    side, top = 420, 38
     pixels = np.asarray(Image.open(io.BytesIO(picture.jpeg)).convert("RGB"))
     rows, columns = pixels.shape[:2]
     wide, high = (side * size / max(rows, columns) for size in (columns, rows))
@@ -372,6 +382,6 @@ def _picture(panels: list[Picture], below: float) -> Any:
         whole.plot(x, y, color="#ffffff", alpha=0.6, linewidth=POINT, linestyle=(0, (3, 2)))
         bar = made.colorbar(shown, cax=place(16 + wide + 14, top, 14, high), label=picture.scale)
         bar.outline.set_edgecolor(FRAME)
-    words = {"va": "top", "size": 12 * POINT, "linespacing": 17 / 12 / LINE}
+    words: dict[str, Any] = {"va": "top", "size": 12 * POINT, "linespacing": 17 / 12 / LINE}
     made.text(16 / WIDTH, 1 - (top + high + 10) / total, "\n".join(lines), **words)
     return made

@@ -22,10 +22,11 @@ __all__ = ["about", "accuracy", "date_text", "rmse_text"]
 def date_text(date: datetime.datetime | str | None = None) -> str:
     """The date on the page, in UTC: ``date``, else the environment's SOURCE_DATE_EPOCH, else now."""
     if isinstance(date, str):
+        text = date
         try:
-            date = datetime.datetime.fromisoformat(date)
+            date = datetime.datetime.fromisoformat(text)
         except ValueError:
-            raise SFNetError(f"A date is written as 2026-11-24 or 2026-11-24T12:00, not {date[:40]!r}.") from None
+            raise SFNetError(f"A date is written as 2026-11-24 or 2026-11-24T12:00, not {text[:40]!r}.") from None
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if date is None and epoch:
         try:

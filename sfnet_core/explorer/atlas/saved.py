@@ -7,10 +7,7 @@ do anything.
 
 from __future__ import annotations
 
-import base64
 import datetime
-import hashlib
-import html
 import json
 import os
 import shlex
@@ -32,10 +29,10 @@ from sfnet_core.explorer.shared.label_editor import LabelEditor
 from sfnet_core.explorer.shared.opening import facts
 from sfnet_core.explorer.shared.scene import Scene
 from sfnet_core.explorer.shared.view import source
+from sfnet_core.figures import html_frame
 from sfnet_core.figures.provenance import about, accuracy, date_text, rmse_text
 from sfnet_core.utils.errors import SFNetError
 from sfnet_core.utils.files import atomic_path
-from sfnet_core.utils.version import __version__
 
 if TYPE_CHECKING:
     from sfnet_core.codes.table import SparseCodes
@@ -257,10 +254,6 @@ def program() -> str:
     return script
 
 
-def _hash(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
 def ending() -> str:
     """The end of the page: its program, which finds the data blocks before it."""
     return f"<script>{program()}</script>\n</body>\n</html>\n"
@@ -268,26 +261,8 @@ def ending() -> str:
 
 def opening(title: str) -> str:
     """The page up to its data blocks."""
-    style, script = styles(), program()
-    # blob: are figures that the page itself draws and saves; nothing can be fetched from anywhere
-    policy = (
-        f"default-src 'none'; img-src data: blob:; style-src 'sha256-{_hash(style)}'; "
-        f"script-src 'sha256-{_hash(script)}'; base-uri 'none'; form-action 'none'"
-    )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="sfnet-core {__version__}">
-<title>{html.escape(title)}</title>
-<link rel="icon" href="data:,">
-<style>{style}</style>
-</head>
-<body data-saved="1">
+    head = html_frame.opening(title, styles(), program())
+    return f"""{head}<body data-saved="1">
 <main class="sf-root sf-atlas" id="sf-atlas"></main>
 <noscript><p>This atlas is drawn by a program inside this file: allow scripts for it, then open it again.</p></noscript>
 """
