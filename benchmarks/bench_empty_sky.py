@@ -39,7 +39,7 @@ ALSO = {
     "same features": "less the galaxy's own features' map of the typical sky",
     "same features, own sky": "less the galaxy's own features' map of its own sky",
 }
-AGAINST = ("map", "map less cover", *ALSO, "occlusion", "crop_centre", "random")
+AGAINST = ("map", "map less cover", *ALSO, "occlusion", "centre", "random")
 PIECE, DRAWS = 20, 2
 PARTS = ("fold0", "fold1", "simulated")
 

@@ -160,7 +160,7 @@ def orders_of(scores: dict[str, np.ndarray], *, draws: int, seed: int) -> np.nda
     rng = np.random.default_rng(seed)
     y, x = ((np.arange(n) + 0.5) / n - 0.5 for n in scores["map"].shape)
     sizes = {name: np.abs(score) for name, score in scores.items()} | {"light": scores["light"]}
-    sizes["crop_centre"] = -np.hypot(y[:, None], x[None])
+    sizes["centre"] = -np.hypot(y[:, None], x[None])
     names = [*(name for name in ORDERS if name != "random"), *(name for name in scores if name not in ORDERS)]
     listed = [np.asarray(sizes[name], dtype=np.float64).ravel() for name in names]
     listed += [np.zeros(scores["map"].size)] * draws
