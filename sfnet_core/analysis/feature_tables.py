@@ -240,7 +240,7 @@ def partial_correlations(
 ) -> np.ndarray:
     """Correlation of each feature's activation with ``y`` at fixed ``controls`` (of residuals of linear fits).
 
-    What :func:`sfnet_core.astro.relations.partial_correlation` gives for the dense activations, from the kept ones
+    What :func:`sfnet_core.stats.correlation.partial_correlation` gives for the dense activations, from the kept ones
     alone: with Q an orthonormal basis of the controls, Σ a_r² = Σ a² − |Qᵀa|² and Σ a_r y_r = Σ a y_r.
 
     Parameters

@@ -22,7 +22,14 @@ from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["read_recipe_file"]
 
-_KINDS = {"int": int, "float": float, "str": str, "bool": bool, "int | None": int, "float | str": (float, str)}
+_KINDS: dict[str, Any] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "int | None": int,
+    "float | str": (float, str),
+}
 _WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 #: section → key → the argument of ``train``, and the kind of its value
 SECTIONS = {

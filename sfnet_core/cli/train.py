@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -37,7 +37,7 @@ def train(
     FILE.toml sets all else: the fields of a recipe, the split, weights to start from.
     """
     options = {} if recipe is None else read_recipe_file(recipe)
-    given = {"epochs": epochs, "multi_k": multi_k, "taught": taught}
+    given: dict[str, Any] = {"epochs": epochs, "multi_k": multi_k, "taught": taught}
     given["validation"] = None if validation is None else held_out(validation)
     options |= {name: value for name, value in given.items() if value is not None}
     need_torch("train")
