@@ -94,7 +94,7 @@ def test_numbers_on_observed_galaxies_come_with_their_n_and_intervals(observed):
 
 def test_what_could_not_be_checked_is_said(observed):
     notes = " ".join(SparseCodes.open(observed["folder"] / "codes.parquet").provenance["notes"])
-    assert "There are no flux errors for log_N2, log_Ha, log_O3, log_Hb, so S/N > 3 is not asked for." in notes
+    assert "There are no flux errors for log_N2, log_Ha, log_O3, log_Hb, so S/N > 3 is not required." in notes
     assert "lack a measurement of a line: log_N2 not above 0" in notes
     assert "trained on simulated galaxies; these are observed" in notes
     assert (

@@ -174,7 +174,7 @@ def positions(codes: SparseCodes, rows: Any) -> np.ndarray:
             raise SFNetError(f"A mask of {len(rows)} was given for {len(codes)} galaxies.")
         return np.flatnonzero(rows)
     if rows.size and (rows.min() < 0 or rows.max() >= len(codes)):
-        raise SFNetError(f"There are {len(codes)} galaxies; a row outside them was asked for.")
+        raise SFNetError(f"There are {len(codes)} galaxies; a row outside them was requested.")
     mask = np.zeros(len(codes), dtype=bool)
     mask[rows.astype(np.int64)] = True
     return np.flatnonzero(mask)

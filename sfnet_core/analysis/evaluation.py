@@ -157,7 +157,7 @@ def _unlike_words(found: dict[str, Any]) -> str:
         return f"{m['rmse']:.4f} (n {m['n']:,}{span})"
 
     return (
-        f"    {found['share']:.1%} ({found['low']:.1%}–{found['high']:.1%}) are unlike the training galaxies: RMSE "
+        f"    {found['share']:.1%} ({found['low']:.1%}–{found['high']:.1%}) are novel: RMSE "
         f"{rmse(found['flagged'])}, of the others {rmse(found['not_flagged'])}"
     )
 

@@ -298,7 +298,7 @@ class LabelBook:
         others = self.others()
         if source is None and len(others) != 1:
             there = ", ".join(others) or "none"
-            raise SFNetError(f"Say which codes the labels come from, by fingerprint; the file has: {there}.")
+            raise SFNetError(f"Name the codes that the labels come from, by fingerprint; the file has: {there}.")
         source = source or next(iter(others))
         if source not in others:
             raise SFNetError(f"The labels file has no features of codes with fingerprint {str(source)[:64]}.")

@@ -105,7 +105,7 @@ def renamed(names: Collection[str]) -> dict[str, str]:
 
 def missing_column(target: str, names: Iterable[str]) -> SFNetError:
     """What to say where a line's flux is asked for and no column holds it."""
-    listed = ", ".join(list(names)[:20]) or "none beside the identifier"
+    listed = ", ".join(list(names)[:20]) or "none besides the identifier"
     return SFNetError(
         f"No column holds the {LABELS[target][6:-1]} flux that {target} is the logarithm of: it is called "
         f"{LINES[target]} in MPA-JHU's galSpecLine and {_PORTSMOUTH[target]} in emissionLinesPort (capitals do not "
@@ -128,7 +128,7 @@ def to_flux_unit(unit: str) -> float:
     if plain not in _CGS:
         raise SFNetError(
             f"Line fluxes in {unit!r} are not understood; give them in {FLUX_UNIT}, or in erg/s/cm2 with another power "
-            "of ten, and say so in the table's units."
+            "of ten, and write that in the table's units."
         )
     return 10.0 ** (exponent + 17)
 

@@ -87,7 +87,7 @@ def read_place(text: str) -> Place | None:
         ra, dec = read(match)
         place = Place(ra, dec) if radius is None else Place(ra, dec, float(radius[1]), UNITS[radius[2].lower()][1])
         return _checked(place)
-    raise SFNetError(f"{text.strip()[:40]!r} is no position: write RA, Dec and a radius such as {EXAMPLES}.")
+    raise SFNetError(f"{text.strip()[:40]!r} is not a position: write RA, Dec and a radius such as {EXAMPLES}.")
 
 
 def _checked(place: Place) -> Place:
@@ -127,7 +127,7 @@ _spaces = _letters  # the same groups
 def _sixties(parts: list[str]) -> float:
     values = [float(part) for part in parts]
     if any(value >= 60 for value in values[1:]):
-        raise SFNetError(f"{':'.join(parts)} is no sexagesimal number: minutes and seconds are below 60.")
+        raise SFNetError(f"{':'.join(parts)} is not a sexagesimal number: minutes and seconds are below 60.")
     return sum(value / 60**i for i, value in enumerate(values))
 
 

@@ -35,8 +35,8 @@ def compare(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compare SFNet with CNN + PCA, a dense CNN and plain methods: a table, a figure, a page. Ctrl-C, then the same
-    command again, goes on.
+    """Compare SFNet with CNN + PCA, a dense CNN and plain methods: a table, a figure, a page. After Ctrl-C
+    the same command continues.
     """
     share = held_out(validation)
     numbers: dict[str, list[int]] = {}

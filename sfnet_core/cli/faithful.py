@@ -16,7 +16,7 @@ __all__ = ["faithful"]
 
 def faithful(
     codes: Codes,
-    out: Annotated[Path, typer.Option(help="Folder for faithful.html, its tables and what is kept of the work.")],
+    out: Annotated[Path, typer.Option(help="Folder for faithful.html, its tables and intermediate results.")],
     run: Annotated[Path | None, typer.Option(help="The run behind the codes, to cover regions of images.")] = None,
     dataset: Annotated[Path | None, typer.Option(help="The codes' dataset: regions, colours, winding.")] = None,
     classes: Annotated[str | None, typer.Option(help="Column whose classes are probed; several with commas.")] = None,
@@ -36,8 +36,8 @@ def faithful(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Do the explanations explain? Features ablated beside random ones, regions covered, classes probed with a few
-    features, correlations at fixed colour: one page. Ctrl-C, then the same command again, goes on.
+    """Test whether the explanations explain: features ablated beside random ones, regions covered, classes probed with
+    a few features, correlations at fixed colour. One page. After Ctrl-C the same command continues.
     """
     from sfnet_core.codes.table import SparseCodes, check_dataset
     from sfnet_core.data.dataset import Dataset

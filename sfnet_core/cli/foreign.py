@@ -22,14 +22,14 @@ def import_(
         typer.Option(help="A dataset of such galaxies: cutout size, pixel scale and normalisation are taken from it."),
     ],
     target: Annotated[str, typer.Option(help="What the head predicts; several with commas, or `lines`.")] = "oh_p50",
-    k: Annotated[int | None, typer.Option("--k", help="Features kept, where the file does not say it.")] = None,
+    k: Annotated[int | None, typer.Option("--k", help="Features kept, where the file does not state it.")] = None,
     crop: Annotated[int | None, typer.Option(help="Pixels of the central square; by default all.")] = None,
     mean: Annotated[str | None, typer.Option(help="R,G,B on the scale 0…1, instead of the dataset's.")] = None,
     std: Annotated[str | None, typer.Option(help="R,G,B, instead of the dataset's.")] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Take in a network that others trained, the author's published ones say. Nothing in the file is run."""
+    """Import a network that others trained, such as the author's published ones. Nothing in the file is run."""
     bands = {name: None if words is None else _three(name, words) for name, words in (("mean", mean), ("std", std))}
     need_torch("import")
     from sfnet_core.model.import_run import import_run
@@ -52,5 +52,5 @@ def _three(name: str, words: str) -> list[float]:
     except ValueError:
         numbers = []
     if len(numbers) != 3:
-        raise SFNetError(f"--{name} is three numbers with commas, such as 0.12,0.11,0.10, not {words!r}.")
+        raise SFNetError(f"--{name} needs three numbers separated by commas, such as 0.12,0.11,0.10, not {words!r}.")
     return numbers

@@ -33,7 +33,7 @@ __all__ = [
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted one stopped.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue where an interrupted run stopped.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
@@ -51,7 +51,7 @@ Target = Annotated[str | None, typer.Option(help="Which target; by default the f
 
 # trainings
 RunFolder = Annotated[Path, typer.Option(help="Folder of the run.")]
-Epochs = Annotated[int | None, typer.Option(help="Instead of the recipe's number.")]
+Epochs = Annotated[int | None, typer.Option(help="Number of epochs; by default the recipe's.")]
 RecipeName = Annotated[
     str | None, typer.Option(help=f"{', '.join(RECIPES)}; by default the one for this many training galaxies.")
 ]

@@ -16,12 +16,12 @@ __all__ = ["report"]
 def report(
     codes: Codes,
     out: Annotated[Path, typer.Option(help="Folder for report.html and the tables as CSV files.")],
-    dataset: Annotated[Path | None, typer.Option(help="The codes' dataset, for the pictures.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="The codes' dataset, for the images.")] = None,
     run: Annotated[Path | None, typer.Option(help="The run's folder, for its error by epoch.")] = None,
     split: Split = None,
     target: Target = None,
     allow_mismatch: Annotated[
-        bool, typer.Option("--allow-mismatch", help="Pictures of a dataset the codes were not made from.")
+        bool, typer.Option("--allow-mismatch", help="Images of a dataset the codes were not made from.")
     ] = False,
     as_json: Json = False,
 ) -> None:

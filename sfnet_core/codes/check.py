@@ -35,7 +35,7 @@ def rows_of(rows: Any, n: int) -> np.ndarray:
     rows = np.atleast_1d(np.asarray(rows))
     rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
     if len(rows) and (rows.min() < -n or rows.max() >= n):
-        raise SFNetError(f"There are {n} galaxies; a row outside them was asked for.")
+        raise SFNetError(f"There are {n} galaxies; a row outside them was requested.")
     return rows
 
 

@@ -192,7 +192,7 @@ def describe(name: str, header: Header) -> tuple[str, str, str]:
         "dec": ("deg", "declination"),
         "split": ("", "train, validation, test or empty: the part of the data the galaxy had in training"),
         "margin": ("", "k-th minus (k+1)-th activation: how fragile the choice of features is"),
-        "unlike": ("", "how unlike the training galaxies: the larger of distance and range over its limit; 1: at it"),
+        "unlike": ("", "novelty: the larger of distance and range, each over its limit; 1: at the limit"),
         "unlike_distance": ("", "Mahalanobis distance of all activations from the training galaxies', over its limit"),
         "unlike_range": ("", "largest kept activation over the largest of the training galaxies in its feature"),
         "unlike_feature": ("", "the feature of `unlike_range`; -1: none fires"),

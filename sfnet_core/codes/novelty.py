@@ -247,7 +247,7 @@ def why_unlike(codes: _Codes, row: int, label: Callable[[int], str] = "f{}".form
         reasons.append(f"its activations as a whole are {distance:.2f} times as far from theirs as the limit")
     if times > _limit_of_range(codes):
         reasons.append(f"{label(int(feature))} fires {times:.2f} times as strongly as on any of them")
-    return f"Unlike {others}: {' and '.join(reasons) or f'{codes.unlike[row]:.2f} times the limit'}."
+    return f"Novel: unlike {others}: {' and '.join(reasons) or f'{codes.unlike[row]:.2f} times the limit'}."
 
 
 def _limit_of_range(codes: _Codes) -> float:

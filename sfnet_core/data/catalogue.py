@@ -183,7 +183,7 @@ def _as_ids(values: np.ndarray, name: str, path: Path, notes: list[str]) -> list
         wide = next((row for row, value in enumerate(ids, 1) if value and float(value) >= 2.0**53), None)
         if wide is not None:
             raise _lost(path, name, ids[wide - 1], wide)
-        notes.append(f"The identifiers in column '{name}' were written as decimal numbers; the '.0' was taken off.")
+        notes.append(f"The identifiers in column '{name}' were written as decimal numbers; the '.0' was removed.")
         ids = [value.split(".")[0] for value in ids]
     return ids
 
@@ -203,7 +203,7 @@ def _check_ids(ids: list[str], name: str, path: Path) -> tuple[list[SetAside], l
         if reason is None and ROUNDED.fullmatch(value):
             reason = "the identifier was shortened to a floating-point number; its last digits are lost"
         if reason is None and value in first:
-            reason = f"the identifier was there already, in row {first[value] + 1}"
+            reason = f"the identifier is already in row {first[value] + 1}"
         if reason:
             shown = value if value.isprintable() else ascii(value)[1:-1]
             aside.append(SetAside(reason, row=i + 1, id=shown if len(shown) <= 80 else shown[:77] + "…"))

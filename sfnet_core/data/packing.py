@@ -107,7 +107,7 @@ def pack(
     about_all = [sized, read.keywords, software, _table(rows, table), pixel_scale, bands, source, simulated]
     made_of = hashlib.blake2b(json.dumps(about_all).encode(), digest_size=16).hexdigest()
     if resume and not overwrite and (done := _finished(out, made_of)):
-        say(progress, f"{out} is finished already; nothing was done.")
+        say(progress, f"{out} is already finished; nothing was done.")
         return done
     with UnfinishedWriter(out, job, resume=resume, overwrite=overwrite, expected=len(rows)) as writer:
         refused = _read_into(writer, rows, read, progress)
@@ -167,7 +167,7 @@ def _read_into(
             if interrupts.signal:
                 if safe:
                     writer.keep()
-                    say(True, f"Stopped after {index + 1:,} of {len(rows):,} images; --resume goes on.")
+                    say(True, f"Stopped after {index + 1:,} of {len(rows):,} images; --resume continues.")
                 interrupts.leave()
     return refused + new
 
@@ -243,7 +243,7 @@ def _match(catalogue: Catalogue, found: dict[str, Source], folder: Path) -> tupl
         tried = f"column '{catalogue.id_column}' of {catalogue.source} (such as '{catalogue.ids[0]}')"
         raise SFNetError(
             f"None of the {len(missing):,} identifiers in {tried} has an image in {folder}, whose {len(found):,} "
-            f"images have names such as '{next(iter(found))}'. Say with --id-column which column has the images' names."
+            f"images have names such as '{next(iter(found))}'. Name the column with the images' names by --id-column."
         )
     return rows, missing
 

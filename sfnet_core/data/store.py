@@ -96,8 +96,8 @@ class DatasetWriter:
         """Clear what a killed writer left, unless that is to be gone on with, and open the file of the cutouts."""
         if self._kept() and not self.overwrite:
             raise SFNetError(
-                f"{self.path} is an unfinished dataset; the command that began it goes on with --resume. Choose "
-                "another folder, or begin anew with --overwrite."
+                f"{self.path} is an unfinished dataset; the command that started it continues with --resume. Choose "
+                "another folder, or start again with --overwrite."
             )
         for left in self._work.iterdir():
             if left.name != ".lock":
@@ -309,7 +309,7 @@ def check_target(path: Path, overwrite: bool) -> None:
     if not (path / META).is_file():
         raise SFNetError(f"{path} holds other files and is left alone; choose a new folder for the dataset.")
     if not overwrite:
-        raise SFNetError(f"{path} holds a dataset already; choose another folder, or say --overwrite to replace it.")
+        raise SFNetError(f"{path} holds a dataset already; choose another folder, or use --overwrite to replace it.")
 
 
 def old_name(path: Path) -> Path:
@@ -432,7 +432,7 @@ def check_ids(ids: Sequence[str]) -> None:
     """Refuse identifiers that :func:`bad_id` knows a reason against, and repeated ones."""
     seen: set[str] = set()
     for row, value in enumerate(ids, 1):
-        reason = bad_id(value) or ("the identifier is there twice" if value in seen else None)
+        reason = bad_id(value) or ("the identifier occurs twice" if value in seen else None)
         if reason:
             raise SFNetError(f"Galaxy {row} ({value[:40]!r}): {reason}.")
         seen.add(value)

@@ -86,7 +86,7 @@ def infer(
             galaxy with fewer than k active features is always computed again. Hardware that emulates bfloat16 is slower
             with it, and a processor without it computes in float32; either is said. ``auto`` goes on as an interrupted
             call began; else it takes bfloat16 on a CPU that has it (AVX512-BF16, AMX), from 512 galaxies and width 32
-            on, where it is quicker.
+            on, where it is faster.
         resume: take finished pieces of the same run and dataset from an earlier, interrupted call.
         allow_mismatch: go on where cutout size or pixel scale are not those of the training; said in the notes.
 
@@ -167,7 +167,7 @@ def _precision(asked: str, network: SFNet, galaxies: int, begun: str, progress: 
         say(progress, f"This {what} cannot compute in bfloat16; the codes are computed in float32.")
         return "float32"
     if asked == "bfloat16" and device.type != "mps" and not has_bfloat16(device):
-        say(progress, f"This {what} has no bfloat16 arithmetic of its own: float32 is quicker here.")
+        say(progress, f"This {what} has no bfloat16 arithmetic of its own: float32 is faster here.")
     return asked
 
 
@@ -201,8 +201,8 @@ def check_fit(run: Run, dataset: Dataset, *, allow_mismatch: bool = False) -> li
             )
         if not allow_mismatch:
             raise SFNetError(
-                f"{sentence}. Predictions would be wrong without a sign of it. Pack the cutouts at "
-                "the training's size and scale, or go on knowingly with --allow-mismatch."
+                f"{sentence}. Predictions would be wrong without any warning. Pack the cutouts at "
+                "the training's size and scale, or continue with --allow-mismatch."
             )
         notes.append(f"Mismatch allowed: {'; '.join(wrong)}.")
     if dataset.fingerprint != trained["data_fingerprint"]:
@@ -272,7 +272,7 @@ def _assemble(
         trained = int((split != "").sum())
         notes = [*notes, f"{trained:,} galaxies have an identifier of the training's data, and its split."]
     if typical is None:
-        notes = [*notes, "The run does not say what its training galaxies are like; none is marked as unlike them."]
+        notes = [*notes, "The run has no novelty statistics of its training galaxies; no galaxy is marked as novel."]
     provenance = {
         "dataset": dataset.meta["source"] or dataset.path.name,
         "dataset_fingerprint": dataset.fingerprint,

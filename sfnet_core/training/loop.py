@@ -144,7 +144,7 @@ def train(
     with folder_lock(out, "training"):
         last = inspect_output_dir(out, plan.config, resume, overwrite)
         if isinstance(last, Run):
-            say(progress, f"{out} is finished already; nothing was done.")
+            say(progress, f"{out} is already finished; nothing was done.")
         else:
             where = pick_device(device)
             with own_stream(where), kept_memory():
@@ -303,7 +303,7 @@ class _Training:
         self._save("interrupted")
         bar.close()
         where = f"epoch {self.epoch + 1} of {self.recipe.epochs}"
-        say(True, f"Stopped in {where}; {self.out} can be used as it is, --resume goes on.")
+        say(True, f"Stopped in {where}; {self.out} can be used as it is; --resume continues.")
         interrupts.leave()
 
     def _one_epoch(self, feed: CutoutLoader, interrupts: Interrupts) -> bool:

@@ -181,7 +181,7 @@ def inspect_output_dir(out: Path, config: dict[str, Any], resume: bool, overwrit
         return None
     if not resume:
         if begun or done:
-            kind = "an unfinished training; go on with it with --resume" if begun else "a run"
+            kind = "an unfinished training; continue it with --resume" if begun else "a run"
             raise SFNetError(f"{out} holds {kind}. Choose another folder, or replace it with --overwrite.")
         return None
     if not begun and not done:

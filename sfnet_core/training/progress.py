@@ -37,7 +37,7 @@ def read_last(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a foreign or broken file fails in many ways
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SFNetError(f"{path} cannot be read ({reason}); start anew with --overwrite.") from error
+        raise SFNetError(f"{path} cannot be read ({reason}); start again with --overwrite.") from error
     if not isinstance(state, dict) or state.get("schema") != LAST_SCHEMA:
         found = state.get("schema") if isinstance(state, dict) else type(state).__name__
         raise SFNetError(f"{path}: the field `schema` is {found!r}; this version reads {LAST_SCHEMA}.")

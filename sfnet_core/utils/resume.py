@@ -19,6 +19,6 @@ def check_begun(where: object, before: dict[str, Any], now: dict[str, Any], othe
         then, value = before.get(name), now.get(name)
         if then != value:
             raise SFNetError(
-                f"{where} was begun with {name} = {then!r}, now {name} = {value!r} is asked for: that is {other}. "
+                f"{where} was started with {name} = {then!r}, now {name} = {value!r} is requested: that is {other}. "
                 f"Give the same arguments, {way}."
             )

@@ -276,7 +276,7 @@ def test_a_full_server_shows_a_page_that_opens_by_itself_when_a_place_is_free(op
         page = context.new_page()
         answer = page.goto(f"{address}&k=3")
         assert answer.status == 503
-        expect(page.locator(".sf-full h1")).to_have_text("All places are taken")
+        expect(page.locator(".sf-full h1")).to_have_text("The server is full")
         first.close()
         page.wait_for_selector(".sf-page", state="attached", timeout=60_000)  # it looks again every 10 s
         expect(page.locator(".sf-gate output")).to_have_text("k = 3")

@@ -246,7 +246,7 @@ def test_the_atlass_figures_have_their_captions_served_and_saved(open_page, serv
     assert chunks(saved(page, ".sf-part-bpt [data-save='png']")[1])["iTXt"].decode().endswith("\n".join(told))
     for place, title in (
         (0, "Mean contribution map of f101"),
-        (1, "Mean picture of the 64 strongest galaxies of f101"),
+        (1, "Mean image of the 64 strongest galaxies of f101"),
     ):
         figure = page.locator(".sf-looks figure").nth(place)
         figure.hover()

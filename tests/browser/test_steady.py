@@ -57,7 +57,7 @@ def test_scores_are_seen_sorted_and_read(serve, open_page, tmp_path_factory):
         assert f"ρ {one.rho:.2f} with its counterparts" in name.get_attribute("title")
         assert float(name.evaluate("e => e.style.getPropertyValue('--steady')")) == round(one.rho, 3)
     name = page.get_by_role("button", name=re.compile(rf"^f{rare[0]}( |,|$)"), include_hidden=True).first
-    assert "stability too rare to say" in name.get_attribute("aria-label")
+    assert "stability too rare to judge" in name.get_attribute("aria-label")
     assert "sf-too-rare" in name.get_attribute("class") and "sf-steady" not in name.get_attribute("class").split()
     assert f"fires on {score[rare[0]].fires} of these galaxies" in name.get_attribute("title")
     assert not Axe().run(page, context=".sf-toggles").response["violations"]

@@ -12,7 +12,7 @@ def test_they_are_counted_filtered_marked_and_explained(serve, open_page):
     codes = sample_codes()
     rows = np.flatnonzero(codes.in_split("validation") & (codes.unlike > 1))
     page = open_page(serve())
-    assert f" · {len(rows)} unlike the training" in page.inner_text(".sf-status")
+    assert f" · {len(rows)} novel" in page.inner_text(".sf-status")
     page.select_option("select[aria-label='Sort the galaxies by']", "unlike")
     page.wait_for_function(
         "(n) => document.querySelectorAll('.sf-tile-unlike').length === n && "
@@ -25,7 +25,7 @@ def test_they_are_counted_filtered_marked_and_explained(serve, open_page):
     shown = page.eval_on_selector_all(".sf-galaxy", "(all) => all.map((one) => one.dataset.id)")
     assert sorted(shown) == sorted(codes.ids[rows].tolist())
     tile = page.locator(".sf-galaxy").first
-    assert "unlike the training galaxies" in tile.get_attribute("aria-label")
+    assert "novel" in tile.get_attribute("aria-label")
     tile.click()
     row = codes.index_of(shown[0])
     page.wait_for_selector(f".sf-inspector h2:text-is('{shown[0]}')")

@@ -85,12 +85,12 @@ def test_what_took_less_than_a_minute_leaves_nothing(survey, monkeypatch):
 
 def test_another_pack_is_not_gone_on_with(survey, monkeypatch):
     stopped(survey, monkeypatch, 9)
-    with pytest.raises(SFNetError, match="begun with size = 8, now size = 12 is asked for"):
+    with pytest.raises(SFNetError, match="size = 8, now size = 12"):
         run(survey, resume=True, size=12)
-    with pytest.raises(SFNetError, match="unfinished dataset; the command that began it goes on with --resume"):
+    with pytest.raises(SFNetError, match="--resume"):
         run(survey)
     (survey / "images" / "g30.png").touch()
-    with pytest.raises(SFNetError, match=r"begun with rows and images \(names, sizes, times\)"):
+    with pytest.raises(SFNetError, match=r"rows and images \(names, sizes, times\)"):
         run(survey, resume=True)
     assert len(run(survey, overwrite=True)) == N - len(BROKEN)
 
@@ -99,7 +99,7 @@ def test_what_is_finished_is_not_made_again_and_another_one_is_refused(survey, c
     first = files(run(survey).path)
     assert cli.run([*map(str, ("pack", survey / "galaxies.csv", survey / "images")), "--out", str(survey / "out"),
                     "--size", "8", "--resume"]) == 3  # fmt: skip
-    assert "is finished already; nothing was done" in capsys.readouterr().err
+    assert "finished" in capsys.readouterr().err
     assert files(survey / "out") == first
     text = (survey / "galaxies.csv").read_text()
     (survey / "galaxies.csv").write_text(text.replace("g05,8.05", "g05,8.06"))

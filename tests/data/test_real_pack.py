@@ -72,7 +72,7 @@ def test_repeat_spectra_are_set_aside_when_the_object_is_the_identifier(shared_d
     catalogue = read_catalogue(shared_data / "sdss-lines-10000.csv", id_column="objid")
     assert len(catalogue) == 7469
     assert len(catalogue.set_aside) == 10_000 - 7469
-    assert "the identifier was there already, in row 1" in str(catalogue.set_aside[0])
+    assert "the identifier is already in row 1" in str(catalogue.set_aside[0])
 
 
 def test_positions_of_the_nearby_galaxies_are_recognised(shared_data):

@@ -152,7 +152,7 @@ def test_why_there_is_no_sky_to_take_off(gated):
     rng = np.random.default_rng(0)
     dense, weight = rng.uniform(0.1, 3, (3, F)), rng.normal(size=F)
     codes = gated(dense, weight, 8.0, K, R)
-    assert no_sky(codes) == "These codes do not hold the map of an empty sky; sfnet infer of now writes it with them."
+    assert no_sky(codes) == "These codes do not hold the map of an empty sky; sfnet infer of this version writes it."
     codes.provenance = {"consensus": {"trainings": ["a", "b"]}}
     assert "consensus" in no_sky(codes) and "sfnet infer" not in no_sky(codes)  # which could not write it
     assert no_sky(built(gated, dense, weight, 8.0, rng.uniform(0, 3, F))) == ""

@@ -77,7 +77,7 @@ def test_a_feature_too_rare_to_say_is_marked_everywhere_and_sorted_last(measured
     assert not FeatureStability(found).about.count("too rare") and found.choice in FeatureStability(found).summary
     first = found.features[0]
     put(codes, replace(found, features=(replace(first, fires=4, rate=0.04), *found.features[1:])))
-    words = f"Too rare to say: it fires on 4 of these galaxies, fewer than {FEW}"
+    words = f"Too rare to judge: it fires on 4 of these galaxies, fewer than {FEW}"
     row = next(row for row in Explorer(codes).toggles.data["rows"] if row["feature"] == first.feature)
     assert row["steady"]["rare"] and row["steady"]["fires"] == 4 and words in row["steady"]["words"]
     assert f"95 % below {first.null_95:.2f}" in row["steady"]["words"]

@@ -489,7 +489,7 @@ def test_a_full_server_says_so_and_takes_the_next_one_when_a_place_is_free():
                 fetch(address)
             assert full.value.code == 503 and int(full.value.headers["Retry-After"]) > 0
             page = full.value.read().decode()
-            assert "All places are taken" in page and "http-equiv" in page and "https://" not in page
+            assert "The server is full" in page and "http-equiv" in page and "https://" not in page
             works(first)
             works(second)
             first.__exit__()

@@ -105,7 +105,7 @@ def test_identifiers_are_no_positions(text):
         ("10:61:00 +02:00:00", "below 60"),
         ("150 2 0'", "more than 0"),
         ("150 2 200 deg", "at most 180"),
-        ("150 2 5 furlongs", "is no position"),
+        ("150 2 5 furlongs", "furlongs"),
         ("150 2 " + "1" * 200, "at most 120 characters"),
     ],
 )
@@ -199,7 +199,7 @@ def test_an_identifier_comes_before_a_position(gated):
     ask(page, "10 20 5'")
     assert page.header.data["notices"] == ["These galaxies have no RA and Dec, so there is no search by position."]
     ask(page, "12:30")
-    assert "is no position" in page.header.data["notices"][-1]
+    assert "12:30" in page.header.data["notices"][-1]
 
 
 @pytest.mark.parametrize(

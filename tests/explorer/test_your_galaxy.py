@@ -217,7 +217,7 @@ def test_what_is_unlike_the_training_data_is_said(page, sample):
     warned = {c["name"] for c in page.checks.data["checks"] if c["state"] == "warn"}
     assert {"sky background", "sky noise", "activations as a whole"} <= warned
     assert page.checks.data["warnings"] == len(warned)
-    assert page.inspector.data["unlike"].startswith("Unlike the training galaxies: ")
+    assert page.inspector.data["unlike"].startswith("Novel: ")
     page.open_row(int(np.argmin(sample[0].unlike)))
     assert page.inspector.data["unlike"] == ""
     states = {c["name"]: c["state"] for c in page.checks.data["checks"]}

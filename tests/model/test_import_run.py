@@ -155,7 +155,7 @@ def test_an_imported_run_predicts_what_the_network_does(tmp_path, network, galax
     assert plain.status == "imported" and plain.metadata["crop"] == 40
     for more, said in (
         (["--k", "3"], "holds a run"),
-        (["--overwrite"], "does not say how many features"),
+        (["--overwrite"], "give --k"),
         (["--overwrite", "--k", "3", "--target", "lines"], "1 outputs, but 4 targets"),
         (["--overwrite", "--k", "3", "--mean", "0.1"], "three numbers"),
         (["--overwrite", "--k", "3", "--mean", "0.1,0.1,0.1"], "go together"),

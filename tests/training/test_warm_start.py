@@ -100,7 +100,7 @@ def test_r10_a_start_resumes_to_the_bit(trunk, labelled, tmp_path):
     again = run(tmp_path / "cut", resume=True)
     assert model(again) == model(whole) and again.history == whole.history
     assert again.metadata["weights_origin"] == whole.metadata["weights_origin"]
-    with pytest.raises(SFNetError, match=r"begun with start = .* now start = None"):
+    with pytest.raises(SFNetError, match=r"start = .* now start = None"):
         train(labelled, tmp_path / "whole", width=4, recipe=FEW, resume=True, **QUICK)
 
 

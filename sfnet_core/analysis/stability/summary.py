@@ -93,7 +93,7 @@ class FeatureStability:
         if self.found is None:
             return ""
         rare = any(one.rare for one in self.found.features)
-        few = f"; “too rare”: fires on fewer than {FEW} of these, so that no ρ says anything" if rare else ""
+        few = f"; “too rare”: fires on fewer than {FEW} of these, so that ρ means nothing" if rare else ""
         return f"stability: mean ρ with its counterparts in {self._others()}, {self._of()}{few}"
 
     @property
@@ -121,7 +121,7 @@ class FeatureStability:
         several, times = others > 1, round(one.found * others)
         found = "No better than with shuffled galaxies in" if one.by_chance else "Stability in"
         if one.rare:
-            found = f"Too rare to say: it fires on {one.fires} of these galaxies, fewer than {FEW}. Measured in"
+            found = f"Too rare to judge: it fires on {one.fires} of these galaxies, fewer than {FEW}. Measured in"
         words = (
             f"{found} {self._others()}: {'mean ' * several}ρ {one.rho:.2f} with its counterpart"
             f"{f's, lowest {one.lowest:.2f}' if several else ''}; above {SAME} in {times} of {others}; "

@@ -108,7 +108,7 @@ def _compare(node: Compare, names: Names) -> np.ndarray:
             sentence = f"{left.text} is a text; it is compared with a text in quotes"
             raise FilterError(sentence, right.start, right.end, [f'"{shown(right.text)}"'])
         if sign not in ("=", "!="):
-            raise FilterError(f"{left.text} is a text; texts know = and != only", left.start, right.end)
+            raise FilterError(f"{left.text} is a text; texts take only = and !=", left.start, right.end)
         found = _is_one_of(left, values, (right,), names)
         return found if sign == "=" else known(values) & ~found
     a, b = _numbers(left, values), _other(left, right, names)
@@ -228,7 +228,7 @@ def _lookup(value: Name | Literal, names: Names) -> Values:
         raise FilterError(str(error), value.start, value.end, error.suggestions) from None
     if value.absolute:
         if kind_of(values) != "number":
-            raise FilterError(f"abs(…) is of a number; {shown(value.text)} is none", value.start, value.end)
+            raise FilterError(f"abs(…) takes a number; {shown(value.text)} is not one", value.start, value.end)
         values = np.abs(values)
     return values
 
@@ -274,7 +274,7 @@ def _is_one_of(name: Name, values: Values, items: tuple[Literal, ...], names: Na
 def _text(name: Name, item: Literal, names: Names) -> str:
     """The text that an item of a comparison means; an identifier may stand without quotes and keeps its digits."""
     if item.value == "":
-        raise FilterError(f"An empty text is none: write {shown(name.text)} is unknown", item.start, item.end)
+        raise FilterError(f"For missing texts write {shown(name.text)} is unknown", item.start, item.end)
     resolved = names.resolve(name.text, name.column)
     if not names.closed(resolved):
         return item.value if isinstance(item.value, str) else item.source

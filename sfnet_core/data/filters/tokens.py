@@ -23,7 +23,7 @@ _NAME = re.compile(r"[^\W\d]\w*")
 _COMPARISON = re.compile(r"==|!=|<>|<=|>=|[=<>≠≤≥]")
 INSTEAD = {
     **dict.fromkeys("&", "write `and`"),
-    **dict.fromkeys("|", "write `or`, or abs(…) for a size without its sign"),
+    **dict.fromkeys("|", "write `or`, or abs(…) for an absolute value"),
     **dict.fromkeys("!~", "write `not`"),
     **dict.fromkeys("*/^%", "a filter compares, it does not calculate"),
     **dict.fromkeys("+-−", "a sign stands directly before its number"),

@@ -103,7 +103,7 @@ def simulate(
     size : int
         Side of a cutout in pixels; the field stays 25.3″ wide, so the pixel scale is 25.3/size.
     workers : int, optional
-        Processes; by default one a core, at most 8. A script that asks for more than one must call this under
+        Processes; by default one per core, at most 8. A script that asks for more than one must call this under
         ``if __name__ == "__main__":``.
     progress : bool
         Show a bar on stderr.
@@ -127,7 +127,7 @@ def simulate(
         raise SFNetError(f"simulate needs at least one worker; it was given {workers}.")
     job = {"n": n, "seed": seed, "size": size, "software": _libraries()}
     if resume and not overwrite and (done := _finished(out, n, seed, size)):
-        say(progress, f"{out} is finished already; nothing was done.")
+        say(progress, f"{out} is already finished; nothing was done.")
         return done
     with UnfinishedWriter(out, job, resume=resume, overwrite=overwrite, expected=n) as writer:
         _draw_into(writer, n, seed, size, workers, progress)
@@ -236,7 +236,7 @@ def _draw_into(writer: UnfinishedWriter, n: int, seed: int, size: int, workers: 
                 interrupts.saved()
             if interrupts.signal:
                 bar.close()
-                say(True, f"Stopped after {writer.n:,} of {n:,} galaxies; --resume goes on.")
+                say(True, f"Stopped after {writer.n:,} of {n:,} galaxies; --resume continues.")
                 interrupts.leave()
 
 

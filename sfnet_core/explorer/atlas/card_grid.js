@@ -144,7 +144,7 @@ function render({ model, el }) {
     const truth = data.known ? `ρ and partial correlation with the true ${data.target} of ${count(data.known)} galaxies (0 where a feature is silent) · ● ρ, ${partial}` : `no correlations: no galaxy in view has a true ${data.target}`;
     say(caption, `${data.cards.length} of ${data.active} active features · ${data.of}, n = ${count(data.n)} · ${truth}${steady}${data.why ? ` · ${data.why}` : ""}`);
     empty.hidden = data.cards.length > 0;
-    say(empty, data.active ? "No feature fits the search and the firing rate asked for: clear the search, or choose “any” after “fires on”." : "No feature fires on the galaxies in view: choose another split.");
+    say(empty, data.active ? "No feature fits the search and the firing rate chosen: clear the search, or choose “any” after “fires on”." : "No feature fires on the galaxies in view: choose another split.");
     el.classList.add("sf-drawn");
   }
 

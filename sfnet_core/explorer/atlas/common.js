@@ -43,7 +43,7 @@ function pageLink(href, props, ...children) {
 
 /** A galaxy's picture with its link; the size is kept before the picture is there. */
 function galaxyTile(galaxy, url, caption) {
-  const words = `galaxy ${galaxy.id}, activation ${galaxy.activation.toFixed(3)}${galaxy.unlike ? ", unlike the training galaxies" : ""}`;
+  const words = `galaxy ${galaxy.id}, activation ${galaxy.activation.toFixed(3)}${galaxy.unlike ? ", novel: unlike the training galaxies" : ""}`;
   const picture = url ? h("img", { src: url, alt: "", draggable: "false" }) : h("span", { class: "sf-blank sf-no-image" }, galaxy.id);
   const mark = galaxy.unlike ? h("span", { class: "sf-tile-unlike", "aria-hidden": "true" }, "≠") : null;
   const inside = [picture, mark, caption ? h("span", { class: "sf-value" }, caption) : null];
@@ -79,7 +79,7 @@ function correlationAxis(pearson, partial, width = 300) {
 }
 
 /** What leaving a feature out adds to the RMSE, and beside it leaving out one of the galaxies' kept features at random. */
-const WITHOUT = "RMSE of the galaxies in view without this feature, less their RMSE with all on. At random: on the galaxies on which it fires, one of their kept features drawn at random is left out instead";
+const WITHOUT = "RMSE of the galaxies in view without this feature, minus their RMSE with all on. At random: on the galaxies on which it fires, one of their kept features drawn at random is left out instead";
 function withoutWords(data, unit) {
   const known = data.without !== null && data.without !== undefined;
   const said = (value) => `${signedOr(value, 4)}${unit ? ` ${unit}` : ""}`;

@@ -72,7 +72,7 @@ function renderGalaxy({ model, el }) {
     if (data.jpeg) image.src = data.jpeg;
     image.alt = `cutout of galaxy ${data.id}`;
     noImage.hidden = Boolean(data.jpeg);
-    say(noImage, "This page has no picture of it.");
+    say(noImage, "This page has no image of it.");
     links.replaceChildren(...data.links.flatMap((link) => [link, " "]));
     const lines = (pairs) => pairs.flatMap(([term, value]) => [h("dt", {}, term), h("dd", {}, value)]);
     facts.replaceChildren(...lines(data.facts));

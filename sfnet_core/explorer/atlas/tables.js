@@ -36,7 +36,7 @@ function render({ model, el }) {
     const by = key === null ? "feature" : SORTED_BY[typeof key === "string" ? key : title];
     if (!by) return h("th", { scope: "col" }, title);
     const sorted = by === data.sort && title !== "n"; // “fires on” and n are one
-    return h("th", { scope: "col", "aria-sort": sorted ? (data.descending ? "descending" : "ascending") : null }, h("button", { type: "button", class: "sf-sort", "data-sort": title, title: "Sort by this column; again: the other way round", onclick: () => send({ do: "sort", key: by }) }, title));
+    return h("th", { scope: "col", "aria-sort": sorted ? (data.descending ? "descending" : "ascending") : null }, h("button", { type: "button", class: "sf-sort", "data-sort": title, title: "Sort by this column; again: reverse the order", onclick: () => send({ do: "sort", key: by }) }, title));
   }
 
   function signs(data) {
@@ -68,7 +68,7 @@ function render({ model, el }) {
     const pair = ([value, i, j]) => h("div", { class: "sf-pair", title: words(i, j) }, open(data.features[j], data.labels[j]), open(data.features[i], data.labels[i]), h("span", { class: "sf-number", style: `background:${ground(value)}` }, signed(value, 2)), h("span", { class: "sf-number sf-count" }, count(data.both[i][j])));
     const list = (title, pairs) => (pairs.length ? [h("h2", {}, title), h("div", { class: "sf-pair sf-columns" }, h("span", {}, ""), h("span", {}, ""), h("span", {}, "ρ"), h("span", {}, "both fire on")), ...pairs.map(pair)] : []);
     const side = h("div", { class: "sf-pairs" }, ...list("Most alike, together on 5 or more", all.filter(([v, i, j]) => v > 0 && data.both[i][j] >= 5).slice(0, 12)), ...list("Most opposed", all.filter(([v]) => v < 0).slice(-8).reverse()));
-    place.replaceChildren(...(n ? [h("div", { class: "sf-matrix-place" }, table, side)] : [h("p", { class: "sf-empty" }, "No feature fits the search and the firing rate asked for.")]));
+    place.replaceChildren(...(n ? [h("div", { class: "sf-matrix-place" }, table, side)] : [h("p", { class: "sf-empty" }, "No feature fits the search and the firing rate chosen.")]));
     say(caption, `Pearson ρ of the activations (0 where silent) over the ${data.of} galaxies, n = ${count(data.n)}; red together, blue apart. ${n < data.listed ? `The first ${n} of ${data.listed} listed features; ask for a higher firing rate or search to see others. ` : ""}Order as sorted above${data.sort === "likeness" ? "" : "; “alike side by side” shows groups"}.`);
   }
 

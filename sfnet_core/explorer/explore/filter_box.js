@@ -16,19 +16,19 @@ function filterBox(model) {
   let waiting = 0;
   let slow = 0;
 
-  const list = h("ul", { id: `${name}-list`, role: "listbox", "aria-label": "What can come next", class: "sf-options" });
+  const list = h("ul", { id: `${name}-list`, role: "listbox", "aria-label": "Possible next words", class: "sf-options" });
   const said = h("p", { id: `${name}-said`, class: "sf-filter-said", role: "status" });
   const panel = h("div", { class: "sf-filter-panel", hidden: true }, said, list);
   const input = h("input", {
     type: "text", class: "sf-filter", role: "combobox", "aria-label": "Filter the galaxies in view", "aria-autocomplete": "list", "aria-expanded": "false",
     "aria-controls": list.id, "aria-describedby": said.id, maxlength: 500, spellcheck: "false", autocomplete: "off",
-    title: "Which galaxies are in view. ↓ lists what can come next, Tab takes it, Enter applies, Esc closes.",
+    title: "Which galaxies are in view. ↓ lists possible next words, Tab inserts one, Enter applies, Esc closes.",
   });
   const clear = h("button", { type: "button", class: "sf-filter-clear", "aria-label": "Clear the filter", title: "Clear the filter: all galaxies of the split", onclick: () => apply("") }, "×");
-  const more = h("button", { type: "button", class: "sf-filter-more", "aria-label": "Examples of filters", title: "Examples of filters, and all that a filter can say", "aria-expanded": "false", onclick: help }, "e.g.");
+  const more = h("button", { type: "button", class: "sf-filter-more", "aria-label": "Examples of filters", title: "Examples of filters, and the whole grammar", "aria-expanded": "false", onclick: help }, "e.g.");
   const examples = h("div", { class: "sf-filter-examples" });
   const popover = h("div", { class: "sf-filter-help", role: "dialog", "aria-label": "How to filter", hidden: true },
-    h("div", { class: "sf-bar" }, h("h2", {}, "Filters of this table"), h("span", { class: "sf-push" }), h("span", { class: "sf-caption" }, "galaxies, all splits")), examples, h("h2", {}, "All that a filter can say"), h("dl", {}, ...GRAMMAR.flatMap(([what, means]) => [h("dt", {}, what), h("dd", {}, means)])));
+    h("div", { class: "sf-bar" }, h("h2", {}, "Filters of this table"), h("span", { class: "sf-push" }), h("span", { class: "sf-caption" }, "galaxies, all splits")), examples, h("h2", {}, "The whole grammar"), h("dl", {}, ...GRAMMAR.flatMap(([what, means]) => [h("dt", {}, what), h("dd", {}, means)])));
   const form = h("form", { class: "sf-sieve", role: "search", "aria-label": "Filter", onsubmit: (event) => { event.preventDefault(); apply(input.value); } }, h("span", { class: "sf-filter-field" }, input, clear), more, panel, popover);
 
   // -- asking Python
@@ -189,7 +189,7 @@ function filterBox(model) {
     more.setAttribute("aria-expanded", "true");
     open = refused = false;
     draw();
-    if (!examples.childElementCount) examples.append(h("p", { class: "sf-caption" }, "looking at the table…"));
+    if (!examples.childElementCount) examples.append(h("p", { class: "sf-caption" }, "reading the table…"));
     send({ do: "filter-examples" });
   }
 
@@ -201,7 +201,7 @@ function filterBox(model) {
   function showExamples(found) {
     examples.replaceChildren(...found.map((one) => h("button", { type: "button", class: "sf-example-filter", title: "Apply this filter", onclick: () => { close(); apply(one.filter); input.focus(); } },
       h("code", {}, one.filter), h("span", {}, one.words), h("span", { class: "sf-number" }, one.count.toLocaleString("en")))));
-    if (!found.length) examples.replaceChildren(h("p", { class: "sf-caption" }, "This table has nothing to make an example of."));
+    if (!found.length) examples.replaceChildren(h("p", { class: "sf-caption" }, "This table has no column to make an example from."));
   }
 
   model.on("msg:custom", receive);
@@ -233,8 +233,8 @@ const GRAMMAR = [
   ["in (\"SF\", \"AGN\")", "one of a list; not in (…)"],
   ["contains \"abc\"", "a part of a text"],
   ["is known", "there is a value; is unknown"],
-  ["star, list = \"odd\"", "what was said of a galaxy: star, label, note, list"],
+  ["star, list = \"odd\"", "what was written about a galaxy: star, label, note, list"],
   ["f61, c61", "activation and contribution of feature 61; f61 alone: it fires"],
-  ["abs(residual)", "size without its sign"],
+  ["abs(residual)", "absolute value"],
   ["within 2 arcmin of 150.1 2.2", "a cone: RA, Dec in deg or 10:00:24 +02:12:00, or an identifier in quotes"],
 ];

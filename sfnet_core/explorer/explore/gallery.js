@@ -24,7 +24,7 @@ function render({ model, el }) {
     const picture = url ? h("img", { src: url, alt: "", width: 96, height: 96, draggable: "false" }) : h("span", { class: "sf-blank" }, "no image");
     return h(
       "button",
-      { type: "button", class: "sf-galaxy", "data-id": galaxy.id, title: `${galaxy.star ? "★ " : ""}${galaxy.id}${galaxy.label ? ` · ${galaxy.label}` : ""}\n${data.label}: ${galaxy.value} ${data.unit}${galaxy.unlike ? "\nUnlike the training galaxies" : ""}`, "aria-label": `galaxy ${galaxy.id}${galaxy.label ? `, ${galaxy.label}` : ""}${galaxy.star ? ", with a star" : ""}${galaxy.unlike ? ", unlike the training galaxies" : ""}`, onclick: () => send({ do: "focus", id: galaxy.id }) },
+      { type: "button", class: "sf-galaxy", "data-id": galaxy.id, title: `${galaxy.star ? "★ " : ""}${galaxy.id}${galaxy.label ? ` · ${galaxy.label}` : ""}\n${data.label}: ${galaxy.value} ${data.unit}${galaxy.unlike ? "\nNovel: unlike the training galaxies" : ""}`, "aria-label": `galaxy ${galaxy.id}${galaxy.label ? `, ${galaxy.label}` : ""}${galaxy.star ? ", with a star" : ""}${galaxy.unlike ? ", novel: unlike the training galaxies" : ""}`, onclick: () => send({ do: "focus", id: galaxy.id }) },
       picture,
       galaxy.star ? h("span", { class: "sf-tile-star", "aria-hidden": "true" }, "★") : null,
       galaxy.unlike ? h("span", { class: "sf-tile-unlike", "aria-hidden": "true" }, "≠") : null,

@@ -15,7 +15,7 @@ const KEYS = [
   ["[", "[", "smaller k", () => slide(-1)],
   ["]", "]", "larger k", () => slide(1)],
   ["m", "m", "next contribution map", () => step(".sf-maps button", 1)],
-  ["M", "M", "map with or less the empty sky", ".sf-sky input"],
+  ["M", "M", "subtract the empty sky's map, or not", ".sf-sky input"],
   ["f", "f", "filter the galaxies", ".sf-filter"],
   ["/", "/", "find a galaxy", ".sf-gallery input[type=search]"],
   ["l", "l", "label the feature in focus", () => editNotes("features")],

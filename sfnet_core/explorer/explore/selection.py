@@ -82,7 +82,7 @@ class Selection(TablePane):
         if keys is None:
             words = (
                 "Drawn on an activation, a prediction or a residual, a selection has its features more or less often "
-                "because of how it was drawn: that is no finding."
+                "because of how it was drawn: that is not a finding."
             )
         elif "activation" in keys:
             words = (
@@ -92,7 +92,7 @@ class Selection(TablePane):
         elif drawn := [OF_THE_NETWORK[key] for key in keys if key in OF_THE_NETWORK]:
             words = (
                 f"This selection was drawn on the network's {' and '.join(drawn)}, which are made of these features: "
-                "part of what is special here follows from that."
+                "part of this enrichment follows from that."
             )
         else:
             return []
@@ -113,8 +113,8 @@ class Selection(TablePane):
         ]
         columns = ("feature", "% here / rest", "odds ratio [95 %]", "q", f"Δ [{unit}]")
         note = (
-            "% of galaxies on which it fires, selected and rest; odds ratio of firing with its 95 % interval; q: false "
-            "discovery rate (Benjamini–Hochberg); Δ: mean contribution here minus in the rest."
+            "% of galaxies on which it fires, in the selection and in the rest; odds ratio of firing, 95 % interval; "
+            "q: false discovery rate (Benjamini–Hochberg); Δ: mean contribution here minus in the rest."
         )
         return [table(columns, rows, found["feature"][: len(rows)]), line(note), *self._circular(query)]
 

@@ -34,7 +34,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], features: Seque
 
 
 def bars(labels: Sequence[str], values: Sequence[float], texts: Sequence[str], features: Sequence[int]) -> dict:
-    """Bars about zero: red adds, blue takes away."""
+    """Bars about zero: red raises the prediction, blue lowers it."""
     rows = zip(labels, values, texts, features, strict=True)
     return {
         "kind": "bars",

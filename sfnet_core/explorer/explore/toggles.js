@@ -47,7 +47,7 @@ function render({ model, el }) {
       const number = `f${r.feature}`;
       say(cells.name, number);
       cells.name.classList.toggle("sf-starred", r.star);
-      cells.name.setAttribute("aria-label", `${r.label}${r.star ? ", with a star" : ""}${r.steady ? `, stability ${r.steady.rho === null ? "not measured" : r.steady.rare ? "too rare to say" : r.steady.rho.toFixed(2)}` : ""}`);
+      cells.name.setAttribute("aria-label", `${r.label}${r.star ? ", with a star" : ""}${r.steady ? `, stability ${r.steady.rho === null ? "not measured" : r.steady.rare ? "too rare to judge" : r.steady.rho.toFixed(2)}` : ""}`);
       // The line under a name: how well the feature is found again in other trainings.
       const found = r.steady && r.steady.rho !== null && !r.steady.rare;
       cells.name.classList.toggle("sf-steady", Boolean(found));
@@ -57,7 +57,7 @@ function render({ model, el }) {
       say(cells.said, r.label === number ? "" : r.label.slice(number.length + 3));
       cells.said.title = r.label;
       cells.said.hidden = r.label === number;
-      cells.name.title = `Show ${r.label} in the plots; fires on ${r.fires.toLocaleString("en")} of ${data.n.toLocaleString("en")} galaxies${r.steady ? `\n${r.steady.words}${found ? "\nThe line under the name: full for ρ = 1" : r.steady.rare ? "\nDots under the name: too rare to say" : ""}` : ""}`;
+      cells.name.title = `Show ${r.label} in the plots; fires on ${r.fires.toLocaleString("en")} of ${data.n.toLocaleString("en")} galaxies${r.steady ? `\n${r.steady.words}${found ? "\nThe line under the name: full for ρ = 1" : r.steady.rare ? "\nDots under the name: too rare to judge" : ""}` : ""}`;
       cells.name.setAttribute("aria-pressed", r.feature === data.focus);
       say(cells.weight, signed(r.weight, 3));
       say(cells.rate, r.rate >= 0.0995 ? `${(100 * r.rate).toFixed(0)} %` : `${(100 * r.rate).toFixed(1)} %`);

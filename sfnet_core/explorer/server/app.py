@@ -173,10 +173,12 @@ class ExplorerServer(Voila):
     """Voilà with our configuration and our handlers."""
 
     name = "voila"  # the configuration's file is voila.json
-    patience = Integer(90, config=True, help="Seconds for a page to open before it says that it can't.")
+    patience = Integer(90, config=True, help="Seconds for a page to open before it reports that it can't.")
     identity_provider_class = Type(KnownByToken, klass=VoilaIdentityProvider, config=True)
     open_to_all = Bool(False, config=True, help="Start without a secret: whoever reaches the port may open the pages.")
-    ends_with_stdin = Bool(False, config=True, help="End when standard input does: with the process that started it.")
+    ends_with_stdin = Bool(
+        False, config=True, help="End when standard input ends, as it does with the process that started the server."
+    )
 
     @default("config_file_paths")
     def _where_the_configuration_is(self) -> list[str]:

@@ -145,7 +145,7 @@ class ForkedProvisioner(LocalProvisioner):
         try:
             pid = await asyncio.to_thread(line.start, cmd[at:], env, str(cwd))
         except NurseryGone as error:
-            self.log.error("The nursery of kernels is gone (%s); pages open more slowly.", error)
+            self.log.error("The fork server of kernels has ended (%s); pages open more slowly.", error)
             type(self).line = None
             return await super().launch_kernel(cmd, **kwargs)
         self.process, self.pid, self.pgid, self.cwd = ForkedProcess(line, pid), pid, pid, cwd

@@ -30,7 +30,7 @@ class GuardedKernels(AsyncMappingKernelManager):
     makes room, or else one that was idle for ``cull_idle_timeout``; a page in use never does.
     """
 
-    most_sessions = Integer(0, config=True, help="Sessions at once; 0: as many as come.")
+    most_sessions = Integer(0, config=True, help="Sessions at once; 0: no limit.")
     most_memory = Integer(0, config=True, help="Private memory of one kernel in MB above which it is ended; 0: no cap.")
     unopened_timeout = Integer(150, config=True, help="Seconds for a page to connect before its kernel is ended.")
 

@@ -12,7 +12,7 @@
     4002: (limit) => `The session needed more than ${limit} MB of memory and was ended.`,
     4003: () => "The session was ended after a long time without use, to make room for another visitor.",
   };
-  const GO_ON = "Reload to go on where you were: the address keeps your choices.";
+  const GO_ON = "Reload to continue where you were: the address keeps your choices.";
   const lines = new Map(); // line → what waits for its answers
   const kernels = new Set(); // that this page was connected to
   const text = new TextDecoder();
@@ -116,7 +116,7 @@
   /** Jupyter's client tries for about a minute to connect again. Until then no click is taken: it could not be kept. */
   function lost() {
     if (over || leaving) return;
-    tell("lost", `The connection to the server is lost, trying again. ${GO_ON}`, true);
+    tell("lost", `The connection to the server is lost, retrying. ${GO_ON}`, true);
     still(true);
   }
 
@@ -196,7 +196,7 @@
   function failed(why) {
     broken = true;
     document.getElementById("loading")?.remove();
-    tell("over", `${why ?? "The page could not be built."} Reload to try again; if it comes back, the terminal where the server runs names the reason.`, true);
+    tell("over", `${why ?? "The page could not be built."} Reload to try again; if it fails again, the server's terminal names the reason.`, true);
   }
   window.sfnet = { failed };
   const limit = 1000 * Number(patience);

@@ -49,10 +49,10 @@ def split_frame(frame: bytes) -> tuple[str, list[bytes]]:
     """
     n = int.from_bytes(frame[:8], "little")
     if not 6 <= n <= MOST_PARTS or len(frame) < 8 * (n + 1):
-        raise Refused("a frame that is no message")
+        raise Refused("a frame that is not a message")
     offsets = struct.unpack_from(f"<{n}Q", frame, 8)
     if offsets[0] < 8 * (n + 1) or list(offsets) != sorted(offsets) or offsets[-1] > len(frame):
-        raise Refused("a frame that is no message")
+        raise Refused("a frame that is not a message")
     pieces = [frame[start:stop] for start, stop in pairwise(offsets)]
     return pieces[0].decode("utf-8", "replace"), pieces[1:]
 

@@ -236,7 +236,9 @@ def check_yours(run: str | os.PathLike | None, images: Sequence[str | os.PathLik
     Whether the weights are those behind the codes is looked at when the first image comes: that takes the network.
     """
     if run is not None and not (Path(run).is_file() or (Path(run) / "model.safetensors").is_file()):
-        raise SFNetError(f"{run} is no run: a folder with model.safetensors in it, or a .safetensors file, is needed.")
+        raise SFNetError(
+            f"{run} is not a run: a folder with model.safetensors in it, or a .safetensors file, is needed."
+        )
     for folder in map(Path, images):
         if not folder.is_dir():
             raise SFNetError(f"{folder} is not a folder: --images names one below which visitors may open images.")

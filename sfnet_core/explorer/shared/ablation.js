@@ -11,7 +11,7 @@ function withoutTables(without, unit) {
   const out = [];
   if (without.rows.length) {
     const refill = without.by ? `refill${of}, ${without.by} instead` : `refill${of}`;
-    out.push(h("h3", { title: "Change of this prediction when one feature alone is off. Ablate leaves its place empty; refill gives it to the first runner-up" }, "Without one feature, the others on"), smallTable(["this galaxy", `ablate${of}`, refill], without.rows));
+    out.push(h("h3", { title: "Change of this prediction when one feature alone is off. Ablate leaves its place empty; refill gives the place to the first runner-up" }, "Without one feature, the others on"), smallTable(["this galaxy", `ablate${of}`, refill], without.rows));
   }
   if (without.all.length) out.push(h("h3", { title: "Change of RMSE and of the mean residual (bias) when this feature alone is off. Beside it, by chance: on the same galaxies one of the features kept is left out at random, this one or another (expected change)" }, without.where), smallTable(["all in view", `ΔRMSE${of}`, `Δbias${of}`], without.all));
   return out;

@@ -65,11 +65,11 @@ function equationTitle(unit) {
 /** The choice whether maps are less an empty sky's; `show(on, why)`: without such a map, `why` says why not. */
 function skyChoice(send) {
   const box = h("input", { type: "checkbox", onchange: () => send({ do: "sky", less: box.checked }) });
-  const root = h("label", { class: "sf-sky" }, box, "less empty sky");
+  const root = h("label", { class: "sf-sky" }, box, "minus empty sky");
   function show(on, why) {
     box.checked = on;
     box.disabled = Boolean(why);
-    root.title = why || "Takes off the map of an image that shows the empty sky alone: what the network answers to its own bias, padding and borders. What is left is what the galaxies' light added.";
+    root.title = why || "Subtracts the map of an image that shows only the empty sky: what the network answers to its own bias, padding and borders. The rest is what the galaxies' light added.";
   }
   return { box, root, show };
 }

@@ -25,7 +25,7 @@ __all__ = ["map_of", "no_sky"]
 
 DIGITS = 4
 NO_MAPS = "These codes hold no maps (sfnet infer --maps adds them)."
-NO_SKY = "These codes do not hold the map of an empty sky; sfnet infer of now writes it with them."
+NO_SKY = "These codes do not hold the map of an empty sky; sfnet infer of this version writes it."
 NO_SKY_OF_SEVERAL = (
     "A consensus has no map of an empty sky: its features are groups of several networks' features, and which of them "
     "fire is another question for every galaxy."

@@ -102,7 +102,7 @@ function render({ model, el }) {
     sky.root.hidden = !data.cells.length;
     sky.show(data.sky === "on", data.skywhy);
     say(legend, data.why || (data.cells.length ? `Map of ${data.mapnote}, colour to ±${peak.toFixed(4)} ${data.unit}`.trimEnd() : data.mapnote));
-    legend.title = "Contribution map: red cells add to the prediction, blue ones take away; " + (data.sky === "on" ? "less the empty sky they sum to what the galaxy's light gives" : "the number is the sum over the cells");
+    legend.title = "Contribution map: red cells raise the prediction, blue ones lower it; " + (data.sky === "on" ? "minus the empty sky they sum to what the galaxy's light gives" : "the number is the sum over the cells");
     say(equation, equationTitle(data.unit));
     const largest = Math.max(1e-12, ...data.terms.map((t) => Math.abs(t.contribution)));
     bars.replaceChildren(

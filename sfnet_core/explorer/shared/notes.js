@@ -3,14 +3,14 @@
 function render({ model, el }) {
   const send = (message) => model.send(message);
   const editors = { features: noteEditor("features", send), galaxies: noteEditor("galaxies", send) };
-  const empty = h("p", { class: "sf-empty" }, "Choose a feature on the left or a galaxy below: what you write of it here is kept beside the codes.");
+  const empty = h("p", { class: "sf-empty" }, "Choose a feature on the left or a galaxy below: what you write about it here is saved beside the codes.");
   const saved = h("output", { class: "sf-saved", "aria-live": "polite" });
   const again = h("button", { type: "button", title: "Try to write the labels file again", onclick: () => send({ do: "save" }) }, "try again");
   const file = h("input", { type: "file", accept: ".json,application/json", class: "sf-note-file", "aria-label": "Import labels from a file", onchange: take });
   const trouble = h("p", { class: "sf-caption", role: "alert" });
   const foot = h("div", { class: "sf-bar sf-note-foot" }, saved, again,
     h("button", { type: "button", "data-action": "export-labels", title: "Save all labels, notes, stars and lists as a JSON file", onclick: () => send({ do: "export" }) }, "export"),
-    h("label", { class: "sf-note-import", title: "Merge a labels file: of two versions the later stays, lists are united; undo takes it back" }, "import", file));
+    h("label", { class: "sf-note-import", title: "Merge a labels file: of two versions the later stays, lists are united; undo reverts it" }, "import", file));
   const overview = h("div", { class: "sf-named" });
   el.classList.add("sf-notes");
   el.setAttribute("role", "tabpanel");

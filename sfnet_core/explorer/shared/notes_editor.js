@@ -73,7 +73,7 @@ function noteEditor(kind, send) {
     }
     known = data;
     const focused = chips.contains(document.activeElement);
-    chips.replaceChildren(...data.on.map((one) => h("button", { type: "button", class: "sf-chip", title: `Take it off the list ${one}`, "aria-label": `Take it off the list ${one}`, onclick: () => send({ do: "leave", kind, key, list: one }) }, h("span", {}, one), " ×")));
+    chips.replaceChildren(...data.on.map((one) => h("button", { type: "button", class: "sf-chip", title: `Remove it from the list ${one}`, "aria-label": `Remove it from the list ${one}`, onclick: () => send({ do: "leave", kind, key, list: one }) }, h("span", {}, one), " ×")));
     if (focused) list.focus();
     knownLists.replaceChildren(...data.lists.filter((one) => !data.on.includes(one)).map((one) => h("option", { value: one })));
     selected.hidden = !more.selected;

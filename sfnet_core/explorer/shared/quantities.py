@@ -36,7 +36,7 @@ MINUS = "\N{MINUS SIGN}"
 _TEX = re.compile(r"\$(?=\$)|\\(?=[\[(])")
 
 UNLIKE = {
-    "unlike": "unlike the training (1: limit)",
+    "unlike": "novelty (1: limit)",
     "unlike_distance": "distance from the training (1: limit)",
     "unlike_range": "largest activation over the training's",
 }
@@ -90,7 +90,7 @@ PLOTS = (
     Plot("residual_mass", "residual against stellar mass", "lgm_tot_p50", "residual"),
     Plot("residual_truth", "residual against true value", "truth", "residual"),
     Plot("residual_margin", "residual against margin", "margin", "residual"),
-    Plot("residual_unlike", "residual against unlikeness", "unlike", "residual"),
+    Plot("residual_unlike", "residual against novelty", "unlike", "residual"),
     Plot("activation_prediction", "activation against prediction", "activation", "prediction"),
     Plot("sky", "sky position", "ra", "dec"),
 )

@@ -11,7 +11,7 @@ function starred(button, on, what) {
   say(button, on ? "★" : "☆");
   button.setAttribute("aria-pressed", Boolean(on));
   button.setAttribute("aria-label", `Star of ${what}`);
-  button.title = on ? `Take the star of ${what} away` : `Give ${what} a star`;
+  button.title = on ? `Remove the star of ${what}` : `Add a star to ${what}`;
 }
 
 /** Go to the form of the feature ("features") or the galaxy ("galaxies") in focus, on the page that `from` is on. */

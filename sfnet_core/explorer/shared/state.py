@@ -74,7 +74,7 @@ class State(HasTraits):
     descending = Bool(True)
     page = Int(0, min=0, help="page of the gallery, from 0")
     map = Unicode("sum", help="contribution map drawn over the galaxy: a feature's number, 'sum' or 'none'")
-    sky = Bool(True, help="whether the empty sky's map is taken off the contribution map")
+    sky = Bool(True, help="whether the empty sky's map is subtracted from the contribution map")
 
     def __init__(
         self,

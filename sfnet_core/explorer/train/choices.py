@@ -216,7 +216,7 @@ class Folder:
     def sentence(self) -> str:
         """For people; "" for a free one."""
         if self.kind == "unfinished":
-            return f"An unfinished training is here: {self.epoch} of {self.epochs} epochs are done. Resume goes on."
+            return f"An unfinished training is here: {self.epoch} of {self.epochs} epochs are done. Resume continues."
         if self.kind == "finished":
             return "A finished run is here; it will not be overwritten. Choose another folder."
         return "This folder holds other files. Choose another one." if self.kind == "foreign" else ""
@@ -274,7 +274,7 @@ def from_config(choices: Choices, config: dict[str, Any]) -> Choices:
             every_k=bool(recipe.get("multi_k")),
         )
     except (KeyError, TypeError, ValueError, AttributeError, SFNetError) as error:
-        raise SFNetError("This training was not begun on a page like this; go on in a shell with --resume.") from error
+        raise SFNetError("This training was not started on this page; continue it in a shell with --resume.") from error
 
 
 def short(path: Path) -> str:

@@ -43,8 +43,8 @@ function render({ model, el }) {
     return h("div", { class: "sf-check", title: more }, input, h("label", { for: input.id }, words));
   };
   const alive = check("alive", "keep more features in use", "Fewer features die in training: the gate is narrowed step by step and rare features are raised (--alive).");
-  const taught = check("taught", "learn from photometry", "For a few hundred labels: a Gaussian process on photometry by hand says what thousands of further pictures of the training galaxies have, and the network learns that (--taught). Takes several times as long.");
-  const every = check("every_k", "every k at once", "The loss is a mean over gates of 1 to k + 8 features, so that the explorer's k slider is true (--multi-k).");
+  const taught = check("taught", "learn from photometry", "For a few hundred labels: a Gaussian process on photometry predicts the target of thousands of augmented images of the training galaxies, and the network learns those predictions (--taught). Takes several times as long.");
+  const every = check("every_k", "every k at once", "The loss is a mean over gates of 1 to k + 8 features, so that the explorer's k slider is valid (--multi-k).");
   const codes = check("codes", "then write codes to explore", "When the training is done, the codes of all galaxies are written beside the run, and the explorer opens on them (sfnet infer).");
   const set = h("fieldset", {}, dataset, target, h("div", { class: "sf-pair" }, k, epochs), h("div", { class: "sf-pair" }, validation, seed), width, recipe, alive, taught, every, out, codes);
 

@@ -104,7 +104,7 @@ def result(session: Session) -> dict[str, Any] | None:
         notes.append(f"The curve ends at {last:.4f}: it was computed in {precision}, the codes in float32.")
     if session.run["status"] != "finished":
         done, total = len(session.progress.history), session.progress.epochs
-        notes.append(f"Stopped after {done} of {total} epochs; usable as it is, Resume goes on.")
+        notes.append(f"Stopped after {done} of {total} epochs; usable as it is; Resume continues.")
     return {"headline": headline, "rows": rows, "notes": notes}
 
 

@@ -101,7 +101,7 @@ class Session:
     def change(self, **values: Any) -> None:
         """Change choices by name; :class:`SFNetError` says what can't be, and nothing changes."""
         if self.busy:
-            raise SFNetError("A training is under way; stop it first.")
+            raise SFNetError("A training is running; stop it first.")
         if self._named_by_us:
             values = {"out": "", **values}
         self._take(self.choices.change(**values))
@@ -153,11 +153,11 @@ class Session:
         self._spawn({"choices": self.choices.arguments()})
 
     def resume(self) -> None:
-        """Go on with the unfinished training in the folder, with the choices that it was begun with."""
+        """Continue the unfinished training in the folder, with the choices that it was begun with."""
         self._may_begin()
         found = self.found
         if found.kind != "unfinished":
-            raise SFNetError(f"{short(self.folder)} holds no unfinished training; Start begins one.")
+            raise SFNetError(f"{short(self.folder)} holds no unfinished training; Start starts one.")
         choices = from_config(self.choices, found.config)
         ours = self._named_by_us
         self._take(replace(choices, out=str(self.folder)))
@@ -184,7 +184,7 @@ class Session:
 
     def _may_begin(self) -> None:
         if self.busy:
-            raise SFNetError("A training is under way already.")
+            raise SFNetError("A training is already running.")
         if self.dataset is None:
             raise SFNetError("Choose a dataset first: a folder that `sfnet pack` or `sfnet simulate` wrote.")
         for module in ("torch", "safetensors"):
@@ -242,7 +242,7 @@ class Session:
                 self._say("Stopped before the first step; nothing was written.")
         elif status and self._last_event != "refused":
             how = "was killed (out of memory?)" if status == -9 else f"ended by itself (status {status})"
-            way = " Resume goes on from the last saved step." if unfinished else ""
+            way = " Resume continues from the last saved step." if unfinished else ""
             self._say(f"The training {how}{': ' + words if words else '.'}{way}")
         if self.phase == "stopped":
             last = self.progress.history[-1] if self.progress.history else {}

@@ -7,7 +7,7 @@ function render({ model, el }) {
   const about = h("p", { class: "sf-facts" });
   const start = action("start", "Start", "Train in a new folder");
   const stop = action("stop", "Stop", "End at this step; the run can be used as it is, and resumed");
-  const resume = action("resume", "Resume", "Go on with the unfinished training in the folder");
+  const resume = action("resume", "Resume", "Continue the unfinished training in the folder");
   const bar = h("progress", { class: "sf-progress", max: "1", "aria-label": "Share of the training that is done" });
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
   const link = h("button", { type: "button", "data-action": "copy-link", title: "Copy a link to these choices", onclick: () => copyLink(link, model.get("data").query) }, "copy link");

@@ -129,7 +129,7 @@ def config_of(out: str) -> dict[str, Any]:
     try:
         config["recipe"] = Recipe(**known_fields(config["recipe"]))
     except (KeyError, TypeError) as error:
-        raise SFNetError(f"{out} was begun with a recipe that this version does not know; start anew.") from error
+        raise SFNetError(f"{out} was started with a recipe that this version does not know; start again.") from error
     return config
 
 

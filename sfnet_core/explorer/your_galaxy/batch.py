@@ -106,7 +106,7 @@ class Batch:
             status = process.wait()
             reader.join()
         if self._stopped.is_set():
-            raise SFNetError(f"Stopped while working on {shown_name(self._folder.name)}; no codes file was written.")
+            raise SFNetError(f"Stopped while processing {shown_name(self._folder.name)}; no codes file was written.")
         if status not in GOOD:
             raise SFNetError(last.removeprefix("sfnet: ") or f"“sfnet {arguments[0]}” ended with status {status}.")
         return json.loads(answer[0])

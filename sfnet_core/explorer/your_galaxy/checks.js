@@ -27,7 +27,7 @@ function render({ model, el }) {
     say(heading, "Like the training data?");
     const order = { warn: 0, unknown: 1, good: 2 };
     list.replaceChildren(...[...data.checks].sort((a, b) => order[a.state] - order[b.state]).map(line));
-    if (data.empty) list.replaceChildren(h("p", { class: "sf-empty" }, "Bring a galaxy: what is unlike the galaxies that the network learnt from stands here."));
+    if (data.empty) list.replaceChildren(h("p", { class: "sf-empty" }, "Choose a galaxy: what differs from the training galaxies is listed here."));
     else if (data.checks.length) say(heading, data.warnings ? `Like the training data? ${data.warnings} warning${data.warnings > 1 ? "s" : ""}` : "Like the training data? Nothing unusual");
     el.classList.toggle("sf-has-warnings", data.warnings > 0);
     say(foot, data.empty ? "" : `Ranges: ${data.trained}.`);

@@ -201,7 +201,7 @@ class Controller:
     def folder(self, what: str) -> None:
         """Make a codes file of a folder of images below an allowed folder."""
         if self._batch is not None:
-            self._batch_trouble = "A folder is being worked on; stop it first, or wait."
+            self._batch_trouble = "A folder is being processed; stop that first, or wait."
             self.draw()
             return
         try:

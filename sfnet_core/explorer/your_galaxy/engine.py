@@ -163,7 +163,7 @@ class Engine:
         wrong = mismatch(self.trained, rgb.shape[:2], options.scale)
         if wrong and not options.anyway:
             raise Mismatch(
-                f"{'; '.join(wrong)}. A prediction would be wrong without a sign of it. Bring the image at the "
+                f"{'; '.join(wrong)}. The prediction would be wrong without any warning. Use an image at the "
                 "training's size and scale, or tick “use it anyway”."
             )
         from sfnet_core.data.cutouts import resize
@@ -176,7 +176,7 @@ class Engine:
             rgb = resize(rgb, height)
         if min(rgb.shape[:2]) < self.trained["crop"]:
             raise Mismatch(
-                f"The network looks at the central {self.trained['crop']} px; this image has "
+                f"The network uses the central {self.trained['crop']} px; this image has "
                 f"{rgb.shape[1]}×{rgb.shape[0]} px. Resample it to the training's size."
             )
         tell("Computing its features…")

@@ -6,7 +6,7 @@ function render({ model, el }) {
   const badge = h("span", { class: "sf-badge" });
   const title = h("h1");
   const facts = h("p", { class: "sf-facts" });
-  const split = h("select", { "aria-label": "Galaxies in the plots, by split", title: "Which galaxies stand in the plots", onchange: () => send({ do: "split", split: split.value }) });
+  const split = h("select", { "aria-label": "Galaxies in the plots, by split", title: "Which galaxies the plots show", onchange: () => send({ do: "split", split: split.value }) });
   const target = h("select", { "aria-label": "Target that the features explain", onchange: () => send({ do: "target", target: target.value }) });
   const status = h("output", { class: "sf-status", "aria-live": "polite" });
   const [undo, redo] = undoButtons(send);

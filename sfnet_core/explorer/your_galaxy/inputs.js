@@ -38,7 +38,7 @@ function render({ model, el }) {
     drop,
     find,
     h("div", { class: "sf-ask-row" }, h("label", { class: "sf-scale-label" }, "pixel scale ", scale, " ″ per px")),
-    h("div", { class: "sf-ask-row" }, h("label", { title: "Size or pixel scale are not those of the training: the numbers may be wrong without a sign of it" }, anyway, " use it anyway: "), how),
+    h("div", { class: "sf-ask-row" }, h("label", { title: "Size or pixel scale differ from the training's: the numbers may be wrong without any warning" }, anyway, " use it anyway: "), how),
     why, progress, trouble, batch,
   );
 
@@ -51,7 +51,7 @@ function render({ model, el }) {
     if (!one) return;
     const most = model.get("data").most;
     if (files.length > 1) return complain("One image at a time. For many, name their folder on the server below.");
-    if (one.size > most) return complain(`The image has ${one.size.toLocaleString("en")} bytes; at most ${most.toLocaleString("en")} are taken. Cut the galaxy out of it.`);
+    if (one.size > most) return complain(`The image has ${one.size.toLocaleString("en")} bytes; at most ${most.toLocaleString("en")} are taken. Crop it to the galaxy.`);
     prepared = true;
     const bytes = await one.arrayBuffer();
     send({ do: "image", name: one.name.slice(-200) || "image" }, [bytes]);

@@ -51,7 +51,7 @@ def inside(text: str, folders: list[Path]) -> Path:
             "or upload the image."
         )
     refused = SFNetError(
-        f"{shown_name(text)!r} is no identifier of these codes, and nothing of that name is below "
+        f"{shown_name(text)!r} is not an identifier of these codes, and nothing of that name is below "
         f"{' or '.join(folder.name for folder in folders)}."
     )
     if not text or len(text) > MOST_TEXT or not text.isprintable():
@@ -73,7 +73,7 @@ def read_upload(data: bytes | memoryview) -> np.ndarray:
     size = memoryview(data).nbytes
     if size > MOST_BYTES:
         raise SFNetError(
-            f"The image has {size:,} bytes; this page takes at most {MOST_BYTES:,}. Cut the galaxy out of it."
+            f"The image has {size:,} bytes; this page takes at most {MOST_BYTES:,}. Crop it to the galaxy."
         )
     with tempfile.NamedTemporaryFile(prefix="sfnet-upload-") as file:
         file.write(data)

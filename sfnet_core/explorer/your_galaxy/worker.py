@@ -66,4 +66,4 @@ def _run(job: Callable, tell: Callable[[str], None]) -> tuple[Any, str]:
         return None, "There was not enough memory for this image."
     except Exception:  # a traceback is nothing for the page; the log has it
         log.exception("a job of the page failed")
-        return None, "This did not work, for a reason that is the page's own fault; the server's log has the details."
+        return None, "This failed because of an error in the page; the server's log has the details."

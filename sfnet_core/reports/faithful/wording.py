@@ -11,7 +11,7 @@ ORDERS = {
     "map": "contribution map",
     "map less sky": "map less the empty sky's",
     "map moved": "map moved half a cell",
-    "map less cover": "map less that of the covered image",
+    "map less cover": "map minus that of the covered image",
     "map of views": "map, mean of 8 views",
     "occlusion": "occlusion",
     "light": "light",
@@ -83,7 +83,7 @@ def _regions(fill: str, found: dict[str, Any], unit: str) -> list[str]:
         area = found["areas"][kind]
         better = "larger is better" if kind == "deletion" else "smaller is better"
         listed = ", ".join(f"{ORDERS[name]} {area[name]['value']:.3f}" for name in ORDERS)
-        names = {"map": "The contribution map", "map less sky": "Less the empty sky's, as the pages draw it, it"}
+        names = {"map": "The contribution map", "map less sky": "Minus the empty sky's, as the pages draw it, it"}
         gained = found["advantage"][kind]
         said = [
             f"{words} is {'; '.join(f'{_against(one)} {ORDERS[name]}' for name, one in gained[mine].items())}."

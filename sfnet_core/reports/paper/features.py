@@ -13,7 +13,7 @@ __all__ = ["against_target", "columns_table", "examples", "listed", "matrix", "s
 
 MOST = 12  # features drawn one by one
 QUANTILES = (0.95, 0.75, 0.5, 0.25)
-NO_PICTURES = "Not made: the report was written without pictures. Give the codes' dataset with --dataset."
+NO_PICTURES = "Not made: the report was written without images. Give the codes' dataset with --dataset."
 
 
 def listed(basis: Basis) -> Part:
@@ -56,7 +56,7 @@ def strips(basis: Basis) -> Part:
         return part
     part.said.append(
         f"The nine galaxies with the largest activation, strongest first; {basis.where}; the {MOST} features with the "
-        "largest mean |contribution| at most. Pictures are as stored, not flipped."
+        "largest mean |contribution| at most. Images are as stored, not flipped."
     )
     for feature in basis.table["feature"][:MOST].tolist():
         part.strips.append((basis.label(feature), examples(basis, basis.index.top(feature, 9), feature)))
@@ -128,7 +128,7 @@ def matrix(basis: Basis) -> Part:
     found = basis.statistics.matrix(basis.split)
     part.said.append(
         f"Pearson's ρ of the activations over all galaxies, 0 where silent; {basis.where}; features that fire on more "
-        f"than {basis.least} galaxies. The paper's figure is of rows scaled to length 1; ρ also takes the mean off."
+        f"than {basis.least} galaxies. The paper's figure is of rows scaled to length 1; ρ also subtracts the mean."
     )
     rows = [[basis.label(a), *(float(found[a, b]) for b in features)] for a in features]
     part.tables.append(Table("feature-correlations.csv", ["feature", *(basis.label(b) for b in features)], rows, True))

@@ -180,7 +180,7 @@ def test_sentences_say_better_worse_or_not_told_apart():
     found = {"areas": area, "advantage": {"deletion": gain, "insertion": gain}, "n": 9, "cells": [3, 3]}
     said = _regions("sky", found, "dex")[0]
     assert "is worse than occlusion; not told apart from light; better than centre first; better than random" in said
-    assert "Less the empty sky's, as the pages draw it, it is better than contribution map." in said
+    assert "Minus the empty sky's, as the pages draw it, it is better than contribution map." in said
     features = [
         {"plain": {"value": 0.5, "low": 0.1, "high": 0.8}, "colour": {"value": -0.5, "low": -0.8, "high": -0.1}},
         {"plain": {"value": 0.5, "low": 0.1, "high": 0.8}, "colour": {"value": 0.5, "low": 0.1, "high": 0.8}},
