@@ -200,7 +200,7 @@ def test_r6_a_run_that_does_not_say_is_asked_only_for_its_own_galaxies(made, tmp
     assert not (old / FILE).exists()
     fresh = make_dataset(tmp_path / "fresh", pictures(5, 9))
     found = infer(old, fresh, tmp_path / "fresh.parquet", progress=False)
-    assert found.unlike is None and any("unlike" in note for note in found.provenance["notes"])
+    assert found.unlike is None and any("novel" in note for note in found.provenance["notes"])
     alone = infer(old / "model.safetensors", dataset, tmp_path / "alone.parquet", progress=False)
     assert alone.unlike is None
 
