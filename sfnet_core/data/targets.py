@@ -113,7 +113,7 @@ def read_targets(dataset: Dataset, target: str | Sequence[str], *, absent: bool 
         places[name] = why
     lines = [name for name in names if _is_line(dataset, name)]
     bare = [name for name in lines if find_column(name, dataset.columns, error=True) is None]
-    remarks += [f"There are no flux errors for {', '.join(bare)}, so S/N > 3 is not asked for."] if bare else []
+    remarks += [f"There are no flux errors for {', '.join(bare)}, so S/N > 3 is not required."] if bare else []
     units = [dataset.units.get(name) or ("dex" if name.lower().startswith(_DEX) else "") for name in names]
     table = np.stack(values, axis=1) if values else np.empty((len(dataset), 0))
     return Targets(names, table, units, places, remarks, lines)

@@ -108,7 +108,7 @@ class Training:
             how = f"the central {trained['crop']} px were used as they are"
         out = [Check("image size", f"{w}×{h} px", f"{width}×{height} px", "warn" if how else "good", how)]
         scale, was = galaxy.scale, trained["scale"]
-        state, why = "unknown", "at another scale the prediction is wrong without a sign of it"
+        state, why = "unknown", "at another scale the prediction is wrong without any warning"
         if scale and was:
             state, why = ("good", "") if abs(scale / was - 1) <= 0.01 else ("warn", "at another scale it is wrong")
         given = f"{scale:.3g}″ per px" if scale else "not given"
@@ -145,7 +145,7 @@ class Training:
                 why = f"{side} of the {fires:,} where it fires"
             out.append(Check(name, number(value), trained, "warn" if why else "good", why))
         if not out:
-            why = "the network saw nothing it knows; the prediction is the bias alone"
+            why = "no feature fires; the prediction is the bias alone"
             return [Check("active features", "none", f"{self._scene.codes.k} kept", "warn", why)]
         return out
 
@@ -169,7 +169,7 @@ class Training:
             return Check("nearest galaxy", value, "too few galaxies to say", "unknown")
         usual = float(np.quantile(self.typical, 0.01))
         reasons = ["none keeps all of its features"] if most < own else []
-        reasons += ["its code is unlike all of theirs"] if best < usual else []
+        reasons += ["its code is similar to none of theirs"] if best < usual else []
         why = " and ".join(reasons)
         return Check("nearest galaxy", value, f"99 % have one at ≥ {number(usual)}", "warn" if why else "good", why)
 
