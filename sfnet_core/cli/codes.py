@@ -21,7 +21,7 @@ def evaluate(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Say how good the predictions are: RMSE, NMAD, R², bias and outliers by split, with intervals."""
+    """Report how good the predictions are: RMSE, NMAD, R², bias and outliers by split, with intervals."""
     from sfnet_core.analysis.evaluation import evaluate as work
     from sfnet_core.analysis.evaluation import report
     from sfnet_core.codes.table import SparseCodes
@@ -33,14 +33,14 @@ def evaluate(
 def export(
     codes: Codes,
     out: Annotated[Path, typer.Argument(help="OUT.csv, .ecsv, .vot, .fits or .parquet: a table. OUT.html: the atlas.")],
-    dataset: Annotated[Path | None, typer.Option(help="Atlas: the dataset, for the pictures.")] = None,
+    dataset: Annotated[Path | None, typer.Option(help="Atlas: the dataset, for the images.")] = None,
     split: Annotated[str | None, typer.Option(help="Atlas: train, validation, test or all.")] = None,
     target: Annotated[str | None, typer.Option(help="Atlas: which target; by default the first.")] = None,
-    features: Annotated[int | None, typer.Option(help="Atlas: only so many, the strongest.")] = None,
-    examples: Annotated[int | None, typer.Option(help="Atlas: galaxies in a group of examples; 8.")] = None,
-    pixels: Annotated[int | None, typer.Option(help="Atlas: widest picture; 128.")] = None,
+    features: Annotated[int | None, typer.Option(help="Atlas: only this many features, the strongest.")] = None,
+    examples: Annotated[int | None, typer.Option(help="Atlas: galaxies in a group of examples (8).")] = None,
+    pixels: Annotated[int | None, typer.Option(help="Atlas: widest image in pixels (128).")] = None,
     allow_mismatch: Annotated[
-        bool, typer.Option("--allow-mismatch", help="Atlas: pictures of a dataset the codes were not made from.")
+        bool, typer.Option("--allow-mismatch", help="Atlas: images of a dataset the codes were not made from.")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,

@@ -30,7 +30,7 @@ def match(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Are they the same features again? Pairs the features of two trainings by their activations."""
+    """Match the features of two trainings by their activations."""
     from sfnet_core.analysis.stability import matching
     from sfnet_core.codes.table import SparseCodes
 
@@ -56,7 +56,7 @@ def stability(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """How steady is each feature? Finds it again in other trainings; the pages then show its score."""
+    """Measure how stable each feature is: find it in other trainings. The pages then show its score."""
     from sfnet_core.analysis.stability.file import stability_path, write_stability
     from sfnet_core.analysis.stability.seeds import report
     from sfnet_core.analysis.stability.seeds import stability as work
@@ -88,16 +88,17 @@ def stability(
 def consensus(
     codes: Annotated[list[Path], typer.Argument(help="Codes of the same galaxies from two trainings or more.")],
     out: Annotated[Path, typer.Option(help="The codes file to write (.parquet); the pages open it.")],
-    above: Annotated[float, typer.Option(help="Mean correlation from which features go together.")] = 0.9,
+    above: Annotated[float, typer.Option(help="Mean correlation above which features are grouped.")] = 0.9,
     least: Annotated[
-        int | None, typer.Option(help="Trainings that a shared feature is in; by default more than half.")
+        int | None,
+        typer.Option(help="Least number of trainings that a shared feature is in; by default more than half."),
     ] = None,
     target: Target = None,
     split: SharedSplit = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """The mean of several trainings, explained by the features that they share and what they do not."""
+    """Average several trainings, explained by the features that they share and those that they do not."""
     from sfnet_core.analysis.consensus_codes import consensus as work
     from sfnet_core.analysis.consensus_report import as_dict, name_features, report
     from sfnet_core.codes.table import SparseCodes

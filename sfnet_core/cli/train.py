@@ -32,7 +32,7 @@ def train(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train a sparse feature network. Ctrl-C leaves a usable run; --resume goes on.
+    """Train a sparse feature network. Ctrl-C leaves a usable run; --resume continues.
 
     FILE.toml sets all else: the fields of a recipe, the split, weights to start from.
     """

@@ -53,7 +53,7 @@ def simulate(
     out: NewDataset,
     seed: Seed = 0,
     size: Annotated[int, typer.Option(help="Side of a cutout in pixels.")] = 128,
-    workers: Annotated[int | None, typer.Option(help="Processes; by default one a core, at most 8.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one per core, at most 8.")] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -87,7 +87,7 @@ def pack(
     stretch: Annotated[float, typer.Option(help="Lupton stretch, for FITS images.")] = 0.5,
     q: Annotated[float, typer.Option("--q", help="Lupton Q, for FITS images.")] = 8.0,
     minimum: Annotated[float, typer.Option(help="Lupton black point, for FITS images.")] = 0.0,
-    source: Annotated[str | None, typer.Option(help="Where the data come from, in words.")] = None,
+    source: Annotated[str | None, typer.Option(help="Origin of the data, as text.")] = None,
     simulated: Annotated[bool, typer.Option("--simulated", help="These galaxies are simulated.")] = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -126,11 +126,11 @@ def infer(
     device: Device = "auto",
     precision: Annotated[
         str,
-        typer.Option(help="float32; bfloat16, doubtful gates again in float32; auto: bfloat16 where it is quicker."),
+        typer.Option(help="float32; bfloat16, doubtful gates again in float32; auto: bfloat16 where it is faster."),
     ] = "auto",
     resume: Annotated[bool, typer.Option(help="Use finished pieces of an interrupted run.")] = True,
     allow_mismatch: Annotated[
-        bool, typer.Option("--allow-mismatch", help="Go on where size or pixel scale differ from the training's.")
+        bool, typer.Option("--allow-mismatch", help="Continue although size or pixel scale differ from the training's.")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -175,8 +175,8 @@ def explore(
     images: Annotated[
         list[Path] | None, typer.Option(help="A folder whose images the page may open by path; may be repeated.")
     ] = None,
-    sessions: Annotated[int | None, typer.Option(help="Pages open at once (40); the next visitor waits.")] = None,
-    memory: Annotated[int | None, typer.Option(help="Memory one page may take for itself, in MB (4096).")] = None,
+    sessions: Annotated[int | None, typer.Option(help="Pages open at once (40); further visitors wait.")] = None,
+    memory: Annotated[int | None, typer.Option(help="Memory that one page may use, in MB (4096).")] = None,
 ) -> None:
     """Open the page: browse galaxies, switch features on and off, read every prediction. Ctrl-C ends it."""
     from sfnet_core.explorer.server.serve import serve

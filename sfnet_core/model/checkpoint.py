@@ -147,8 +147,8 @@ def load_imagenet(network: SFNet, source: str | os.PathLike) -> str:
             )
         except Exception as error:  # no network, wrong hash, a full disk: the way out is the same
             raise SFNetError(
-                f"ImageNet weights could not be had from {_IMAGENET_URL} ({error}). Download that file on another "
-                "machine and give its path, or train without it (from scratch)."
+                f"ImageNet weights could not be downloaded from {_IMAGENET_URL} ({error}). Download that file on "
+                "another machine and give its path, or train without it (from scratch)."
             ) from error
         said = f"ImageNet weights ({Path(_IMAGENET_URL).name}, torch.hub)"
     else:

@@ -65,7 +65,7 @@ def import_run(
             f"{source} has no linear head (fc); it can start a training (`weights` of a recipe file), not be imported."
         )
     if k is None and said is None:
-        raise SFNetError(f"{source} does not say how many features its gate keeps; give --k.")
+        raise SFNetError(f"{source} does not state how many features its gate keeps; give --k.")
     if k is not None and said is not None and said != k:
         raise SFNetError(f"{source} says k={said}, and --k says {k}; leave --k out, or give that one.")
     if len(names) != len(weights["fc.weight"]):

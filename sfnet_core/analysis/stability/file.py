@@ -103,7 +103,7 @@ class Score:
     def doubt(self) -> str:
         """Why its ρ says nothing, in words; empty where it does."""
         if self.rare:
-            return f"too rare to say: fires on {self.fires}"
+            return f"too rare to judge: fires on {self.fires}"
         return "no better than shuffled" if self.by_chance else ""
 
 
@@ -173,10 +173,10 @@ class Stability:
         lost = [one for one in judged if one.found == 0]
         partly = sum(0 < one.found < 1 for one in judged)
         weak = [one.feature for one in judged if one.by_chance]
-        few = f"{rare} more fire on fewer than {FEW}: too rare to say." if rare else ""
+        few = f"{rare} more fire on fewer than {FEW}: too rare to judge." if rare else ""
         which = f"features that fire on at least {FEW} galaxies"
         if not judged:
-            return f"None of the {rare} features fires on {FEW} galaxies: too rare to say."
+            return f"None of the {rare} features fires on {FEW} galaxies: too rare to judge."
         if not lost and not partly:
             return f"All {len(judged)} {which} are found again above {SAME} in {everywhere}. {few}".rstrip()
         parts = []

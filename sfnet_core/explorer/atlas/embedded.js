@@ -64,7 +64,7 @@ function choicesInAddress(known, drawn) {
       const [key, words] = /^f\d{1,5}$/.test(name) ? ["feature", name.slice(1)] : [name, text];
       const value = Object.hasOwn(known, key) ? known[key].read(words) : undefined;
       if (value !== undefined) next[key] = value;
-      else left.push(`The link's “${(text ? `${name}=${text}` : name).slice(0, 60)}” was left out: this page has no such thing.`);
+      else left.push(`The link's “${(text ? `${name}=${text}` : name).slice(0, 60)}” was left out: this page does not know it.`);
     }
     const draw = move(next, left.slice(0, 4));
     history.replaceState({ steps: steps() }, "", address());
@@ -312,4 +312,4 @@ function forPrint(root, fillStrips) {
 
 const found = block("index");
 if (found) start(found);
-else document.getElementById("sf-atlas").append(h("p", { class: "sf-notice", role: "alert" }, "This file is not whole: its end is missing. Copy it again or write it anew with sfnet export."));
+else document.getElementById("sf-atlas").append(h("p", { class: "sf-notice", role: "alert" }, "This file is incomplete: its end is missing. Copy it again or write it again with sfnet export."));

@@ -140,7 +140,7 @@ def test_a_feature_that_fires_on_a_handful_of_galaxies_is_too_rare_to_say():
     assert score[6].rho > 0.99 and score[6].fires == 4 and score[6].rare and "fires on 4" in score[6].doubt
     assert not any(score[f].rare or score[f].doubt for f in range(6))
     assert "All 6 features that fire on at least 10 galaxies" in found.sentence
-    assert "1 more fire on fewer than 10: too rare to say" in found.sentence and "too rare to say" in report(found)
+    assert "1 more fire on fewer than 10: too rare to judge" in found.sentence and "too rare to judge" in report(found)
     assert {one["feature"]: one["too_rare"] for one in found.as_dict()["features"]} == {f: f == 6 for f in range(7)}
 
 
