@@ -100,7 +100,7 @@ def _taught(dataset: Dataset, plan: Plan, progress: bool) -> tuple[np.ndarray, n
     total = len(plan.train) + len(plan.validation) + drawn + len(others)
     if (size := (drawn + len(others)) * plan.side**2 * 3) > PICTURES_LIMIT:
         raise SFNetError(
-            f"To be taught, {drawn + len(others):,} pictures of {plan.side} px would be held in memory, "
+            f"--taught would hold {drawn + len(others):,} images of {plan.side} px in memory, "
             f"{size / 1e9:.1f} GB. Pack the cutouts smaller (sfnet pack --size), train on fewer galaxies, or "
             "learn from the labels alone (--no-taught)."
         )
@@ -125,7 +125,7 @@ def _taught(dataset: Dataset, plan: Plan, progress: bool) -> tuple[np.ndarray, n
             error = rmse(plan.truth[held].ravel(), _predicted(teacher, measured(held), plan).ravel())
             metrics["teacher_validation_rmse"] = error
             sentence += f", {error:.4f} on those held out"
-    sentence += f"; the network learns {len(pictures):,} pictures"
+    sentence += f"; the network learns from {len(pictures):,} images"
     sentence += f", {len(others):,} of them galaxies without a target." if len(others) else "."
     return pictures, targets, metrics, [sentence]
 
