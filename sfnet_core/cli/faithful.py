@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.cli.options import Codes, Device, Json, Quiet, Seed, Split, Target
+from sfnet_core.cli.options import Codes, Device, Json, OtherImages, Quiet, Seed, Split, Target
 from sfnet_core.cli.words import finish, line, need_torch, working
 from sfnet_core.utils.errors import SFNetError
 
@@ -30,9 +30,7 @@ def faithful(
     draws: Annotated[int, typer.Option(help="Random orders of regions per galaxy.")] = 5,
     seed: Seed = 0,
     device: Device = "auto",
-    allow_mismatch: Annotated[
-        bool, typer.Option("--allow-mismatch", help="Images of a dataset the codes were not made from.")
-    ] = False,
+    allow_mismatch: OtherImages = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "HeldOut",
     "Json",
     "NewDataset",
+    "OtherImages",
     "Overwrite",
     "Quiet",
     "RecipeName",
@@ -35,6 +36,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue where an interrupted run stopped.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+OtherImages = Annotated[
+    bool, typer.Option("--allow-mismatch", help="Images of a dataset the codes were not made from.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 # datasets

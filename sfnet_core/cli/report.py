@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sfnet_core.cli.options import Codes, Json, Split, Target
+from sfnet_core.cli.options import Codes, Json, OtherImages, Split, Target
 from sfnet_core.cli.words import finish, working
 
 __all__ = ["report"]
@@ -20,9 +20,7 @@ def report(
     run: Annotated[Path | None, typer.Option(help="The run's folder, for its error by epoch.")] = None,
     split: Split = None,
     target: Target = None,
-    allow_mismatch: Annotated[
-        bool, typer.Option("--allow-mismatch", help="Images of a dataset the codes were not made from.")
-    ] = False,
+    allow_mismatch: OtherImages = False,
     as_json: Json = False,
 ) -> None:
     """Make the paper's figures and tables of these codes: one HTML file, and CSV files beside it."""

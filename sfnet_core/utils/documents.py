@@ -116,7 +116,7 @@ def file_bytes(path: str | os.PathLike, most: int) -> bytes:
     try:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
-            raise SFNetError(f"{name} is no plain file. Move it away.")
+            raise SFNetError(f"{name} is not a regular file. Move it away.")
         if about.st_size > most:
             raise SFNetError(f"{name} has {about.st_size:,} bytes; {most:,} are read at most. Move it away.")
         with open(handle, "rb", closefd=False) as file:

@@ -559,7 +559,7 @@ def test_a_file_damaged_under_the_page(book):
 
 def test_a_pipe_a_folder_and_a_giant_are_not_read(book):
     os.mkfifo(book.path)
-    assert "no plain file" in again(book).trouble
+    assert book.path.name in again(book).trouble
     book.path.unlink()
     book.path.mkdir()
     assert again(book).trouble
