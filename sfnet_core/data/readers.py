@@ -419,7 +419,7 @@ def read_parquet(path: Path, max_bytes: int) -> RawTable:
     for one in schema:
         kind = one.type.value_type if pa.types.is_dictionary(one.type) else one.type
         if one.name.startswith("__index_level_") or schema.names.count(one.name) > 1:
-            notes.append(f"Column '{one.name}' was left out: it is an index or its name is there twice.")
+            notes.append(f"Column '{one.name}' was left out: it is an index or its name occurs twice.")
         elif family(kind) == "text":
             names.append(one.name)
             texts.append(one.name)

@@ -247,7 +247,7 @@ class UnfinishedWriter(DatasetWriter):
             self._rows = self._open(ROWS, "wb")
             return
         kept = _read_mark(self._work / UNFINISHED, self.path)
-        way = "choose another folder, or begin anew with --overwrite instead of --resume"
+        way = "choose another folder, or start again with --overwrite instead of --resume"
         check_begun(self.path, kept.job, self.job, "another dataset", way)
         for left in self._work.iterdir():
             if left.name not in (".lock", CUTOUTS, ROWS, UNFINISHED):
@@ -264,7 +264,7 @@ class UnfinishedWriter(DatasetWriter):
             self._rows_hash.update(self._rows.readline())
         if left or self._digests() != kept.digests:
             raise SFNetError(
-                f"What was kept of {self.path} is not as it was written ({self._work} has changed); begin anew with "
+                f"What was kept of {self.path} is not as it was written ({self._work} has changed); start again with "
                 "--overwrite instead of --resume."
             )
         for handle in (self._file, self._rows):
@@ -291,7 +291,7 @@ class _Mark(Struct):
 
 
 def _read_mark(mark: Path, path: Path) -> _Mark:
-    way = f"what was kept of {path} cannot be used: begin anew with --overwrite instead of --resume"
+    way = f"what was kept of {path} cannot be used: start again with --overwrite instead of --resume"
     try:
         return check_document(_Mark, json_object(mark.read_bytes(), mark, way), mark, way)
     except OSError as error:

@@ -6,7 +6,7 @@ const FACTS = {
   "mean contribution": "Mean of weight × activation over all galaxies in view",
   "where it fires": "Mean and scatter of weight × activation over the galaxies where it fires",
   share: "This feature's part of the sum of all features' |contribution| over the galaxies in view",
-  rank: "Place among the features by mean |contribution|",
+  rank: "Rank among the features by mean |contribution|",
   "ΔRMSE without it": WITHOUT,
   stability: "Mean correlation with its counterparts in other trainings, and in how many it is above 0.9",
 };
@@ -138,7 +138,7 @@ function render({ model, el }) {
     }
     opened = data.feature;
     if (!model.get("slow").coefficients) {
-      looks.replaceChildren(h("p", { class: "sf-empty" }, "averaging maps and pictures …"));
+      looks.replaceChildren(h("p", { class: "sf-empty" }, "averaging maps and images …"));
       say(looksNote, "");
       send({ do: "slow" });
     }
@@ -291,19 +291,19 @@ function render({ model, el }) {
       const { label } = model.get("data");
       const used = `${data.used < data.fires ? `${count(data.used)} of the ` : ""}${count(data.fires)} galaxies where it fires`;
       const saveMap = saveButtons(() => mapFigure(`Where ${brief(label)} looks`, cells, share), () => ({ name: `f${data.feature}-mean-map`, caption: () => figureCaption(model.get("data"), `Mean contribution map of ${label}`, data.used, [
-        less ? `Less the feature's map of an empty sky: the light gives ${sum(flat)} ${unit}, an empty sky ${sum(data.sky.flat())} ${unit}` : "",
-        `Mean over ${used}, ${data.map.length}×${data.map[0].length} cells; red adds, blue takes away, full colour ${largest.toFixed(4)} ${unit} a cell`,
-        "Frame: the stored picture",
+        less ? `Minus the feature's map of an empty sky: the light gives ${sum(flat)} ${unit}, an empty sky ${sum(data.sky.flat())} ${unit}` : "",
+        `Mean over ${used}, ${data.map.length}×${data.map[0].length} cells; red raises the prediction, blue lowers it, full colour ${largest.toFixed(4)} ${unit} a cell`,
+        "Frame: the stored image",
       ]) }));
       choice.show(less, data.skywhy);
       const ends = less ? `the light gives ${sum(flat)} ${unit}, an empty sky ${sum(data.sky.flat())} ${unit}` : `sum ${sum(flat)} ${unit}`;
       parts.push(h("figure", {}, saveMap, h("div", { class: "sf-square", role: "img", "aria-label": "mean contribution map" }, canvas), choice.root, h("figcaption", {}, `mean contribution map, ${data.map.length}×${data.map[0].length} cells; full colour ${signed(flat.find((v) => Math.abs(v) === largest) ?? 0, 4)} ${unit}; ${ends}`)));
     }
-    const savePicture = () => saveButtons(() => pictureFigure(`The ${data.stack} strongest galaxies of ${brief(model.get("data").label)}`, data.mean, share), () => ({ name: `f${data.feature}-mean-picture`, caption: () => figureCaption(model.get("data"), `Mean picture of the ${data.stack} strongest galaxies of ${model.get("data").label}`, data.stack, ["Averaged as stored (display values); dashed: what the network sees"]) }));
-    if (url) parts.push(h("figure", {}, savePicture(), h("div", { class: "sf-square sf-night" }, h("img", { src: url, alt: `mean picture of the ${data.stack} strongest galaxies` }), h("span", { class: "sf-crop", style: inside })), h("figcaption", {}, `mean picture of its ${data.stack} strongest galaxies; dashed: what the network sees`)));
+    const savePicture = () => saveButtons(() => pictureFigure(`The ${data.stack} strongest galaxies of ${brief(model.get("data").label)}`, data.mean, share), () => ({ name: `f${data.feature}-mean-picture`, caption: () => figureCaption(model.get("data"), `Mean image of the ${data.stack} strongest galaxies of ${model.get("data").label}`, data.stack, ["Averaged as stored (display values); dashed: what the network sees"]) }));
+    if (url) parts.push(h("figure", {}, savePicture(), h("div", { class: "sf-square sf-night" }, h("img", { src: url, alt: `mean image of the ${data.stack} strongest galaxies` }), h("span", { class: "sf-crop", style: inside })), h("figcaption", {}, `mean image of its ${data.stack} strongest galaxies; dashed: what the network sees`)));
     looks.replaceChildren(...(parts.length ? parts : [h("p", { class: "sf-empty" }, "These codes hold no maps and there are no images: run sfnet infer with maps, and name the dataset.")]));
     const lacks = [data.map ? "" : data.maps ? "" : "These codes hold no maps.", data.why].filter(Boolean).join(" ");
-    say(looksNote, data.map ? `Mean over ${data.used < data.fires ? `${count(data.used)} of the ` : ""}${count(data.fires)} galaxies where it fires; red adds, blue takes away. Pictures are averaged as stored (display values). ${lacks}` : lacks);
+    say(looksNote, data.map ? `Mean over ${data.used < data.fires ? `${count(data.used)} of the ` : ""}${count(data.fires)} galaxies where it fires; red raises the prediction, blue lowers it. Images are averaged as stored (display values). ${lacks}` : lacks);
     if (focused) choice.box.focus({ preventScroll: true });
     el.dataset.slow = data.feature;
   }

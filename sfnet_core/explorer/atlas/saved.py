@@ -244,13 +244,13 @@ def program() -> str:
     for name, view in VIEWS.items():
         body = str(view._esm)
         if not body.startswith(shared) or body.count("export default { render };") != 1:
-            raise SFNetError("This installation's front end is not whole; install sfnet-core again.")
+            raise SFNetError("This installation's front end is incomplete; install sfnet-core again.")
         body = body.removeprefix(shared).replace("export default", "return")
         parts += [f"const {name} = (() => {{", body, "})();"]
     own = [source(name) for name in ("atlas/galaxy_card.js", "atlas/embedded.js")]
     script = "\n".join([*parts, *own, "})();"])
     if "</script" in script.lower() or "<!--" in script:
-        raise SFNetError("This installation's front end can't stand in a page; install sfnet-core again.")
+        raise SFNetError("This installation's front end can't be embedded in a page; install sfnet-core again.")
     return script
 
 

@@ -39,7 +39,7 @@ class Comparison(TablePane):
         out = [heading("Two galaxies")]
         if query.pinned < 0:
             out.append(line("Pin the galaxy in focus, then choose another one to see why their predictions differ."))
-            return [*out, buttons(("pin the galaxy in focus", "pin", "Keep it as the second of the pair"))]
+            return [*out, buttons(("pin the galaxy in focus", "pin", "Use it as the second of the pair"))]
         named = [(row, what) for row, what in ((query.galaxy, "in focus"), (query.pinned, "pinned")) if row >= 0]
         pair, codes = [row for row, _ in named], self.context.scene.codes
         items = [(row, f"{what} · {codes.split[row]}".rstrip(" ·")) for row, what in named]

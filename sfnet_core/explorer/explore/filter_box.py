@@ -52,7 +52,7 @@ HINTS = {
     "not": "turns a condition round",
     "within": "2 arcmin of 150.1 2.2",
     "cone(": "RA, Dec, 2 arcmin)",
-    "abs(": "size without its sign",
+    "abs(": "absolute value",
     "between": "8.5 and 9, both included",
     "in": "one of a list: (…, …)",
     "not in": "none of a list: (…, …)",
@@ -196,7 +196,7 @@ class FilterBox:
         if "bpt" in names.words():
             yield 'bpt = "AGN"', "active nuclei in the BPT diagram"
         if {"bpt", "bpt_predicted"} <= set(names.words()):
-            yield 'bpt = "AGN" and bpt_predicted = "SF"', "active nuclei taken for star-forming galaxies"
+            yield 'bpt = "AGN" and bpt_predicted = "SF"', "active nuclei classified as star-forming galaxies"
         column = next((c for c in COLUMN_LABELS if c in scene.codes.columns), None) or next(
             (c for c in scene.numeric_columns() if c in scene.codes.columns and c != scene.codes.targets[target]), None
         )
@@ -214,7 +214,7 @@ class FilterBox:
             yield f"not (f{names.active[0]} or f{names.active[1]})", "neither feature is active"
         yield f"margin < {quantile(scene.codes.margin, 0.1)}", "the gate's choice of features is fragile"
         if "unlike" in names.words() and scene.codes.unlike is not None:
-            yield "unlike > 1", "unlike the training galaxies"
+            yield "unlike > 1", "novel: unlike the training galaxies"
         for identifier in scene.codes.ids[:1]:
             end = str(identifier)[-3:].replace('"', '""')
             yield f'id contains "{end}"', "a part of the identifier"

@@ -37,7 +37,7 @@ def status_text(scene: Scene, query: Query) -> str:
         parts += [f"mean change {signed(numbers.mean_change, 4)} {unit}"]
     parts += [f"N {numbers.n or numbers.in_view:,}", query.split or "all splits"]
     parts += ["filtered"] if query.filter else []
-    parts += [f"{beyond:,} unlike the training"] if (beyond := scene.unlike_in_view(query)) else []
+    parts += [f"{beyond:,} novel"] if (beyond := scene.unlike_in_view(query)) else []
     parts += [f"{len(query.off)} off, {query.mode}" if query.off else "all features on"]
     return " · ".join(parts)
 

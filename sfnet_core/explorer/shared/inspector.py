@@ -28,7 +28,7 @@ __all__ = ["DIGITS", "Inspector", "equation", "picture_equation"]
 
 INTERVAL = (
     f"Split-conformal: of the validation galaxies with about this prediction, {100 * LEVEL:.0f} % are predicted at "
-    "least this well. It holds on average over galaxies like them; sfnet evaluate says how often."
+    "least this well. It holds on average over galaxies like them; sfnet evaluate reports how often."
 )
 DIGITS = 4  # decimals of the picture equation; its terms add up to the last one shown
 
@@ -115,7 +115,7 @@ class Inspector(Pane):
         facts += line_facts(scene, query, row)
         facts += [["split", codes.split_of(row) or "–"], ["margin of the gate", f"{float(codes.margin[row]):.4f}"]]
         if codes.unlike is not None:
-            facts.append(["unlike the training", f"{float(codes.unlike[row]):.2f} of the limit"])
+            facts.append(["novelty", f"{float(codes.unlike[row]):.2f} of the limit"])
         identifier = str(codes.ids[row])
         said = vars(context.labels.galaxies(query).get(identifier, Entry())) if self.annotated else None
         return {

@@ -166,7 +166,7 @@ class GalaxyInspector(Inspector):
     """The explorer's inspector, of the galaxy that this page is about."""
 
     among_others = annotated = False
-    empty = "Bring an image on the left, type an identifier, or try one of the galaxies below."
+    empty = "Choose an image on the left, type an identifier, or try one of the galaxies below."
 
     def __init__(self, context: Context, training: Training):
         self._training = training
