@@ -11,6 +11,7 @@ from sfnet_core.analysis.activation_index import ActivationIndex
 from sfnet_core.analysis.feature_tables import lost_without, partial_correlations, split_table
 from sfnet_core.analysis.stability.summary import FeatureStability
 from sfnet_core.astro.axis_labels import TARGET_LABELS
+from sfnet_core.stats.proportions import wilson
 from sfnet_core.utils.errors import SFNetError
 
 if TYPE_CHECKING:
@@ -272,10 +273,8 @@ def companions(statistics: FeatureStatistics, split: str, feature: int) -> Compa
     if fires[feature] == 0:
         other = other[:0]
     rate = fires[other] / n
-    m, share, z = max(int(fires[feature]), 1), both[other] / max(int(fires[feature]), 1), 1.959964
-    centre = (share + z * z / (2 * m)) / (1 + z * z / m)
-    half = z / (1 + z * z / m) * np.sqrt(share * (1 - share) / m + z * z / (4 * m * m))
-    lift = share / rate
+    m = max(int(fires[feature]), 1)
+    lift, (low, high) = both[other] / m / rate, wilson(both[other], m)
     order = np.argsort(-lift, kind="stable")
     matrix = statistics.matrix(split)
     columns = (
@@ -283,8 +282,8 @@ def companions(statistics: FeatureStatistics, split: str, feature: int) -> Compa
         both[other],
         expected[other],
         lift,
-        np.maximum(centre - half, 0) / rate,  # 0 of m gives 0, not a little less by rounding
-        (centre + half) / rate,
+        low / rate,
+        high / rate,
         matrix[feature, other],
     )
     return Companions(*(column[order] for column in columns))
