@@ -140,7 +140,13 @@ class _File:
 
 def merge(one: Document, other: Document) -> Document:
     """Both documents in one: of two versions of an entry the later; lists of one name are united, unless the later
-    version was deleted. ``merge(a, b) == merge(b, a)``, and merging twice changes nothing."""
+    version was deleted. ``merge(a, b) == merge(b, a)``, and merging twice changes nothing.
+
+    Raises
+    ------
+    SFNetError
+        Where the features of too many codes would come together.
+    """
     out = one.copy()
     for fingerprint, section in other.features.items():
         _merge(out.section(fingerprint), section)
@@ -168,7 +174,22 @@ def ordered(members: Iterable[int | str]) -> tuple[int | str, ...]:
 
 
 def checked_text(value: Any, what: str, where: str = "") -> str:
-    """A text that can be written to JSON and shown as it is: a label (one line), note, list's name or identifier."""
+    """A text that can be written to JSON and shown as it is.
+
+    Parameters
+    ----------
+    value
+        The text.
+    what : {"label", "note", "name", "id", "origin"}
+        A label (one line), note, list's name, identifier, or where an entry came from.
+    where : str
+        What the sentence calls it.
+
+    Raises
+    ------
+    SFNetError
+        No text, too long, or a character that can't be written.
+    """
     where = where or f"The {what}"
     if not isinstance(value, str):
         raise SFNetError(f"{where} must be a text.")
@@ -191,7 +212,20 @@ def is_fingerprint(value: Any) -> bool:
 
 
 def write_document(document: Document, fingerprint: str) -> str:
-    """The JSON text of a document, opened last with the codes of this fingerprint."""
+    """The JSON text of a document.
+
+    Parameters
+    ----------
+    document : Document
+        What it holds.
+    fingerprint : str
+        Of the codes that it was opened with last.
+
+    Raises
+    ------
+    SFNetError
+        Where there is more than a labels file may hold.
+    """
     for name, section in (*document.features.items(), ("galaxies", document.galaxies)):
         section.check("Galaxies" if name == "galaxies" else f"Features of {name[:8]}")
     value = {

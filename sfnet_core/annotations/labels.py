@@ -96,11 +96,22 @@ class LabelBook:
 
     @classmethod
     def open(cls, codes: SparseCodes, path: str | os.PathLike | None = None) -> LabelBook:
-        """The labels beside ``codes`` (or in the file ``path``); codes without a file have theirs in memory.
+        """The labels beside codes, or in the file ``path``; codes without a file have theirs in memory.
 
         A file that is damaged or not ours is left untouched, with a sentence in ``trouble``. Features named under
         another fingerprint come along where the same network made those codes; else they are kept in the file, unseen,
         until :meth:`transfer` says which feature is which.
+
+        Parameters
+        ----------
+        codes : SparseCodes
+            The ones in the file, not a part of them and not behind another gate.
+        path : str or path, optional
+            Another file than the one beside them.
+
+        Returns
+        -------
+        LabelBook
         """
         if path is None and codes.path is not None:
             path = labels_path(codes.path)
@@ -216,13 +227,33 @@ class LabelBook:
     def set_feature(
         self, feature: int, *, label: str | None = None, note: str | None = None, star: bool | None = None
     ) -> Entry:
-        """Say something of a feature; what is ``None`` stays, an empty text takes it away. Gives the entry before."""
+        """Say something of a feature; what is ``None`` stays, an empty text takes it away.
+
+        Parameters
+        ----------
+        feature : int
+            Its number.
+        label, note : str, optional
+            One line of at most 120 characters; several of at most 4,000.
+        star : bool, optional
+            Whether it has one.
+
+        Returns
+        -------
+        Entry
+            The entry before, for an undo.
+
+        Raises
+        ------
+        SFNetError
+            No such feature, or a text that is too long or can't be written.
+        """
         return self._set("features", self._member("features", feature), label, note, star)
 
     def set_galaxy(
         self, identifier: str, *, label: str | None = None, note: str | None = None, star: bool | None = None
     ) -> Entry:
-        """Say something of a galaxy of these codes, by identifier. Gives the entry before, for an undo."""
+        """Say something of a galaxy of these codes, by identifier; see :meth:`set_feature`."""
         return self._set("galaxies", self._member("galaxies", identifier), label, note, star)
 
     def _set(self, kind: Kind, key: int | str, label: str | None, note: str | None, star: bool | None) -> Entry:
@@ -248,7 +279,27 @@ class LabelBook:
         return before
 
     def add(self, kind: Kind, name: str, members: Iterable[int | str] = ()) -> int:
-        """Put features or galaxies on a named list, made where there is none; gives the length of the list."""
+        """Put features or galaxies on a named list, made where there is none.
+
+        Parameters
+        ----------
+        kind : {"features", "galaxies"}
+            What the list is of.
+        name : str
+            Its name.
+        members : iterable
+            Numbers or identifiers.
+
+        Returns
+        -------
+        int
+            The length of the list.
+
+        Raises
+        ------
+        SFNetError
+            A name that can't be, or members that are not in these codes.
+        """
         members = [self._member(kind, member) for member in members]
         name = self._edit_list(kind, name, lambda now: {*now, *members}, make=True)
         return len(self.lists(kind)[name])
@@ -290,10 +341,27 @@ class LabelBook:
         self._store.change(lambda document: put_back(self._part(document, kind), entries, lists))
 
     def transfer(self, matches: Mapping[int, int], source: str | None = None) -> int:
-        """Carry labels over from the features of other codes: ``matches`` old feature → feature here; gives how many.
+        """Carry labels over from the features of other codes.
 
-        ``source``: the fingerprint of those codes, needed where the file has several. A feature that has an entry here
-        keeps it. Lists come along with the members that have a match. What is carried stays where it was, too.
+        A feature that has an entry here keeps it. Lists come along with the members that have a match. What is carried
+        stays where it was, too.
+
+        Parameters
+        ----------
+        matches : dict
+            Old feature → feature here.
+        source : str, optional
+            The fingerprint of those codes, needed where the file has several.
+
+        Returns
+        -------
+        int
+            How many entries were carried.
+
+        Raises
+        ------
+        SFNetError
+            No such codes in the file, or no such feature here.
         """
         others = self.others()
         if source is None and len(others) != 1:
@@ -351,11 +419,27 @@ class LabelBook:
             raise SFNetError(f"{Path(path).name} can't be read ({why}); no label has changed.") from error
 
     def import_text(self, text: str | bytes, where: str = "The file") -> str:
-        """Merge another labels file into this one; gives a sentence of what came of it.
+        """Merge another labels file into this one.
 
         Of two versions of an entry the later stays; lists of one name are united. Labels of other codes are kept under
-        their fingerprint, and shown here where the same network made those codes. :class:`SFNetError` with the field
-        that is wrong where the text is no labels file; then no label has changed.
+        their fingerprint, and shown here where the same network made those codes.
+
+        Parameters
+        ----------
+        text : str or bytes
+            The file's content.
+        where : str
+            What the sentence calls it.
+
+        Returns
+        -------
+        str
+            What came of it, as a sentence.
+
+        Raises
+        ------
+        SFNetError
+            With the field that is wrong, where the text is no labels file; then no label has changed.
         """
         return self._import(read_labels(text, where))
 

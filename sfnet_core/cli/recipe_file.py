@@ -15,33 +15,26 @@ from __future__ import annotations
 import tomllib
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from sfnet_core.training.recipes import RECIPES, Recipe, choose
+from sfnet_core.utils.documents import check_document
 from sfnet_core.utils.errors import SFNetError
 
 __all__ = ["read_recipe_file"]
 
-_KINDS: dict[str, Any] = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "bool": bool,
-    "int | None": int,
-    "float | str": (float, str),
-}
-_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_TYPES = get_type_hints(Recipe)
 #: section → key → the argument of ``train``, and the kind of its value
-SECTIONS = {
-    "recipe": {"base": ("recipe", "str")} | {field.name: (field.name, str(field.type)) for field in fields(Recipe)},
+SECTIONS: dict[str, dict[str, tuple[str, Any]]] = {
+    "recipe": {"base": ("recipe", str)} | {field.name: (field.name, _TYPES[field.name]) for field in fields(Recipe)},
     "split": {
-        "fold": ("fold", "int"),
-        "folds": ("folds", "int"),
-        "group": ("group", "str"),
-        "seed": ("split_seed", "int"),
-        "validation": ("validation", "float | str"),
+        "fold": ("fold", int),
+        "folds": ("folds", int),
+        "group": ("group", str),
+        "seed": ("split_seed", int),
+        "validation": ("validation", float | str),
     },
-    "start": {"weights": ("weights", "str"), "from_run": ("start", "str")},
+    "start": {"weights": ("weights", str), "from_run": ("start", str)},
 }
 
 
@@ -77,20 +70,10 @@ def read_recipe_file(recipe: str) -> dict[str, Any]:
             if key not in known:
                 raise SFNetError(f"{path}: [{section}] has no {key!r}; it has: {', '.join(known)}.")
             argument, kind = known[key]
-            found[argument] = _checked(f"{path}: [{section}] {key}", value, _KINDS[kind])
+            found[argument] = check_document(kind, value, f"{path}: [{section}] {key}")
     inside = {name: value for name, value in found.items() if name in SECTIONS["recipe"] and name != "recipe"}
     try:
         choose(1000, found.get("recipe"), **inside)
     except SFNetError as error:
         raise SFNetError(f"{path}: [recipe] {error}") from error
     return found
-
-
-def _checked(place: str, value: Any, kind: type | tuple[type, ...]) -> Any:
-    """A value of that kind; a whole number is a number too."""
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    if float in kinds and type(value) is int:
-        return float(value)
-    if type(value) not in kinds:
-        raise SFNetError(f"{place} is {' or '.join(_WORDS[one] for one in kinds)}, not {value!r}.")
-    return value

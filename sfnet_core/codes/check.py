@@ -15,7 +15,22 @@ LONG_TEXT = 256  # characters; no identifier is longer
 
 
 def linear(header: Header, indices: np.ndarray, values: np.ndarray, target: int) -> np.ndarray:
-    """(N,) float64: bias + Σ weight × activation over the first k slots, added slot by slot."""
+    """bias + Σ weight × activation over the first k slots, added slot by slot.
+
+    Parameters
+    ----------
+    header : Header
+        Gate and head.
+    indices, values : (N, k + r)
+        The codes.
+    target : int
+        Position of the target.
+
+    Returns
+    -------
+    (N,) float64
+        In the target's unit.
+    """
     weight = np.append(header.dense_weight()[target], 0.0)  # index -1, an empty slot, finds the 0 at the end
     total = np.full(len(indices), header.bias[target])
     for slot in range(header.k):
@@ -29,7 +44,24 @@ def margin_of(values: np.ndarray, k: int) -> np.ndarray:
 
 
 def rows_of(rows: Any, n: int) -> np.ndarray:
-    """Positions from positions, a slice or a mask over ``n`` galaxies; :class:`SFNetError` for one outside them."""
+    """Positions of galaxies.
+
+    Parameters
+    ----------
+    rows
+        Positions, a slice or a mask.
+    n : int
+        How many galaxies there are.
+
+    Returns
+    -------
+    (n_rows,) int64
+
+    Raises
+    ------
+    SFNetError
+        Where a position lies outside them.
+    """
     if isinstance(rows, slice):
         return np.arange(n)[rows]
     rows = np.atleast_1d(np.asarray(rows))

@@ -80,9 +80,22 @@ class Sky:
 
 
 def kept_of(sky: np.ndarray, k: int, off: Iterable[int] = (), refill: bool = False) -> np.ndarray:
-    """The features that a gate of ``k`` keeps of the blank image's maps (F, h, w), by falling activation.
+    """The features that a gate keeps of the blank image's maps, by falling activation.
 
-    Those of ``off`` are left out: after the gate, or before it (``refill``: another one takes the place).
+    Parameters
+    ----------
+    sky : (F, h, w)
+        The maps.
+    k : int
+        Of the gate.
+    off : iterable of int
+        Features left out: after the gate, or before it.
+    refill : bool
+        Before it: another one takes the place.
+
+    Returns
+    -------
+    (≤ k,) int64
     """
     activations = sky.mean(axis=(1, 2), dtype=np.float64)  # (F,)
     out = np.fromiter(off, dtype=np.int64)
@@ -99,10 +112,19 @@ def blank_map(weight: np.ndarray, sky: np.ndarray, k: int, off: Iterable[int] = 
 
 
 def typical_sky(cutouts: np.ndarray, side: int) -> tuple[int, ...]:
-    """(3,) the typical sky of (N, H, W, 3) uint8 cutouts: the median over galaxies of the medians of their borders.
+    """The typical sky of cutouts: the median over galaxies of the medians of their borders.
 
-    The border is the outermost row and column of the central square of ``side`` px, which is what the network sees. Of
-    many galaxies :data:`LOOKED_AT` are looked at, spread evenly.
+    Parameters
+    ----------
+    cutouts : (N, H, W, 3) uint8
+        Of many galaxies :data:`LOOKED_AT` are looked at, spread evenly.
+    side : int
+        px of the central square that the network sees; its outermost row and column are the border.
+
+    Returns
+    -------
+    (3,) int
+        Display values 0…255.
     """
     n, height, width = cutouts.shape[:3]
     top, left = (height - side) // 2, (width - side) // 2

@@ -185,7 +185,20 @@ _ABUNDANCE = "phys.abund"
 
 
 def describe(name: str, header: Header) -> tuple[str, str, str]:
-    """(unit, UCD, description) of a column of the codes file; ``dex`` stands in the description, as no VO unit is."""
+    """Unit, UCD and description of a column of the codes file.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    header : Header
+        The file's header.
+
+    Returns
+    -------
+    (str, str, str)
+        ``dex`` stands in the description, as no VO unit is.
+    """
     fixed = {
         "id": ("", "identifier, as in the catalogue"),
         "ra": ("deg", "right ascension"),
@@ -223,7 +236,17 @@ def describe(name: str, header: Header) -> tuple[str, str, str]:
 def votable(header: Header, fields: list[tuple[str, str, int | None]]) -> str:
     """A VOTable without data for Parquet's metadata, as VOParquet 1.0 (IVOA Note 2025-01-14) has it.
 
-    ``fields`` are (name, VOTable datatype, length of a row or ``None``), in the file's column order.
+    Parameters
+    ----------
+    header : Header
+        The file's header.
+    fields : list of (name, VOTable datatype, length of a row or None)
+        In the file's column order.
+
+    Returns
+    -------
+    str
+        XML.
     """
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',

@@ -95,9 +95,24 @@ class Typical:
 
     @classmethod
     def fit(cls, a: np.ndarray, k: int, *, share: float = SHARE, run: str = "") -> Typical:
-        """From the training galaxies' activations (n, F), n ≥ 2, behind whose gate ``k`` are kept.
+        """What is typical, from the training galaxies' activations.
 
-        With fewer than 1/share − 1 galaxies the limit is the largest of them. Rows that are not finite are left out.
+        Parameters
+        ----------
+        a : (n, F) array
+            Activations before the gate, n ≥ 2. Rows that are not finite are left out.
+        k : int
+            Features kept behind the gate.
+        share : float
+            Of galaxies drawn alike that lie beyond the limit. With fewer than 1/share − 1 galaxies the limit is the
+            largest.
+        run : str
+            Fingerprint of the weights.
+
+        Raises
+        ------
+        SFNetError
+            Where fewer than two rows are finite.
         """
         good = np.flatnonzero(np.isfinite(a).all(axis=1))
         a = np.asarray(a, dtype=np.float64)[good]
@@ -124,9 +139,18 @@ class Typical:
         return cls(**{**vars(found), "limits": limits, "share": 1 - rank / (n + 1)})
 
     def distance(self, a: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
-        """Mahalanobis' distance (n,) of activations (n, F).
+        """Mahalanobis' distance.
 
-        ``own`` (n,): which training galaxy a row is, −1 for none; such a row is measured against the others.
+        Parameters
+        ----------
+        a : (n, F) array
+            Activations before the gate.
+        own : (n,) int, optional
+            Which training galaxy a row is, −1 for none; such a row is measured against the others.
+
+        Returns
+        -------
+        (n,) float64
         """
         u = np.asarray(a, dtype=np.float64) - self.mean
         along = u @ self.axes.T  # (n, p)
@@ -142,9 +166,19 @@ class Typical:
     def range(
         self, indices: np.ndarray, values: np.ndarray, own: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Largest (n,) kept activation over the training's largest of its feature, and that feature; −1 without any.
+        """Largest kept activation over the training's largest of its feature.
 
-        ``indices`` and ``values`` (n, K); an index of −1 is an empty slot.
+        Parameters
+        ----------
+        indices, values : (n, K)
+            Codes; an index of −1 is an empty slot.
+        own : (n,) int, optional
+            As in :meth:`distance`.
+
+        Returns
+        -------
+        (n,) float64, (n,) int
+            The multiple, and the feature it belongs to; −1 without any.
         """
         largest = self.first[indices]  # (n, K); that of slot −1 is never used
         if own is not None:
@@ -159,10 +193,23 @@ class Typical:
     def measure(
         self, a: np.ndarray, indices: np.ndarray, values: np.ndarray, own: np.ndarray | None = None
     ) -> dict[str, np.ndarray]:
-        """:data:`COLUMNS`, (n,) each, of dense activations (n, F) and their codes (n, ≥ K): 1 is the limit.
+        """How unlike the training galaxies each galaxy is; 1 is the limit.
 
-        ``unlike`` is the larger of ``unlike_distance`` and ``unlike_range``, each over its limit; ``unlike_range`` is
-        given as it is, 1 being the largest of the training, and ``unlike_feature`` is the feature it belongs to.
+        Parameters
+        ----------
+        a : (n, F) array
+            Activations before the gate.
+        indices, values : (n, ≥ K)
+            Their codes.
+        own : (n,) int, optional
+            As in :meth:`distance`.
+
+        Returns
+        -------
+        dict
+            :data:`COLUMNS`, (n,) each. ``unlike`` is the larger of ``unlike_distance`` and ``unlike_range``, each over
+            its limit; ``unlike_range`` is given as it is, 1 being the largest of the training, and ``unlike_feature``
+            is the feature it belongs to.
         """
         times, feature = self.range(indices[:, : self.k], values[:, : self.k], own)
         distance = self.distance(a, own) / self.limits[0]
@@ -196,7 +243,13 @@ class Typical:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Typical:
-        """Read and check; :class:`SFNetError` where it is not what :meth:`save` writes."""
+        """Read and check what :meth:`save` wrote.
+
+        Raises
+        ------
+        SFNetError
+            Where it is anything else.
+        """
         path = Path(path)
         try:
             with zipfile.ZipFile(path) as packed:
@@ -237,7 +290,20 @@ class _Codes(Protocol):
 
 
 def why_unlike(codes: _Codes, row: int, label: Callable[[int], str] = "f{}".format) -> str:
-    """In words, by what a galaxy is unlike the training galaxies; '' where it is not, or the codes do not say."""
+    """In words, by what a galaxy is unlike the training galaxies.
+
+    Parameters
+    ----------
+    codes, row
+        The galaxy.
+    label : callable
+        A feature's name by its number.
+
+    Returns
+    -------
+    str
+        '' where it is not unlike them, or the codes do not say.
+    """
     if codes.unlike is None or not codes.unlike[row] > 1:
         return ""
     _, distance, times, feature = (codes.column(name)[row] for name in COLUMNS)

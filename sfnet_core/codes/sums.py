@@ -94,7 +94,28 @@ def predictions(
     k: int | None = None,
     rows: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(n,) float64 of all galaxies or of those in ``rows``: :func:`sfnet_core.analysis.interpret.predict`."""
+    """Predictions without some features; :func:`sfnet_core.analysis.interpret.predict` says what the modes are.
+
+    Parameters
+    ----------
+    codes
+        The codes, or a part of them.
+    target : int
+        Position of the target.
+    off : collection of int
+        Features that are off.
+    mode : {"ablate", "refill"}
+        Leave their places empty, or give them to the strongest runners-up.
+    k : int, optional
+        Of the gate; by default the codes' own.
+    rows : (n,) int, optional
+        Galaxies; by default all.
+
+    Returns
+    -------
+    (n,) float64
+        In the target's unit.
+    """
     k = codes.k if k is None else k
     table = off_table(codes, off)
     weight = np.append(codes.weight[target], 0.0)  # an empty slot's index -1 finds the 0
@@ -121,9 +142,19 @@ def predictions(
 
 
 def mean_contributions(codes: SparseCodes | Part, target: int, rows: np.ndarray | None = None) -> np.ndarray:
-    """(2, n) float64: each galaxy's mean of the contributions that the gate keeps, and of their squares; 0 of none.
+    """Each galaxy's mean of the contributions that the gate keeps, and of their squares; 0 of none.
 
     What leaving out one of them, drawn at random, is expected to take from the prediction.
+
+    Parameters
+    ----------
+    codes, target, rows
+        As in :func:`predictions`.
+
+    Returns
+    -------
+    (2, n) float64
+        In the target's unit, and its square.
     """
     weight = np.append(codes.weight[target], 0.0)
     out = np.zeros((2, len(codes) if rows is None else len(rows)))
@@ -144,8 +175,20 @@ def squares_by_k(
     mode: str,
     target: int,
 ) -> np.ndarray:
-    """(k + r,) float64: Σ (prediction − truth)² over ``rows`` (all, for ``None``) behind a gate of 1, 2, …, k + r;
-    ``truth`` is theirs."""
+    """Squared errors behind every gate.
+
+    Parameters
+    ----------
+    codes, rows, off, mode, target
+        As in :func:`predictions`.
+    truth : (n,) float64
+        Of the galaxies in ``rows``, in the target's unit.
+
+    Returns
+    -------
+    (k + r,) float64
+        Σ (prediction − truth)² behind a gate of 1, 2, …, k + r.
+    """
     table, weight = off_table(codes, off), np.append(codes.weight[target], 0.0)
     weight_on = np.where(table, 0.0, weight)
     found = np.zeros(codes.indices.shape[1])

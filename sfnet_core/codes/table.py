@@ -74,11 +74,23 @@ class SparseCodes:
     def open(cls, path: str | os.PathLike, *, shared: bool = False) -> SparseCodes:
         """Read a codes file; schema and sizes are checked before anything is unpacked.
 
-        ``shared``: map the unpacked arrays from the user's cache, where the first session puts them, so that several
-        sessions hold them in memory once (:mod:`sfnet_core.codes.array_store`); they are then read-only.
+        Parameters
+        ----------
+        path : str or path
+            The Parquet file that ``sfnet infer`` wrote.
+        shared : bool
+            Map the unpacked arrays from the user's cache, where the first session puts them, so that several sessions
+            hold them in memory once (:mod:`sfnet_core.codes.array_store`); they are then read-only.
 
-        Raises :class:`SFNetError` with the file and the field: no file, not Parquet, not codes, wrong types, sizes that
-        do not fit the file, values that are no sparse code.
+        Returns
+        -------
+        SparseCodes
+
+        Raises
+        ------
+        SFNetError
+            With the file and the field: no file, not Parquet, not codes, wrong types, sizes that do not fit the file,
+            values that are no sparse code.
         """
         file = codes_file.CodesFile(Path(path))
         shelf = shelf_of(file.path) if shared else None
@@ -116,13 +128,48 @@ class SparseCodes:
         provenance: dict[str, Any] | None = None,
         set_aside: Iterable[SetAside] = (),
     ) -> SparseCodes:
-        """Codes from arrays: ``weight`` (T, F), or (T, len(feature_ids)); ``truth`` and ``prediction_d4`` a dict by
-        target, or (N, T), or (N,) for one target; ``columns`` the catalogue (``ra``/``dec`` are taken from it);
-        ``maps`` (N, k, h, w), any array that can be sliced (a memory map is read in slices); ``unlike`` the
-        :data:`sfnet_core.codes.novelty.COLUMNS`; ``sky`` the features' maps of a blank image.
+        """Codes from arrays; predictions are bias + Σ weight × activation in float64 from the float32 activations.
 
-        A catalogue column whose name the file format needs is kept as ``catalogue_NAME``. Predictions are
-        bias + Σ weight × activation in float64 from the float32 activations.
+        Parameters
+        ----------
+        ids : (N,) text
+            One identifier a galaxy, no two alike.
+        indices, values : (N, k + r)
+            Features by falling activation, -1 and 0 for an empty slot.
+        k, features : int
+            Features kept per galaxy, and how many there are.
+        weight : (T, F), or (T, len(feature_ids))
+            The head, in the target's unit per activation.
+        bias : (T,)
+            In the target's unit.
+        targets, units : text, T each
+            ``units`` may be a dict by target.
+        feature_ids : (len(feature_ids),) int, optional
+            The features that ``weight`` is of; by default all.
+        split : (N,) text, optional
+            ``train``, ``validation``, ``test`` or empty.
+        truth, prediction_d4 : optional
+            A dict by target, or (N, T), or (N,) for one target; the catalogue's values and the means over 8
+            orientations.
+        margin : (N,) float32, optional
+            By default from ``values``.
+        ra, dec : (N,) deg, optional
+            By default those among ``columns``.
+        columns, column_units : dict, optional
+            The catalogue. A column whose name the file format needs is kept as ``catalogue_NAME``.
+        maps : (N, k, h, w), optional
+            Feature maps; any array that can be sliced (a memory map is read in slices).
+        unlike : dict, optional
+            The :data:`sfnet_core.codes.novelty.COLUMNS`.
+        sky : Sky, optional
+            The features' maps of a blank image.
+        simulated, provenance, set_aside
+            As the attributes say.
+
+        Raises
+        ------
+        SFNetError
+            With the field: other shapes, values that are no sparse code, an identifier that is there twice.
         """
         targets = [str(t) for t in ([targets] if isinstance(targets, str) else targets)]
         ids = np.asarray(ids)
@@ -267,10 +314,19 @@ class SparseCodes:
         return row
 
     def derived(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """``make()``, or the same array from an earlier session, mapped and read-only, where the codes were opened as
-        ``shared``.
+        """An array that follows from the file alone, kept where the codes were opened as ``shared``.
 
-        For arrays that follow from the file alone; ``name`` is a file's name and says all that they depend on, k too.
+        Parameters
+        ----------
+        name : str
+            A file's name, which says all that the array depends on, k too.
+        make : callable
+            Makes it.
+
+        Returns
+        -------
+        array
+            ``make()``, or the same from an earlier session, mapped and read-only.
         """
         return make() if self._shelf is None else self._shelf.keep(f"made-{name}", make)
 
@@ -285,7 +341,7 @@ class SparseCodes:
         return int(target)
 
     def truth(self, target: int | str = 0) -> np.ndarray:
-        """(N,) float64 in the target's unit, NaN where unknown."""
+        """(N,) float64 in the target's unit, NaN where unknown; ``target`` by name or position."""
         name = f"target_{self.targets[self.target_index(target)]}"
         return self._flat[name] if name in self._flat else np.full(len(self), np.nan)
 
@@ -298,7 +354,18 @@ class SparseCodes:
         return self._flat.get(f"prediction_{self.targets[self.target_index(target)]}_d4")
 
     def column(self, name: str) -> np.ndarray:
-        """(N,) one column of the file by name: numbers as numbers (NaN where missing), text as text."""
+        """One column of the file by name.
+
+        Returns
+        -------
+        (N,) array
+            Numbers as numbers (NaN where missing), text as text.
+
+        Raises
+        ------
+        SFNetError
+            Where there is none of that name.
+        """
         if name == "split":
             return self.split
         if name not in self._flat:
@@ -316,9 +383,17 @@ class SparseCodes:
         return self.column(name).dtype.kind in "iuf" if known is None else known
 
     def maps(self, rows: Any) -> np.ndarray | None:
-        """(len(rows), k, h, w) float32 feature-map cells of the kept features; a map's mean is its activation.
+        """Feature-map cells of the kept features; a map's mean is its activation.
 
-        Weight × map / (h·w) is the contribution map. ``None`` where the file holds no maps.
+        Parameters
+        ----------
+        rows
+            Positions, a slice or a mask.
+
+        Returns
+        -------
+        (len(rows), k, h, w) float32, or None
+            Weight × map / (h·w) is the contribution map. ``None`` where the file holds no maps.
         """
         if self._maps is None:
             return None
@@ -341,6 +416,11 @@ class SparseCodes:
 
         Predictions, margin and everything computed from the codes follow; the D4 mean, which was taken at the network's
         own k, does not come along, and maps stay those of the slots that were kept. The arrays are shared, not copied.
+
+        Raises
+        ------
+        SFNetError
+            Where so many are not stored.
         """
         if not 1 <= k <= self.indices.shape[1]:
             raise SFNetError(f"k = {k} is outside 1 to {self.indices.shape[1]}, the activations stored per galaxy.")
@@ -380,10 +460,27 @@ def _digest(codes: SparseCodes) -> str:
 
 
 def check_dataset(codes: SparseCodes, dataset: Any, allow: bool = False) -> str | None:
-    """``None`` when the codes were made from this dataset; else refuse, or return the sentence when ``allow``.
+    """Whether the codes were made from this dataset.
 
     The fingerprint is over pixels and catalogue, so the pixel scale is looked at too, where both sides know it: with
     another one the cutouts would be another size on the sky, and every scale bar wrong.
+
+    Parameters
+    ----------
+    codes, dataset
+        The two.
+    allow : bool
+        Go on with another dataset.
+
+    Returns
+    -------
+    str or None
+        ``None`` when they belong together, else the sentence that says what is different.
+
+    Raises
+    ------
+    SFNetError
+        With that sentence, unless ``allow``.
     """
     ours, theirs = codes.provenance.get("dataset_fingerprint"), dataset.fingerprint
     if ours != theirs:

@@ -101,16 +101,30 @@ def read_catalogue(
 ) -> Catalogue:
     """Read a catalogue, its format by its suffix: CSV, TSV or TXT (``.gz`` too), ECSV, FITS, VOTable, Parquet.
 
-    Parameters
-    ----------
-    id_column : the identifier's column. Not named, it is the first of the usual names (``objID``, ``id``, ``name``,
-        ``specObjID`` …) whose values are all there once; or, with ``known``, the column that names most of these.
-    hdu : which table of a FITS file (0 is the primary HDU); the first one where not said.
-    known : identifiers that have an image.
-
     Identifiers are text, with every digit they have in the file. A column of floating-point numbers that are too large
     to be exact is refused, since digits are lost already. Rows whose identifier is empty, repeated, or cannot be the
-    name of a file are set aside. Raises :class:`SFNetError` where the file as a whole cannot be used.
+    name of a file are set aside.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    id_column : str, optional
+        The identifier's column. Not named, it is the first of the usual names (``objID``, ``id``, ``name``,
+        ``specObjID`` …) whose values are all there once; or, with ``known``, the column that names most of these.
+    hdu : int, optional
+        Which table of a FITS file (0 is the primary HDU); the first one where not said.
+    known : collection of str, optional
+        Identifiers that have an image.
+
+    Returns
+    -------
+    Catalogue
+
+    Raises
+    ------
+    SFNetError
+        Where the file as a whole cannot be used.
     """
     import pandas as pd
 

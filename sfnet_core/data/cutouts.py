@@ -61,11 +61,25 @@ class ImageRefused(SFNetError):
 
 
 def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read a JPEG or PNG colour picture as (H, W, 3) uint8, row 0 at the top, exactly as stored (no EXIF turning).
+    """Read a JPEG or PNG colour picture exactly as stored (no EXIF turning). What a file is, its first bytes say.
 
-    What a file is, its first bytes say, not its name. Raises :class:`ImageRefused` for any other format, for pictures
-    that are truncated, corrupt, grey, with transparency or more than 8 bits, and, before anything is decoded, for
-    those of more than ``max_pixels``.
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    max_pixels : int
+        Larger pictures are refused before anything is decoded.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        Row 0 at the top.
+
+    Raises
+    ------
+    ImageRefused
+        Any other format; pictures that are truncated, corrupt, grey, with transparency, of more than 8 bits, or too
+        large.
     """
     try:
         return decode(_read_bytes(Path(path), max_pixels), max_pixels=max_pixels)
@@ -74,7 +88,13 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> np.n
 
 
 def image_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Height and width in pixels, from the header alone; refuses what :func:`read_image` refuses by its header."""
+    """Height and width in pixels, from the header alone.
+
+    Raises
+    ------
+    ImageRefused
+        What :func:`read_image` refuses by its header.
+    """
     path = source[0] if isinstance(source, tuple) else source
     try:
         if path.suffix.lower() in FITS:
@@ -92,7 +112,26 @@ def image_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, in
 def read_source(
     source: Source, *, max_pixels: int = MAX_PIXELS, stretch: float = 0.5, q: float = 8.0, minimum: float = 0.0
 ) -> np.ndarray:
-    """Read any source that :func:`scan_images` found as (H, W, 3) uint8; FITS bands are composed after Lupton."""
+    """Read any source that :func:`scan_images` found; FITS bands are composed after Lupton.
+
+    Parameters
+    ----------
+    source : path or three paths
+        A picture, a cube, or a file for each band.
+    max_pixels : int
+        As in :func:`read_image`.
+    stretch, q, minimum : float
+        As in :func:`lupton_rgb`.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+
+    Raises
+    ------
+    ImageRefused
+        Where it can't be read.
+    """
     path = source[0] if isinstance(source, tuple) else source
     if path.suffix.lower() not in FITS:
         return read_image(path, max_pixels=max_pixels)
@@ -218,12 +257,29 @@ def _png_size(data: bytes, max_pixels: int) -> tuple[int, int]:
 
 
 def scan_images(folder: str | os.PathLike, bands: str = "gri") -> tuple[dict[str, Source], list[SetAside]]:
-    """Find a folder's images, its subfolders' too: identifier (the file's name without suffix) → where it is.
+    """Find a folder's images, its subfolders' too.
 
     ``ID.jpg``, ``.jpeg``, ``.png``, a cube ``ID.fits`` (three planes in the order of ``bands``), or three files
     ``ID_g.fits``, ``ID_r.fits``, ``ID_i.fits`` (``ID-g.fits`` too) named by the letters of ``bands``. Hidden files and
-    other suffixes are passed over. An identifier is only ever looked up among these names and never made into a
-    path; links that lead out of the folder, second files of one name and incomplete bands are set aside.
+    other suffixes are passed over. An identifier is only ever looked up among these names and never made into a path;
+    links that lead out of the folder, second files of one name and incomplete bands are set aside.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where they are.
+    bands : str
+        A letter a band, short wavelength first.
+
+    Returns
+    -------
+    dict, list of SetAside
+        Identifier (the file's name without suffix) → where it is; and what was set aside.
+
+    Raises
+    ------
+    SFNetError
+        Where there is no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -275,7 +331,21 @@ def _walk(folder: Path) -> Iterable[Path]:
 
 
 def resize(rgb: np.ndarray, size: int, *, resample: str = "lanczos") -> np.ndarray:
-    """Cut the central square out of (H, W, 3) uint8 and resample it to (size, size, 3): ``lanczos`` or ``bicubic``."""
+    """Cut the central square out of a picture and resample it.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+        The picture.
+    size : int
+        px of the new side.
+    resample : {"lanczos", "bicubic"}
+        How.
+
+    Returns
+    -------
+    (size, size, 3) uint8
+    """
     from PIL import Image
 
     side = min(rgb.shape[:2])

@@ -60,7 +60,13 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> Dataset:
-        """Open a dataset's folder; an :class:`SFNetError` says what is missing or disagrees."""
+        """Open a dataset's folder.
+
+        Raises
+        ------
+        SFNetError
+            With what is missing, or which of the files disagree.
+        """
         path = Path(path)
         if not path.exists() and old_name(path).exists():
             raise SFNetError(
@@ -119,9 +125,35 @@ class Dataset:
     ) -> Dataset:
         """Write a dataset from arrays and open it.
 
-        ``cutouts`` is an array (N, H, W, 3) uint8, or any iterable of N arrays (H, W, 3): they are written one by
-        one, so that a generator of any length fits in memory. ``columns`` maps names to N values each: numbers keep
-        their type, everything else is text. ``extra`` is added to ``dataset.json`` (a simulation's seed, say).
+        Parameters
+        ----------
+        path : str or path
+            The dataset's folder; new or empty, unless ``overwrite``.
+        ids : sequence of str
+            N identifiers, no two alike.
+        cutouts : (N, H, W, 3) uint8
+            Or any iterable of N arrays (H, W, 3): they are written one by one, so that a generator of any length fits
+            in memory.
+        columns : dict, optional
+            Name → N values: numbers keep their type, everything else is text.
+        pixel_scale : float, optional
+            arcsec per pixel.
+        bands, source, simulated, units, set_aside, notes
+            What ``dataset.json`` says.
+        extra : dict, optional
+            Added to ``dataset.json`` (a simulation's seed, say).
+        overwrite : bool
+            Replace a dataset that is there.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        SFNetError
+            Identifiers that are no file's name or are there twice, shapes that do not fit, a folder of other files, no
+            space.
         """
         columns = dict(columns or {})
         ids = [str(value) for value in ids]
@@ -191,7 +223,18 @@ class Dataset:
         return self.column("id")
 
     def column(self, name: str) -> np.ndarray:
-        """One column as a numpy array (N,): numbers in their own type (missing: NaN), text as str (missing: '')."""
+        """One column of the table.
+
+        Returns
+        -------
+        (N,) array
+            Numbers in their own type (missing: NaN), text as str (missing: '').
+
+        Raises
+        ------
+        SFNetError
+            Where there is none of that name, or it is damaged.
+        """
         if name not in self.columns:
             raise SFNetError(f"{self.path} has no column '{name}'; it has {', '.join(self.columns)}.")
         column = self._parquet.read([name]).column(0)
@@ -220,7 +263,13 @@ class Dataset:
             raise SFNetError(f"There is no galaxy '{str(id)[:80]}' in {self.path} ({len(self):,} galaxies).") from None
 
     def verify(self) -> None:
-        """Read everything and compare it with the fingerprint; an :class:`SFNetError` says that a file has changed."""
+        """Read everything and compare it with the fingerprint.
+
+        Raises
+        ------
+        SFNetError
+            Where a file has changed.
+        """
         digest = hashlib.blake2b(digest_size=16)
         for cutout in self.cutouts:
             digest.update(np.ascontiguousarray(cutout).data)

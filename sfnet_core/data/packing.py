@@ -64,23 +64,49 @@ def pack(
 ) -> Dataset:
     """Pack the galaxies of a catalogue that have an image into a dataset, in the catalogue's order.
 
-    Parameters
-    ----------
-    catalogue : any table :func:`read_catalogue` reads, or None: then every image is a galaxy and its file's name the
-        identifier.
-    images : a folder with ``ID.jpg``, ``ID.png``, ``ID.fits`` (a cube) or ``ID_g.fits`` … for every galaxy.
-    out : the dataset's folder; must be new or empty unless ``overwrite``.
-    pixel_scale : arcsec per pixel of the images as given; None where unknown. With ``size`` it is scaled along.
-    bands : what blue, green and red are, short wavelength first.
-    size : resample every image's central square to this many pixels (``resample``: ``lanczos`` or ``bicubic``).
-        Without it all images must have one size: those unlike the majority are set aside.
-    stretch, q, minimum : the composition of FITS bands, see :func:`~sfnet_core.data.cutouts.lupton_rgb`.
-    resume : go on with a pack of these rows, images and options that was cut off. What has been packed is kept once a
-        minute, and on Ctrl-C and SIGTERM once it took a minute; the dataset has the same bytes in the end.
-
     Rows without an image, images that cannot be read and rows the catalogue's reader refuses are set aside with their
     reason (``Dataset.set_aside``), the rest goes on. Nothing appears under ``out`` unless the whole run succeeds.
     Memory stays bounded whatever the number of galaxies.
+
+    Parameters
+    ----------
+    catalogue : str, path, Catalogue or None
+        Any table :func:`read_catalogue` reads; None: every image is a galaxy and its file's name the identifier.
+    images : str or path
+        A folder with ``ID.jpg``, ``ID.png``, ``ID.fits`` (a cube) or ``ID_g.fits`` … for every galaxy.
+    out : str or path
+        The dataset's folder; must be new or empty unless ``overwrite``.
+    id_column, hdu
+        As in :func:`read_catalogue`.
+    pixel_scale : float, optional
+        arcsec per pixel of the images as given; None where unknown. With ``size`` it is scaled along.
+    bands : str
+        What blue, green and red are, short wavelength first.
+    source : str, optional
+        Where the galaxies come from, for people.
+    size : int, optional
+        Resample every image's central square to this many pixels (``resample``: ``lanczos`` or ``bicubic``). Without it
+        all images must have one size: those unlike the majority are set aside.
+    simulated : bool
+        Whether the galaxies are simulated.
+    stretch, q, minimum : float
+        The composition of FITS bands, see :func:`~sfnet_core.data.cutouts.lupton_rgb`.
+    max_pixels : int
+        Larger images are set aside.
+    progress, overwrite : bool
+        Show a bar; replace a dataset that is there.
+    resume : bool
+        Go on with a pack of these rows, images and options that was cut off. What has been packed is kept once a
+        minute, and on Ctrl-C and SIGTERM once it took a minute; the dataset has the same bytes in the end.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    SFNetError
+        No image, no row that has one, an option that can't be, a folder of other files, no space.
     """
     _check_arguments(pixel_scale, size, resample, bands)
     found, aside = scan_images(images, bands)

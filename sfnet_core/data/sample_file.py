@@ -42,9 +42,27 @@ _KEPT = ("pixel_scale", "bands", "source", "simulated", "units", "notes", "seed"
 
 
 def write_sample(dataset: Dataset, path: str | os.PathLike, *, quality: int = 85) -> Path:
-    """Write ``dataset`` as one Parquet file: its columns, and ``image`` with each cutout as JPEG bytes.
+    """Write a dataset as one Parquet file: its columns, and ``image`` with each cutout as JPEG bytes.
 
     The same dataset and quality give the same bytes. The catalogue's numbers are kept as they are.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Of at most :data:`MAX_GALAXIES` galaxies.
+    path : str or path
+        Where to.
+    quality : int
+        Of the JPEGs, 1…100.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    SFNetError
+        Too many galaxies, or a column called ``image``.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -72,11 +90,27 @@ def write_sample(dataset: Dataset, path: str | os.PathLike, *, quality: int = 85
 
 
 def open_sample(path: str | os.PathLike, cache_dir: str | os.PathLike | None = None) -> Dataset:
-    """Open a sample as a Dataset, unpacking it once into ``cache_dir`` (default :func:`default_cache`).
+    """Open a sample as a Dataset, unpacking it once.
 
     The folder's name holds the hash of the file's content, so that another sample never answers for this one. It is
     built beside its place and renamed: a killed unpacking leaves nothing that would be opened, and of two processes
     that unpack at once the second waits for the first.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    cache_dir : str or path, optional
+        Where it is unpacked; by default :func:`default_cache`.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    SFNetError
+        No sample, a damaged one, or one that is too large.
     """
     path = Path(path)
     cache = Path(cache_dir) if cache_dir is not None else default_cache()

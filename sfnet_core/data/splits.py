@@ -58,11 +58,33 @@ def validation_mask(
     dec: np.ndarray | None = None,
     group: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(N,) bool, True for validation: whole objects in an order drawn from ``seed``.
+    """Which galaxies are held out: whole objects in an order drawn from ``seed``.
 
-    With ``folds`` the objects are cut into that many parts of nearly equal size and part ``fold`` (from 0) is the
-    validation set: over all folds every row is held out once. Else the first objects are taken, up to ``validation``
-    of the rows.
+    Parameters
+    ----------
+    ids : (N,) text
+        Rows of one identifier are one object.
+    seed : int
+        Of the order.
+    validation : float
+        The first objects are held out, up to this share of the rows.
+    fold, folds : int, optional
+        Instead: the objects are cut into ``folds`` parts of nearly equal size and part ``fold`` (from 0) is held out;
+        over all folds every row is held out once.
+    ra, dec : (N,) deg, optional
+        Rows within 1″ are one object.
+    group : (N,) array, optional
+        Rows of one group are one object.
+
+    Returns
+    -------
+    (N,) bool
+        True for validation.
+
+    Raises
+    ------
+    SFNetError
+        A fold or share that can't be, or a split that would leave one side empty.
     """
     if (fold is None) != (folds is None):
         raise SFNetError("Give both fold and folds, or neither.")

@@ -43,7 +43,24 @@ FEW = 8  # texts to look for one by one; more go through a set
 
 
 def select(text: str, names: Names) -> np.ndarray:
-    """(N,) bool: the galaxies that meet the filter; an empty one is met by all. Raises :class:`FilterError`."""
+    """The galaxies that meet a filter.
+
+    Parameters
+    ----------
+    text : str
+        The filter; an empty one is met by all.
+    names : Names
+        What its names mean.
+
+    Returns
+    -------
+    (N,) bool
+
+    Raises
+    ------
+    FilterError
+        With the place of the mistake.
+    """
     if not text.strip():
         return np.ones(len(names), dtype=bool)
     return evaluate(parse(text), names)
