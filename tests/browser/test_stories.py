@@ -283,10 +283,10 @@ def test_two_galaxies_and_two_selections_compared(sample, open_page):
 
     lasso(page, frames(page)[1], [(0.0, 1.0), (0.0, 0.02), (0.4, 0.02), (0.4, 1.0)])
     page.click("[data-action='keep']")
-    page.wait_for_url("**kept=**")
+    page.wait_for_url("**pinned_selection=**")
     lasso(page, frames(page)[1], [(0.6, 1.0), (0.6, 0.02), (1.0, 0.02), (1.0, 1.0)])
     page.wait_for_function("document.querySelectorAll('.sf-report .sf-total-row').length === 2")
-    rich, poor = chosen(page, codes), chosen(page, codes, "kept")
+    rich, poor = chosen(page, codes), chosen(page, codes, "pinned_selection")
     assert codes.truth()[rich].min() > codes.truth()[poor].max()
     text = page.inner_text(".sf-report:not([hidden])")
     assert f"{len(rich)} selected (validation) {MINUS} {len(poor)} kept (validation)" in text

@@ -266,6 +266,7 @@ def filtered(folder: Path) -> dict[str, list[int]]:
 def choices_of(page: Any) -> dict[str, Any]:
     """A page's choices by the names that links give them."""
     values = dict(page.state.values())
+    values["kept"] = values.pop("pinned_selection")
     for packed in ("selection", "kept"):
         values[packed] = unpack_rows(values[packed])
     return values
@@ -349,7 +350,7 @@ def panes(page: Explorer) -> dict[str, Any]:
     one, other = within[::3], within[1::4]
     state.change(tab="selection", selection=pack_rows(one))
     found = {"selection pane": shown_in(page.selection.data)}
-    state.change(tab="compare", selection=pack_rows(one), kept=pack_rows(other), pinned=3)
+    state.change(tab="compare", selection=pack_rows(one), pinned_selection=pack_rows(other), pinned=3)
     found["compare pane"] = shown_in(page.comparison.data)
     state.change(tab="near")
     found["near pane"] = shown_in(page.neighbours.data)

@@ -316,3 +316,13 @@ def test_a_selection_of_half_of_very_many_is_given_up_early():
     rows = np.flatnonzero(np.random.default_rng(0).random(250_000) < 0.5)
     assert written_rows(pack_rows(rows)) is None
     assert written_rows(pack_rows(np.arange(250_000))) is not None  # all of them take a few hundred characters
+
+
+def test_links_of_0_1_0_name_the_pinned_selection_kept():
+    state, defaults = fresh(), fresh().values()
+    state.change(pinned_selection=pack_rows([1, 3, 4]))
+    written = state.to_url(IDS, defaults)
+    assert written.startswith("pinned_selection=")
+    for query in (written, written.replace("pinned_selection", "kept")):
+        assert fresh().from_url(query, ROWS.get) == ({"pinned_selection": pack_rows([1, 3, 4])}, [])
+    assert fresh().from_url("kept=x", ROWS.get)[0] == {} and len(fresh().from_url("kept=x", ROWS.get)[1]) == 1

@@ -26,8 +26,8 @@ class Comparison(TablePane):
         actions = {
             "pin": lambda _m: state.change(pinned=state.galaxy),
             "unpin": lambda _m: state.change(pinned=-1),
-            "keep": lambda _m: state.change(kept=state.selection),
-            "drop": lambda _m: state.change(kept=b""),
+            "keep": lambda _m: state.change(pinned_selection=state.selection),
+            "drop": lambda _m: state.change(pinned_selection=b""),
         }
         super().__init__(context, actions)
 
@@ -54,7 +54,7 @@ class Comparison(TablePane):
         return out
 
     def _selections(self, query: Query) -> list[dict]:
-        chosen, kept = unpack_rows(query.selection), unpack_rows(query.kept)
+        chosen, kept = unpack_rows(query.selection), unpack_rows(query.pinned_selection)
         out = [heading("Two selections")]
         if not len(kept):
             out.append(line("Select galaxies, keep that selection, then select others."))

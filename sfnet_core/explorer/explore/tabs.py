@@ -20,5 +20,5 @@ class Tabs(Pane):
 
     def show(self, query: Query) -> dict:
         """Which tab is in front, and which have something to show."""
-        marked = {"selection": bool(query.selection), "compare": query.pinned >= 0 or bool(query.kept)}
+        marked = {"selection": bool(query.selection), "compare": query.pinned >= 0 or bool(query.pinned_selection)}
         return {"tabs": [[key, words, marked.get(key, False)] for key, words in TABS.items()], "tab": query.tab}

@@ -42,7 +42,7 @@ class Query:
     selection: bytes = b""
     tab: str = "galaxy"
     pinned: int = -1
-    kept: bytes = b""
+    pinned_selection: bytes = b""
     filter: str = ""
     stars: str = ""
     third: str = ""

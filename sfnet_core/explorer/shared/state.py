@@ -25,6 +25,7 @@ __all__ = ["LABELS", "MAX_QUERY", "TABS", "State", "pack_rows", "unpack_rows"]
 MAX_QUERY = 8192  # characters of a permalink's query that are read; more is refused with a notice
 MAX_FILTER = 500
 UNDO_STEPS = 200
+OLD_NAMES = {"kept": "pinned_selection"}  # choices by the names that 0.1.0 gave them in links
 FLAGS = frozenset({"descending", "sky"})  # choices that are yes or no
 TABS = {"galaxy": "Galaxy", "selection": "Selection", "compare": "Compare", "near": "Neighbours", "notes": "Notes"}
 LABELS = frozenset({"labels"})  # what observers hear of when a label, a note, a star or a list is another
@@ -65,7 +66,7 @@ class State(HasTraits):
     selection = Bytes(b"", help="rows selected by lasso or box, packed by pack_rows")
     tab = CaselessStrEnum(list(TABS), "galaxy", help="what the right side shows")
     pinned = Int(-1, min=-1, help="row of the galaxy to compare with, -1 for none")
-    kept = Bytes(b"", help="rows of the selection to compare with, packed by pack_rows")
+    pinned_selection = Bytes(b"", help="rows of the selection to compare with, packed by pack_rows")
     filter = Unicode("", help="which galaxies are in view, in the filters' grammar")
     stars = CaselessStrEnum(["", "first", "only"], "", help="starred features in their order, first, or alone")
     third = Unicode("", help="key of the third plot")
@@ -130,7 +131,7 @@ class State(HasTraits):
             raise TraitError(f"there is no split {proposal['value']!r} here")
         return proposal["value"]
 
-    @validate("selection", "kept")
+    @validate("selection", "pinned_selection")
     def _check_selection(self, proposal: dict) -> bytes:
         packed = proposal["value"]
         if len(packed) % 4:
@@ -269,7 +270,7 @@ class State(HasTraits):
                 out["off"] = ",".join(map(str, sorted(value)))
             elif name in ("galaxy", "pinned"):
                 out[name] = str(ids[value]) if value >= 0 else ""
-            elif name in ("selection", "kept"):
+            elif name in ("selection", "pinned_selection"):
                 if (rows := written_rows(value)) is not None:
                     out[name] = rows
             elif name in FLAGS:
@@ -277,7 +278,7 @@ class State(HasTraits):
             else:
                 out[name] = str(value)
         query = urlencode(out, safe=",")
-        for name in ("kept", "selection"):
+        for name in ("pinned_selection", "selection"):
             if len(out.get(name, "")) > MAX_SELECTION or len(query) > MAX_QUERY:
                 out.pop(name, None)
                 query = urlencode(out, safe=",")
@@ -295,13 +296,14 @@ class State(HasTraits):
         troubles: list[str] = []
         known = self.trait_names()
         for name, text in parse_qsl(query.lstrip("?"), keep_blank_values=True):
-            if name not in known:
+            choice = OLD_NAMES.get(name, name)
+            if choice not in known:
                 continue  # other people's parameters (token, utm_…) are none of our business
             try:
-                choices[name] = self._read(name, text, row_of)
-                self._validate_alone(name, choices[name])
+                choices[choice] = self._read(choice, text, row_of)
+                self._validate_alone(choice, choices[choice])
             except (ValueError, TraitError, zlib.error) as error:
-                choices.pop(name, None)
+                choices.pop(choice, None)
                 troubles.append(f"The link's “{name}” was left out: {str(error)[:200].rstrip('.')}.")
         return choices, troubles
 
@@ -315,7 +317,7 @@ class State(HasTraits):
             if row is None:
                 raise ValueError("there is no galaxy with that identifier here")
             return row
-        if name in ("selection", "kept"):
+        if name in ("selection", "pinned_selection"):
             return read_rows(text, self._galaxies)
         if name in FLAGS:
             if text not in ("0", "1"):
