@@ -5,7 +5,7 @@ const KEYS = [
   ["ArrowLeft", "←", "previous feature", "[data-action='before']"],
   ["Escape", "Esc", "back to all features", "[data-action='back']"],
   ...(SAVED ? [] : [["g", "g", "draw other random galaxies", "[data-action='again']"]]),
-  ["M", "M", "map with or less the empty sky", ".sf-sky input"],
+  ["M", "M", "subtract the empty sky's map, or not", ".sf-sky input"],
   ["1", "1", "cards", "[data-view='cards']"],
   ["2", "2", "table of ρ and weight", "[data-view='signs']"],
   ["3", "3", "correlations of features", "[data-view='matrix']"],

@@ -32,7 +32,7 @@ COLOURS = {
 TITLES = {
     "ablation": "Ablation: the prediction without a feature",
     "regions": "Insertion and deletion: the regions that a map names",
-    "probing": "k-sparse probing: what a few features know",
+    "probing": "k-sparse probing: what a few features encode",
     "partial": "Partial correlation: what is left at fixed colour",
 }
 SAID = {
@@ -56,7 +56,7 @@ SAID = {
         "has learnt from, and part of what it then does is that.",
     ),
     "probing": (
-        "Of the training folds alone the k columns whose means differ most between class and rest are chosen and "
+        "On the training folds only, the k columns whose means differ most between class and rest are chosen and "
         "a logistic regression is fitted (Gurnee et al. 2023; Karvonen et al. 2025); it is scored on the fold it "
         "has not seen. AUC is within folds; 0.5 is chance. Shuffled: central 95 % where the scored labels are "
         "shuffled; refitted: mean where all labels are shuffled before choosing. Intervals are over the scored "
@@ -66,7 +66,7 @@ SAID = {
         "Pearson's ρ of a feature's activation (0 where it is silent) and the true value, both freed of the "
         "controls by a linear fit; 95 % bootstrap intervals over galaxies. Colours are log ratios of the "
         "picture's bands, after its stretch, in apertures on the galaxy; size is the radius of half the light. "
-        "What depends on colour in another way than linearly is not taken out.",
+        "What depends on colour in a non-linear way is not removed.",
     ),
 }
 
