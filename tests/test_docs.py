@@ -8,8 +8,8 @@ import importlib.util
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
-import click
 import numpy as np
 import pytest
 from typer.main import get_command
@@ -57,7 +57,7 @@ def inline_commands(text: str) -> list[list[str]]:
     return [[word for word in span.split()[1:] if word not in WORDS] for span in spans]
 
 
-def command_of(words: list[str]) -> tuple[str, click.Command | None, list[str]]:
+def command_of(words: list[str]) -> tuple[str, Any, list[str]]:
     """The verb that words call, or the verb of a group, and what follows it."""
     verbs, name = get_command(app).commands, words[0]
     if name in verbs and hasattr(verbs[name], "commands") and len(words) > 1 and not words[1].startswith("-"):

@@ -17,8 +17,8 @@ def test_what_is_missing_is_said_before_the_server_starts(tmp_path, monkeypatch)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.jpg").write_bytes(b"x")
     for how, said in (
-        ({"run": tmp_path / "empty"}, "empty is no run"),
-        ({"run": tmp_path / "gone"}, "gone is no run"),
+        ({"run": tmp_path / "empty"}, "empty is not a run"),
+        ({"run": tmp_path / "gone"}, "gone is not a run"),
         ({"images": [tmp_path / "file.jpg"]}, "file.jpg is not a folder"),
         ({"images": [tmp_path, tmp_path / "gone"]}, "gone is not a folder"),
     ):

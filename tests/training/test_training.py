@@ -643,7 +643,7 @@ def test_a_training_goes_on_as_it_was_begun_where_nothing_is_told(dataset, tmp_p
     small(dataset, tmp_path / "every", **stop)
     monkeypatch.setattr("sfnet_core.training.plan.EVERY_K", 0)
     assert small(dataset, tmp_path / "every", resume=True).config["recipe"]["multi_k"] == 16
-    with pytest.raises(SFNetError, match=r"begun with recipe.multi_k = 16, now recipe.multi_k = 0"):
+    with pytest.raises(SFNetError, match=r"recipe.multi_k = 16, now recipe.multi_k = 0"):
         small(dataset, tmp_path / "every", resume=True, multi_k=0)
 
 
