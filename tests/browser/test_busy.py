@@ -39,6 +39,7 @@ def test_a_late_answer_is_waited_for_in_sight(open_page, serve):
         page.wait_for_function("text => document.querySelector('.sf-status').textContent !== text", arg=status)
         page.wait_for_function(f"!{BUSY}")
         assert page.get_attribute("#rendered_cells", "aria-busy") == "false"
+        page.close()  # before the cable is taken away, which would be an error of its own
 
 
 @pytest.mark.parametrize("more", ["", " and oh_p50 > 8"])
@@ -64,3 +65,4 @@ def test_a_late_answer_leaves_the_filter_that_is_typed_by_then(open_page, serve,
         page.keyboard.press("Escape")
         page.keyboard.press("Control+z")
         expect(box).to_have_value("oh_p50 > 8.9" if more else "")
+        page.close()

@@ -218,7 +218,7 @@ def test_labels_are_exported_and_imported_and_the_import_is_undone(serve, open_p
     # files that are no labels are refused with a sentence; one that is too large does not leave the browser
     (tmp_path / "bad.json").write_text('{"kind": "something else"}', encoding="utf-8")
     page.set_input_files(".sf-note-file", tmp_path / "bad.json")
-    wait_for_text(page, ".sf-notice p", "bad.json")
+    wait_for_text(page, ".sf-notice p", "the field `kind`")
     (tmp_path / "large.json").write_bytes(b" " * (9 << 20))
     page.set_input_files(".sf-note-file", tmp_path / "large.json")
     wait_for_text(page, ".sf-notes [role=alert]", "labels of up to 8,388,608 are imported")
